@@ -1,0 +1,60 @@
+/** A limit with its unit and the reason for its default. Every one is configurable as `budgets.<check id>.<name>`. */
+export interface Budget {
+  readonly value: number;
+  readonly unit: string;
+  readonly reason: string;
+}
+
+export type Budgets = Readonly<Record<string, Budget>>;
+/** What `observe` and `judge` get: the numbers in force. */
+export type BudgetValues<B extends Budgets> = { readonly [name in keyof B]: number };
+
+const budget = (value: number, unit: string, reason: string): Budget => ({ value, unit, reason });
+
+export const CONVERGENCE_MS = budget(
+  30_000,
+  'ms',
+  'Control planes propagate endpoints within seconds; 30 s covers a busy one',
+);
+export const CONVERGENCE_SUCCESSES = budget(
+  3,
+  'in a row',
+  'One success may come from the one proxy that already knows',
+);
+export const DENY_HOLDS_MS = budget(3_000, 'ms', 'An early denial may be an identity that is not known yet');
+export const DNS_P95_MS = budget(
+  200,
+  'ms',
+  'Resolvers retry after seconds: a fifth of a second is already felt by every request',
+);
+export const FAILOVER_NEW_MS = budget(
+  15_000,
+  'ms',
+  'Health checks and ejection of the common technologies act within seconds',
+);
+export const FAILOVER_KEPT_ALIVE_MS = budget(
+  20_000,
+  'ms',
+  'A pool must first notice that its connections are dead',
+);
+export const FAILBACK_MS = budget(60_000, 'ms', "Ejected endpoints return after the technology's own timers");
+export const MINIMUM_PATH_MTU = budget(1280, 'bytes', 'IPv6 requires it of every link (RFC 8200, section 5)');
+export const THROUGHPUT_OF_TUNNEL = budget(
+  0.8,
+  'of baseline',
+  'Beyond the gateways only veths and bridges are added',
+);
+export const THROUGHPUT_OF_PROXIES = budget(0.25, 'of baseline', 'Two proxies copy and encrypt every byte');
+export const LATENCY_FACTOR = budget(3, '× baseline', 'Extra hops multiply, they do not dominate');
+export const LATENCY_ALLOWANCE_MS = budget(2, 'ms', 'Scheduling noise on small baselines');
+export const LOSS_SHARE = budget(
+  0.001,
+  'of packets',
+  'TCP throughput collapses above about 0.1 % loss (Mathis et al. 1997)',
+);
+export const LOSS_PACKETS = budget(3_000, 'packets', '0.1 % of fewer packets is less than three events');
+export const JITTER_MS = budget(
+  5,
+  'ms',
+  'Half of what interactive audio tolerates (ITU-T G.114 leaves 10 ms)',
+);

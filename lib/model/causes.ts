@@ -1,0 +1,74 @@
+/** Every cause a verdict may name, with what it means and where to look first. Codes are part of the stable surface. */
+export const CAUSES = {
+  // addressing
+  'ranges-overlap': 'Two ranges share addresses: routes and tunnel peers cannot tell them apart',
+  'range-outside-plan': 'A range lies outside the address plan of the fleet',
+  'range-too-small': 'A range has too few addresses for what it must hold',
+  // reachability
+  'request-lost': 'The request never reached the target: routes, tunnel or filter on the way there',
+  'reply-lost':
+    'The target received the request, but its answer never came back: way back, asymmetric route or stateful filter',
+  'connection-refused': 'Something on the way or the target itself refused (RST or ICMP port unreachable)',
+  'no-route': 'A router on the way said unreachable or prohibited (ICMP)',
+  'proxy-refused': 'A proxy on the way answered instead of the workload',
+  'wrong-answerer': 'Somebody else than the intended workload answered',
+  'source-rewritten': 'The target saw another source address than the caller used: NAT on the way',
+  'wrong-path': 'The traffic takes another path than the topology says',
+  'path-not-closed': 'A path that the topology forbids is open',
+  'packets-reordered': 'Datagrams arrive out of order',
+  'packets-duplicated': 'Datagrams arrive more than once',
+  'packets-lost': 'More datagrams are lost than the budget allows',
+  'no-hairpin': 'A workload cannot reach itself through its own service address',
+  'empty-service-hangs': 'A service without endpoints swallows connections instead of refusing them',
+  // names
+  'dns-timeout': 'The DNS server does not answer',
+  'dns-nxdomain': 'The name does not exist though the service is shared',
+  'dns-refused': 'The DNS server refuses, fails or is not reachable',
+  'dns-no-records': 'The name exists but has no record of the wanted type',
+  'dns-wrong-address': 'The name resolves to an address that belongs to something else',
+  'dns-stale-endpoints': 'The record set of a headless service differs from its workloads',
+  'dns-slow': 'Lookups take longer than the budget',
+  'dns-truncation': 'A large answer is not truncated or not available by TCP',
+  'not-shared-but-answered': 'A service that is not shared is reachable from another cluster',
+  'local-endpoints-only': 'Only endpoints of the own cluster answer, though other clusters share the service',
+  'remote-endpoints-missing': 'A cluster that shares the service never answered',
+  // policy
+  'policy-not-enforced': 'A flow that policy forbids passes',
+  'policy-too-strict': 'A flow that policy allows is refused',
+  'policy-differs': 'The same policy has different effects in different clusters',
+  'cni-does-not-enforce': 'The cluster enforces no policy at all',
+  // packet size
+  'mtu-black-hole': 'Large packets vanish without an ICMP error, and streams stall',
+  'mtu-masked':
+    'Large packets vanish without an ICMP error; TCP survives only by MSS clamping or probing, other protocols do not',
+  'mtu-asymmetric': 'The two directions have different path MTUs',
+  'mtu-too-small': 'The path MTU is below the budget',
+  'mtu-below-configured': 'The path MTU is below what the tunnel was configured with',
+  'large-transfer-stalls': 'Small messages pass, large ones stall',
+  // encryption
+  'clear-text-on-wan': 'Payload is readable on the network between the clusters',
+  'clear-text-when-down': 'Traffic leaves in clear text while the tunnel is down',
+  'foreign-traffic-on-wan': 'The network between the clusters carries more than the tunnel',
+  'handshake-with-wrong-key': 'A peer with a wrong key completes a handshake',
+  'no-handshake': 'The tunnel has had no recent handshake',
+  // failover
+  'no-failover': 'Clients do not recover within the budget',
+  'failover-loses-requests': 'More requests fail than the budget allows',
+  'no-failback': 'Traffic does not return after the fault is mended',
+  // performance
+  'throughput-low': 'Throughput is below its share of the baseline',
+  'latency-high': 'Latency is above its multiple of the baseline',
+  'jitter-high': 'Jitter is above the budget',
+  // no verdict on the system
+  'control-failed': 'The positive control did not pass, so the check could prove nothing',
+  'dependency-failed': 'The path this case uses has failed already',
+  'probe-failed': 'A probe agent or one of its tools failed, hung or gave unusable output',
+  'fault-did-not-hold': 'The disturbance of this check did not take hold',
+  'not-settled': 'The cluster did not report an intent as settled in time',
+  'spread-too-wide': 'Repeated measurements lie too far apart for a verdict',
+  'cpu-saturated': 'The CPU of this machine was the limit, not the network',
+  'deadline-reached': 'The run ended before this case could finish',
+  'set-up-failed': 'The set-up of the run died before this case could start',
+} as const;
+
+export type CauseCode = keyof typeof CAUSES;

@@ -1,0 +1,166 @@
+import type { BudgetValues, Budgets } from './budgets.ts';
+import type { IpFamily, PerFamily } from './cidr.ts';
+import type { Capture, Cluster, ConformanceClass, Feature, Gateway, Workload } from './cluster.ts';
+import type { FaultExpectation, FaultSpec } from './fault.ts';
+import type { Intent, PolicyIntent, PolicySemantics } from './intent.ts';
+import type { Probe } from './probe.ts';
+import type { PairPath } from './topology.ts';
+import type { Verdict } from './verdict.ts';
+import type { ServiceSpec, SharedAddress, WorkloadSpec } from './workload.ts';
+
+export type Level = 'core' | 'extended';
+export type Scope = 'cluster' | 'pair' | 'fleet';
+/** What no other case may use while this one runs. */
+export type Exclusive = 'none' | 'pair' | 'cluster' | 'fleet';
+
+/** What must stand in every cluster before a check can observe; the union over all selected checks is put in place once. */
+export interface Fixture {
+  readonly name: string;
+  readonly workloads: readonly WorkloadSpec[];
+  readonly services?: readonly ServiceSpec[];
+  readonly intents?: readonly Intent[];
+}
+
+/** A workload as a check sees it: its probe, recorded, and where it is. */
+export interface Site extends Probe {
+  readonly cluster: string;
+  /** `namespace/name`, or `gateway`. */
+  readonly key: string;
+  readonly spec?: WorkloadSpec;
+  readonly addresses: PerFamily<string>;
+  /** Its address in the family of this case. */
+  readonly address: string;
+}
+
+/** A cluster as a check sees it. */
+export interface ClusterView {
+  readonly name: string;
+  readonly ranges: Cluster['ranges'];
+  /** The DNS server's address in the family of this case. */
+  readonly dns: string;
+  /** @param key `namespace/name` */
+  site(key: string): Site;
+  readonly sites: readonly Site[];
+  readonly gateway: Site & Pick<Gateway, 'wanInterface' | 'clusterInterface' | 'wanAddresses'>;
+  service(service: { namespace: string; name: string }): SharedAddress;
+  /** Where callers in this cluster find a service that clusters share. */
+  sharedService(service: { namespace: string; name: string }): SharedAddress;
+  capture(request: Parameters<Gateway['startCapture']>[0]): Promise<Capture>;
+}
+
+/** What every `observe` gets; everything that passes through it is recorded and undone. */
+export interface Toolkit {
+  readonly run: string;
+  readonly family: IpFamily;
+  readonly clusters: readonly ClusterView[];
+  readonly signal: AbortSignal;
+  pathBetween(from: string, to: string): PairPath;
+  /** Path MTU that the underlay was configured for; undefined when nobody said. */
+  readonly configuredPathMtu: number | undefined;
+  readonly tunnelFilter: string | undefined;
+  handshakes(cluster: string): Promise<Readonly<Record<string, number>>>;
+  readonly policySemantics: PolicySemantics;
+  /** Policies that stand during the whole run. */
+  readonly standingPolicies: readonly PolicyIntent[];
+  /** Monotonic milliseconds. */
+  elapsed(): number;
+  sleep(milliseconds: number): Promise<void>;
+  nonce(): string;
+  /** Applies an intent for the length of this case and waits until it is settled. */
+  apply(intent: Intent, cluster: string): Promise<void>;
+  /** Withdraws what `apply` put in place. */
+  withdraw(intent: Intent, cluster: string): Promise<void>;
+  /** Injects a fault and proves that it holds. @returns `mend`, which is also called when the case ends. */
+  disturb(fault: FaultSpec): Promise<{ held: boolean; mend(): Promise<void> }>;
+  /** Repeats until `successes` in a row, or until the budget is over. */
+  converge<T>(attempt: () => Promise<T>, options: ConvergeOptions<T>): Promise<Converged<T>>;
+  /** Notes a fact in the record. */
+  note(text: string): void;
+}
+
+export interface ConvergeOptions<T> {
+  readonly succeeded: (value: T) => boolean;
+  readonly budgetMs: number;
+  readonly successes: number;
+  readonly intervalMs?: number;
+}
+export interface Converged<T> {
+  readonly converged: boolean;
+  readonly attempts: number;
+  /** Until the first success of the final row. */
+  readonly elapsedMs: number;
+  readonly last: T;
+}
+
+export interface PairContext extends Toolkit {
+  readonly from: ClusterView;
+  readonly to: ClusterView;
+  readonly path: PairPath;
+}
+export interface ClusterContext extends Toolkit {
+  readonly cluster: ClusterView;
+}
+export interface ContextOf {
+  pair: PairContext;
+  cluster: ClusterContext;
+  fleet: Toolkit;
+}
+
+/** What is known of a case when it is planned; the judge gets it too, from the record. */
+export interface Expectation {
+  readonly family: IpFamily;
+  readonly path?: PairPath;
+  readonly configuredPathMtu?: number;
+  readonly clusters: readonly string[];
+}
+
+export interface Check<S extends Scope = Scope, B extends Budgets = Budgets, O = unknown> {
+  readonly id: string;
+  readonly title: string;
+  readonly level: Level;
+  readonly scope: S;
+  /** Classes for which it counts; default all. */
+  readonly classes?: readonly ConformanceClass[];
+  readonly requires?: readonly Feature[];
+  /** Check ids whose case for the same subject must have passed, or this one is inconclusive because of it. */
+  readonly dependsOn?: readonly string[];
+  /** Paths it is about; default `direct` and `via`. */
+  readonly paths?: readonly PairPath['kind'][];
+  /** Does not vary with the IP family: one case however many families are in use. */
+  readonly familyless?: boolean;
+  readonly uses?: readonly Fixture[];
+  readonly budgets?: B;
+  readonly exclusive?: Exclusive;
+  readonly faults?: readonly FaultExpectation[];
+  /** Why no fault is listed, when none is. */
+  readonly withoutFaults?: string;
+  /** One sentence: where to look when it fails. */
+  readonly hint: string;
+  /** RFC, KEP or upstream page that says what must be true. */
+  readonly reference?: string;
+  /** Grows when `judge` changes its mind about the same observations. */
+  readonly judgeVersion?: number;
+  /** Longest time `observe` may take. */
+  readonly timeoutMs?: number;
+  observe(context: ContextOf[S], budgets: BudgetValues<B>): Promise<O>;
+  judge(observed: O, budgets: BudgetValues<B>, expectation: Expectation): Verdict;
+}
+
+/** A check of any type, as plans and registries hold it. */
+// oxlint-disable-next-line typescript/no-explicit-any -- budgets and observations differ per check; defineCheck has checked them against each other
+export type AnyCheck = Check<any, any, any>;
+
+/** Types `judge` by what `observe` returns. Observations must be plain JSON: they go through the record. */
+export function defineCheck<S extends Scope, O, const B extends Budgets = Record<never, never>>(
+  check: Check<S, B, O>,
+): Check<S, B, O> {
+  return check;
+}
+
+export interface Suite {
+  readonly id: string;
+  readonly title: string;
+  readonly checks: readonly AnyCheck[];
+}
+
+export type { Workload };

@@ -1,0 +1,33 @@
+import type { CauseCode } from './causes.ts';
+
+/** Something broken on purpose, as data. Injectors are looked up by `kind`. */
+export type FaultSpec =
+  | { readonly kind: 'tunnel-down'; readonly between: readonly [string, string] }
+  | { readonly kind: 'wan-drop'; readonly from: string; readonly to: string }
+  | { readonly kind: 'wrong-peer-key'; readonly at: string; readonly peer: string }
+  | { readonly kind: 'cluster-gone'; readonly cluster: string }
+  | {
+      readonly kind: 'mtu-lowered';
+      readonly at: string;
+      readonly mtu: number;
+      readonly icmp: 'passes' | 'dropped';
+    }
+  | { readonly kind: 'policy-flushed'; readonly cluster: string }
+  | { readonly kind: 'dns-stopped'; readonly cluster: string }
+  | { readonly kind: 'clear-text-route'; readonly from: string; readonly to: string };
+
+export type FaultKind = FaultSpec['kind'];
+
+/** What a check says of a fault that must make it fail. */
+export interface FaultExpectation {
+  readonly kind: FaultKind;
+  readonly cause: CauseCode;
+}
+
+/** A fault in place. */
+export interface Disturbance {
+  /** Proof by observation that the fault took hold; false makes the case inconclusive. */
+  tookHold(): Promise<boolean>;
+  /** Idempotent. */
+  mend(): Promise<void>;
+}

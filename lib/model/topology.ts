@@ -1,0 +1,89 @@
+/** Which clusters have a tunnel to which, and what every directed pair may expect of it. */
+export type TopologyKind = 'full-mesh' | 'hub-and-spoke' | 'tree';
+
+export const TOPOLOGY_KINDS: readonly TopologyKind[] = ['full-mesh', 'hub-and-spoke', 'tree'];
+
+/** A cluster's place: `segments` partition a fleet (prod cannot reach staging through a hub both use). */
+export interface Member {
+  readonly name: string;
+  /** Segments it belongs to; none means every segment. */
+  readonly segments?: readonly string[];
+}
+
+export type PairPath =
+  | { readonly kind: 'direct' }
+  /** `hops`: the transit clusters in order. */
+  | { readonly kind: 'via'; readonly hops: readonly string[] }
+  | { readonly kind: 'forbidden' };
+
+export interface Topology {
+  readonly kind: TopologyKind;
+  readonly members: readonly Member[];
+  /** The hub of hub-and-spoke, the root of a tree. */
+  readonly hub: string;
+}
+
+/** The parent in a tree: the members in order fill a binary tree below the hub. */
+function parentOf(topology: Topology, name: string): string | undefined {
+  const order = [
+    topology.hub,
+    ...topology.members.map((member) => member.name).filter((other) => other !== topology.hub),
+  ];
+  const index = order.indexOf(name);
+  if (index <= 0) return undefined;
+  return topology.kind === 'tree' ? order[Math.floor((index - 1) / 2)] : topology.hub;
+}
+
+function ancestors(topology: Topology, name: string): string[] {
+  const chain = [name];
+  for (let parent = parentOf(topology, name); parent !== undefined; parent = parentOf(topology, parent)) {
+    chain.push(parent);
+  }
+  return chain;
+}
+
+export function shareSegment(topology: Topology, a: string, b: string): boolean {
+  const segmentsOf = (name: string) =>
+    topology.members.find((member) => member.name === name)?.segments ?? [];
+  const mine = segmentsOf(a);
+  const theirs = segmentsOf(b);
+  return mine.length === 0 || theirs.length === 0 || mine.some((segment) => theirs.includes(segment));
+}
+
+/** The transit clusters between two clusters, in order; empty when they have a tunnel of their own. */
+export function hopsBetween(topology: Topology, from: string, to: string): string[] {
+  if (topology.kind === 'full-mesh') return [];
+  const up = ancestors(topology, from);
+  const down = ancestors(topology, to);
+  const meeting = up.find((name) => down.includes(name)) as string;
+  const route = [...up.slice(0, up.indexOf(meeting) + 1), ...down.slice(0, down.indexOf(meeting)).reverse()];
+  return route.slice(1, -1);
+}
+
+export function pathBetween(topology: Topology, from: string, to: string): PairPath {
+  if (!shareSegment(topology, from, to)) return { kind: 'forbidden' };
+  const hops = hopsBetween(topology, from, to);
+  return hops.length === 0 ? { kind: 'direct' } : { kind: 'via', hops };
+}
+
+/** Whether two clusters have a tunnel of their own: neighbours on the graph that carry allowed traffic of anyone. */
+export function areNeighbours(topology: Topology, a: string, b: string): boolean {
+  if (a === b || hopsBetween(topology, a, b).length > 0) return false;
+  return topology.kind !== 'full-mesh' || shareSegment(topology, a, b);
+}
+
+/** Every ordered pair of different clusters. */
+export function directedPairs(names: readonly string[]): { from: string; to: string }[] {
+  return names.flatMap((from) => names.filter((to) => to !== from).map((to) => ({ from, to })));
+}
+
+/** The neighbour through which `from` reaches `to`. */
+export function nextHop(topology: Topology, from: string, to: string): string {
+  return hopsBetween(topology, from, to)[0] ?? to;
+}
+
+/** The links a pair's traffic crosses, each as `a|b` with the names in order. */
+export function linksOf(topology: Topology, from: string, to: string): string[] {
+  const route = [from, ...hopsBetween(topology, from, to), to];
+  return route.slice(1).map((name, index) => [route[index] as string, name].toSorted().join('|'));
+}

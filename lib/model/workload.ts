@@ -1,0 +1,84 @@
+import type { PerFamily } from './cidr.ts';
+
+/** What every workload listens on, for every provider. */
+export const PORTS = {
+  /** TCP and UDP: one JSON line in, one JSON line with the answerer's identity out. */
+  echo: 7000,
+  /** The same on a second port, so that policies by port can be told apart. */
+  echoAlternate: 7001,
+  http: 8080,
+  /** HTTP/2 with prior knowledge (h2c). */
+  http2: 8082,
+  iperf: 5201,
+  /** First of the ports on which a check starts backends that it may crash or freeze. */
+  backends: 9000,
+} as const;
+
+/** The agent's own service address of DNS in a cluster, within the service range (as kubeadm has it). */
+export const DNS_SERVICE_INDEX = 10;
+
+export type Protocol = 'tcp' | 'udp';
+
+/** A workload to be: one pod, or one network namespace of the lab. */
+export interface WorkloadSpec {
+  readonly name: string;
+  readonly namespace: string;
+  readonly labels: Readonly<Record<string, string>>;
+}
+
+export interface ServicePort {
+  readonly name: string;
+  readonly port: number;
+  readonly protocol: Protocol;
+}
+
+/** A service to be. Service port and target port are the same. */
+export interface ServiceSpec {
+  readonly name: string;
+  readonly namespace: string;
+  /** Labels its backends carry; every label must match. */
+  readonly selector: Readonly<Record<string, string>>;
+  readonly ports: readonly ServicePort[];
+  readonly headless?: boolean;
+  /** Backends count while HTTP `GET /healthz` on this port answers 200. */
+  readonly healthPort: number;
+  /** Fixed addresses instead of a selector (as an EndpointSlice without selector): indices into the pod range. */
+  readonly fixedEndpoints?: number;
+  /** Clusters where the service exists; default every cluster. */
+  readonly onlyIn?: readonly string[];
+}
+
+/** `namespace/name`: the key of a workload or service within its cluster. */
+export function keyOf(spec: { namespace: string; name: string }): string {
+  return `${spec.namespace}/${spec.name}`;
+}
+
+export function selects(
+  selector: Readonly<Record<string, string>>,
+  labels: Readonly<Record<string, string>>,
+): boolean {
+  return Object.entries(selector).every(([key, value]) => labels[key] === value);
+}
+
+export type Zone = 'cluster.local' | 'clusterset.local';
+
+/** The DNS name of a service: KEP-1645 for `clusterset.local`, the Kubernetes DNS specification for `cluster.local`. */
+export function serviceName(service: { namespace: string; name: string }, zone: Zone): string {
+  return `${service.name}.${service.namespace}.svc.${zone}`;
+}
+
+/** Who a workload says it is. */
+export interface Identity {
+  readonly cluster: string;
+  readonly namespace: string;
+  readonly workload: string;
+  /** Changes with every start of the process that answers. */
+  readonly instance: string;
+}
+
+/** Where a caller in one cluster finds a service. */
+export interface SharedAddress {
+  /** DNS name to ask for; what the technology's own zone makes of it. */
+  readonly name: string;
+  readonly addresses: PerFamily<string>;
+}

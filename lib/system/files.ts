@@ -1,0 +1,47 @@
+import { randomBytes } from 'node:crypto';
+import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
+import { homedir } from 'node:os';
+import path from 'node:path';
+
+/** Replaces a file as a whole or not at all; its folder is made when missing. */
+export async function writeAtomically(target: string, content: string, mode = 0o644): Promise<void> {
+  await mkdir(path.dirname(target), { recursive: true });
+  const temporary = `${target}.${randomBytes(4).toString('hex')}.tmp`;
+  const file = await open(temporary, 'wx', mode);
+  try {
+    await file.writeFile(content);
+    await file.sync();
+  } catch (error) {
+    await file.close();
+    await rm(temporary, { force: true });
+    throw error;
+  }
+  await file.close();
+  await rename(temporary, target);
+}
+
+/** Content of a file; undefined when there is none. */
+export async function readIfPresent(target: string): Promise<string | undefined> {
+  try {
+    return await readFile(target, 'utf8');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
+const APPLICATION = 'mcnet-conformance';
+
+/** XDG Base Directory: where runs are remembered. */
+export function stateFolder(environment: NodeJS.ProcessEnv = process.env): string {
+  return path.join(environment.XDG_STATE_HOME || path.join(homedir(), '.local', 'state'), APPLICATION);
+}
+
+export function cacheFolder(environment: NodeJS.ProcessEnv = process.env): string {
+  return path.join(environment.XDG_CACHE_HOME || path.join(homedir(), '.cache'), APPLICATION);
+}
+
+/** Sockets, keys and logs of a run; removed with it. Short, because a socket's path may have 107 bytes at most. */
+export function runtimeFolder(run: string): string {
+  return path.join('/run', APPLICATION, run);
+}
