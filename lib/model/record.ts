@@ -46,8 +46,13 @@ export interface PlannedCase {
   readonly dependsOn: readonly string[];
   readonly budgets: Readonly<Record<string, number>>;
   readonly judgeVersion: number;
+  /** Where to look when it fails, and what says that it must be true. */
+  readonly hint?: string;
+  readonly reference?: string;
   /** Set when it will not run, with the reason. */
   readonly skip?: string;
+  /** It does not count for the class of the run, so leaving it out takes nothing from conformance. */
+  readonly outsideClass?: true;
 }
 
 export type RecordBody =
@@ -57,6 +62,8 @@ export type RecordBody =
       cases: readonly PlannedCase[];
       /** How a person runs a command at a workload or gateway, by `east/mcnet/client`. */
       shells: Readonly<Record<string, string>>;
+      /** Core checks of the class that were not selected: they run nowhere, but conformance needs them. */
+      unselected?: readonly string[];
     }
   | { type: 'phase'; phase: string; durationMs: number; detail?: string }
   | { type: 'step'; case: string; step: string; durationMs: number; detail?: unknown }

@@ -17,7 +17,9 @@ export interface RunSpec {
   readonly suites: readonly string[];
   readonly checks: readonly string[];
   readonly skips: readonly string[];
-  readonly pairs: { readonly kind: 'all' } | { readonly kind: 'sample'; readonly count: number };
+  /** `explicit`: the user asked for all, so nothing is sampled. */
+  readonly pairs:
+    { readonly kind: 'all'; readonly explicit?: true } | { readonly kind: 'sample'; readonly count: number };
   readonly tuning: 'as-configured' | 'fast';
   /** `<check id>.<name>`. */
   readonly budgets: Readonly<Record<string, number>>;

@@ -1,0 +1,73 @@
+/** What came of a run, ready to be shown: every report is a pure function of this. */
+import type { ConformanceClass } from './cluster.ts';
+import type { PlannedCase, RecordBody, RunSubject } from './record.ts';
+import type { RunSpec } from './spec.ts';
+import type { Verdict } from './verdict.ts';
+
+type RunEnd = Extract<RecordBody, { type: 'run.end' }>;
+
+export interface CaseResult extends PlannedCase {
+  readonly verdict: Verdict;
+  readonly durationMs: number;
+  /** What was seen, as `observe` returned it; absent when it did not come to that. */
+  readonly observed?: unknown;
+  /** The verdict's `reproduce` as a command to paste on the machine that ran the run. */
+  readonly reproduceCommand?: string;
+  /** Several results of this case were merged; this is the worse. */
+  readonly repeated?: true;
+  /** Why the verdict is the stored one and not judged again. */
+  readonly kept?: string;
+}
+
+export interface Conformance {
+  readonly class: ConformanceClass;
+  readonly verdict: 'conformant' | 'partial' | 'not conformant';
+  /** Core cases (or, when no case of it was planned, checks) of the class that did not run, each with the reason. */
+  readonly skippedCore: readonly string[];
+}
+
+export interface RunResults {
+  readonly subject: RunSubject;
+  readonly run: string;
+  /** All run ids, when the records of several runs of the same subject were merged. */
+  readonly merged?: readonly string[];
+  /** RFC 3339. */
+  readonly startedAt: string;
+  readonly durationMs: number;
+  /** `unfinished`: the record has no end, so the run was killed or still goes on. */
+  readonly ended: RunEnd['ended'] | 'unfinished';
+  readonly exitCode: number;
+  readonly conformance: Conformance;
+  /** In the order of the plan. */
+  readonly cases: readonly CaseResult[];
+  readonly phases: readonly {
+    readonly phase: string;
+    readonly durationMs: number;
+    readonly detail?: string;
+  }[];
+  readonly teardown: RunEnd['teardown'] | 'unknown';
+  /** What a failed teardown left behind. */
+  readonly leftovers: readonly string[];
+  /** Files relative to the output folder, by cluster. */
+  readonly diagnostics: readonly { readonly cluster: string; readonly files: readonly string[] }[];
+  /** Why the set-up died, in the program's words. */
+  readonly error?: string;
+  /** What is wrong with the record itself: a broken chain, a last line cut off. */
+  readonly recordProblems: readonly string[];
+}
+
+/** What observers of a living run hear: each body as it is recorded, and what only somebody who watches needs. */
+export type RunEvent = { /** Milliseconds since the run began. */ readonly monoMs: number } & (
+  | RecordBody
+  /** First of all. The cases are planned, nothing is created yet; `run.start` and `plan` follow once versions are observed. */
+  | {
+      readonly type: 'run.began';
+      readonly run: string;
+      readonly spec: RunSpec;
+      readonly cases: readonly PlannedCase[];
+    }
+  | { readonly type: 'phase.started'; readonly phase: string }
+  | { readonly type: 'case.started'; readonly case: string }
+);
+
+export type RunObserver = (event: RunEvent) => void;
