@@ -131,6 +131,8 @@ export interface Check<S extends Scope = Scope, B extends Budgets = Budgets, O =
   readonly uses?: readonly Fixture[];
   readonly budgets?: B;
   readonly exclusive?: Exclusive;
+  /** Cases of this check never run beside each other: they use the same backends. */
+  readonly oneAtATime?: boolean;
   readonly faults?: readonly FaultExpectation[];
   /** Why no fault is listed, when none is. */
   readonly withoutFaults?: string;

@@ -257,6 +257,8 @@ export interface Probe {
   stopBackend(port: number): Promise<void>;
   /** Flushes cached path MTUs (`ip route flush cache`), so that one test does not teach the next. */
   forgetPathMtu(): Promise<void>;
+  /** Sets `net.ipv4.tcp_mtu_probing` of this workload's own network namespace (RFC 4821): 0 off, 1 after a black hole. */
+  setMtuProbing(mode: 0 | 1): Promise<void>;
 }
 
 /** The agent broke, is not there or did not answer in time: the case is inconclusive. */
