@@ -1,3 +1,4 @@
+import type { AddressPlan } from './addressing.ts';
 import type { BudgetValues, Budgets } from './budgets.ts';
 import type { IpFamily, PerFamily } from './cidr.ts';
 import type { Capture, Cluster, ConformanceClass, Feature, Gateway, Workload } from './cluster.ts';
@@ -52,6 +53,7 @@ export interface ClusterView {
 export interface Toolkit {
   readonly run: string;
   readonly family: IpFamily;
+  readonly plan: AddressPlan;
   readonly clusters: readonly ClusterView[];
   readonly signal: AbortSignal;
   pathBetween(from: string, to: string): PairPath;
@@ -128,6 +130,8 @@ export interface Check<S extends Scope = Scope, B extends Budgets = Budgets, O =
   readonly paths?: readonly PairPath['kind'][];
   /** Does not vary with the IP family: one case however many families are in use. */
   readonly familyless?: boolean;
+  /** Reads nothing but the address plan (and names and ranges of clusters): judged before anything is created. */
+  readonly planOnly?: boolean;
   readonly uses?: readonly Fixture[];
   readonly budgets?: B;
   readonly exclusive?: Exclusive;

@@ -21,6 +21,12 @@ export class InternalError extends Error {
 /** The run was asked to stop (signal or deadline); not a failure of anything observed. */
 export class InterruptedError extends Error {
   override readonly name = 'InterruptedError';
+  readonly by: 'SIGINT' | 'SIGTERM' | 'deadline';
+
+  constructor(message: string, by: 'SIGINT' | 'SIGTERM' | 'deadline' = 'SIGINT') {
+    super(message);
+    this.by = by;
+  }
 }
 
 /** The message of anything thrown, without assuming that it is an Error. */

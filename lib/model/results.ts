@@ -22,7 +22,7 @@ export interface CaseResult extends PlannedCase {
 export interface Conformance {
   readonly class: ConformanceClass;
   readonly verdict: 'conformant' | 'partial' | 'not conformant';
-  /** Core cases (or, when no case of it was planned, checks) of the class that did not run, each with the reason. */
+  /** Core checks of the class of which cases did not run, with the reason and how many. */
   readonly skippedCore: readonly string[];
 }
 
