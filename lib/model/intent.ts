@@ -105,7 +105,8 @@ function directionAllows(
   return inexpressible ? 'inexpressible' : 'deny';
 }
 
-function matchesPeer(selector: PeerSelector, peer: PolicyPeer, holder: string): boolean {
+/** Whether a selector in a policy of cluster `holder` means this peer. */
+export function matchesPeer(selector: PeerSelector, peer: PolicyPeer, holder: string): boolean {
   if (
     selector.cluster !== undefined &&
     peer.cluster !== (selector.cluster === 'local' ? holder : selector.cluster)

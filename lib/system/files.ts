@@ -30,6 +30,17 @@ export async function readIfPresent(target: string): Promise<string | undefined>
   }
 }
 
+/** Content of a file as it is on disk. */
+export const readBytes = (target: string): Promise<Buffer> => readFile(target);
+
+/** Makes a folder, and those above it, that only this user may enter. */
+export async function makePrivateFolder(target: string): Promise<void> {
+  await mkdir(target, { recursive: true, mode: 0o700 });
+}
+
+/** Removes a file or a folder with all that is in it; none is no error. */
+export const removePath = (target: string): Promise<void> => rm(target, { recursive: true, force: true });
+
 const APPLICATION = 'mcnet-conformance';
 
 /** XDG Base Directory: where runs are remembered. */
