@@ -14,6 +14,16 @@ export type FaultSpec =
     }
   | { readonly kind: 'policy-flushed'; readonly cluster: string }
   | { readonly kind: 'dns-stopped'; readonly cluster: string }
+  | {
+      readonly kind: 'service-not-shared';
+      readonly cluster: string;
+      readonly namespace: string;
+      readonly service: string;
+    }
+  /** One way on the wan; `megabits` a second, `milliseconds` of delay, `share` of packets 0 to 1. */
+  | { readonly kind: 'rate-limited'; readonly from: string; readonly to: string; readonly megabits: number }
+  | { readonly kind: 'delayed'; readonly from: string; readonly to: string; readonly milliseconds: number }
+  | { readonly kind: 'wan-loss'; readonly from: string; readonly to: string; readonly share: number }
   | { readonly kind: 'clear-text-route'; readonly from: string; readonly to: string };
 
 export type FaultKind = FaultSpec['kind'];

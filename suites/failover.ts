@@ -1,0 +1,596 @@
+import {
+  BACKENDS,
+  type Drill,
+  backends,
+  drillFixture,
+  drillPort,
+  drillService,
+  spread,
+  spreadService,
+} from '../fixtures/backends.ts';
+import { CLIENT, client } from '../fixtures/workloads.ts';
+import {
+  CONVERGENCE_MS,
+  CONVERGENCE_SUCCESSES,
+  FAILBACK_MS,
+  FAILOVER_KEPT_ALIVE_MS,
+  FAILOVER_NEW_MS,
+} from '../lib/model/budgets.ts';
+import { type ClusterView, type PairContext, type Suite, defineCheck } from '../lib/model/check.ts';
+import type { BackendEvent, Exchange, Sample, SampleRequest } from '../lib/model/probe.ts';
+import { type Figures, type Verdict, failed, inconclusive, passed } from '../lib/model/verdict.ts';
+import { PORTS } from '../lib/model/workload.ts';
+
+/** Fast enough to time recovery to a few hundredths of a second, slow enough to load nothing. */
+const SAMPLES_PER_SECOND = 40;
+const SAMPLE_TIMEOUT_MS = 500;
+/** Clients run this long before the fault, so that the pool is filled and the control is more than luck. */
+const STEADY_MS = 350;
+/** No failure for this long counts as recovered. */
+const CALM_MS = 500;
+/** A client can take no part of a drill for longer than every budget together. */
+const SAMPLING_LIMIT_MS = 150_000;
+
+type Connections = SampleRequest['connections'];
+
+/** What one client saw; times are milliseconds since its sampler started. */
+interface ClientView {
+  readonly connections: Connections;
+  readonly samples: readonly Sample[];
+  /** When the fault was injected, when it was mended, and when the drill ended, on the samplers' clock. */
+  readonly faultAt: number;
+  readonly mendAt: number;
+}
+
+const isGood = (sample: Sample): boolean => sample.outcome === 'answered';
+
+/** Clusters that answered between two moments. */
+export function answeringClusters(samples: readonly Sample[], from: number, until: number): string[] {
+  const names = samples
+    .filter((sample) => isGood(sample) && sample.at >= from && sample.at < until)
+    .map((sample) => sample.cluster ?? 'unknown');
+  return [...new Set(names)].toSorted();
+}
+
+/** Milliseconds from `since` until the last failing sample was over; 0 when none failed; undefined when the last one failed. */
+export function recoveryTime(samples: readonly Sample[], since: number, until: number): number | undefined {
+  const window = samples.filter((sample) => sample.at >= since && sample.at < until);
+  if (window.length === 0 || !isGood(window.at(-1) as Sample)) return undefined;
+  const lastBad = window.findLast((sample) => !isGood(sample));
+  return lastBad ? lastBad.at + lastBad.latencyMs - since : 0;
+}
+
+/** Starts samplers, and reads the clock that their samples count by. */
+async function startClients(
+  context: PairContext,
+  address: string,
+  port: number,
+  kinds: readonly Connections[],
+) {
+  const caller = context.from.site(CLIENT);
+  const ids = await Promise.all(
+    kinds.map((connections) =>
+      caller.startSampling({
+        address,
+        port,
+        connections,
+        ratePerSecond: SAMPLES_PER_SECOND,
+        timeoutMs: SAMPLE_TIMEOUT_MS,
+        durationMs: SAMPLING_LIMIT_MS,
+      }),
+    ),
+  );
+  const startedAt = context.elapsed();
+  return {
+    now: () => context.elapsed() - startedAt,
+    async stop(faultAt: number, mendAt: number): Promise<ClientView[]> {
+      const samplings = await Promise.all(ids.map((id) => caller.stopSampling(id)));
+      return samplings.map(({ samples }, index) => ({
+        connections: kinds[index] as Connections,
+        samples,
+        faultAt,
+        mendAt,
+      }));
+    },
+  };
+}
+
+/** One request by a connection of its own. */
+const callOnce = async (context: PairContext, address: string, port: number): Promise<Exchange> =>
+  (
+    await context.from
+      .site(CLIENT)
+      .exchange([{ protocol: 'http', address, port, timeoutMs: SAMPLE_TIMEOUT_MS }])
+  )[0] as Exchange;
+
+/** Waits until requests are answered, by a given cluster where one is named. */
+const convergeOn = (
+  context: PairContext,
+  address: string,
+  port: number,
+  options: { by?: string; budgetMs: number; successes?: number },
+) =>
+  context.converge(() => callOnce(context, address, port), {
+    succeeded: ({ outcome, answeredBy }) =>
+      outcome === 'answered' && (options.by === undefined || answeredBy?.cluster === options.by),
+    budgetMs: options.budgetMs,
+    successes: options.successes ?? CONVERGENCE_SUCCESSES.value,
+    intervalMs: 50,
+  });
+
+async function startBackends(cluster: ClusterView, port: number): Promise<void> {
+  await Promise.all(BACKENDS.map((key) => cluster.site(key).startBackend({ port })));
+}
+
+interface DrillObservation {
+  readonly from: string;
+  readonly to: string;
+  readonly address: string;
+  readonly port: number;
+  /** Local backends answered before the fault. */
+  readonly ready: boolean;
+  readonly clients: readonly ClientView[];
+  readonly endedAt: number;
+  readonly failback: { readonly converged: boolean; readonly elapsedMs: number };
+}
+
+/** Backends in both clusters behind one name; all local ones are disturbed at once, then brought back. */
+async function drillBackends(
+  context: PairContext,
+  drill: Drill,
+  event: BackendEvent,
+  budgets: { newConnections: number; keptAlive: number; failback: number },
+  kinds: readonly Connections[],
+): Promise<DrillObservation> {
+  const { from, to } = context;
+  const port = drillPort(drill);
+  await Promise.all([startBackends(from, port), startBackends(to, port)]);
+  const address = from.sharedService(drillService(drill)).addresses[context.family] as string;
+  const ready = await convergeOn(context, address, port, { by: from.name, budgetMs: CONVERGENCE_MS.value });
+  const facts = { from: from.name, to: to.name, address, port, ready: ready.converged };
+  if (!ready.converged)
+    return { ...facts, clients: [], endedAt: 0, failback: { converged: false, elapsedMs: 0 } };
+
+  const clients = await startClients(context, address, port, kinds);
+  await context.sleep(STEADY_MS);
+  const faultAt = clients.now();
+  await Promise.all(BACKENDS.map((key) => from.site(key).disturbBackend(port, event)));
+  await convergeOn(context, address, port, {
+    by: to.name,
+    budgetMs: Math.max(budgets.newConnections, budgets.keptAlive),
+    successes: Math.ceil(CALM_MS / 50),
+  });
+  // The pool's connections may take longer to die than a new connection takes to succeed.
+  await context.sleep(event === 'freeze' ? SAMPLE_TIMEOUT_MS + CALM_MS : CALM_MS / 2);
+  const mendAt = clients.now();
+  if (event === 'freeze')
+    await Promise.all(BACKENDS.map((key) => from.site(key).disturbBackend(port, 'thaw')));
+  else {
+    await Promise.all(BACKENDS.map((key) => from.site(key).stopBackend(port)));
+    await startBackends(from, port);
+  }
+  const failback = await convergeOn(context, address, port, { by: from.name, budgetMs: budgets.failback });
+  const endedAt = clients.now();
+  const views = await clients.stop(faultAt, mendAt);
+  return {
+    ...facts,
+    clients: views,
+    endedAt,
+    failback: { converged: failback.converged, elapsedMs: failback.elapsedMs },
+  };
+}
+
+const NAME_OF: Record<Connections, string> = {
+  new: 'new connections',
+  'keep-alive': 'kept-alive connections',
+  stream: 'long stream',
+};
+
+interface ClientJudgement {
+  readonly figures: Figures;
+  readonly problem?: Verdict;
+}
+
+/** One client's way through a drill: who answered before, how long until the other cluster did, what was lost. */
+function judgeClient(
+  view: ClientView,
+  drill: Pick<DrillObservation, 'from' | 'to' | 'address' | 'port'>,
+  budgetMs: number,
+  lostShare: number | undefined,
+): ClientJudgement {
+  const name = NAME_OF[view.connections];
+  const during = view.samples.filter(({ at }) => at >= view.faultAt && at < view.mendAt);
+  const lost = during.filter((sample) => !isGood(sample)).length;
+  const recovery = recoveryTime(view.samples, view.faultAt, view.mendAt);
+  const figures: Figures = {
+    ...(recovery !== undefined && { [`recovery, ${name}`]: { value: recovery, unit: 'ms' } }),
+    [`lost, ${name}`]: { value: lost, unit: `of ${during.length} requests` },
+  };
+  const before = answeringClusters(view.samples, 0, view.faultAt);
+  if (before.join() !== drill.from) {
+    return {
+      figures,
+      problem: inconclusive(
+        'control-failed',
+        `Before the fault ${name} were answered by ${before.join(', ') || 'nobody'} instead of ${drill.from} alone`,
+        { figures },
+      ),
+    };
+  }
+  const details = {
+    figures,
+    reproduce: {
+      at: `${drill.from}/${CLIENT}`,
+      command: `curl -sS -m 1 http://${drill.address}:${drill.port}/echo`,
+    },
+  };
+  const after = answeringClusters(view.samples, view.mendAt - CALM_MS / 2, view.mendAt);
+  if (recovery === undefined || recovery > budgetMs || !after.includes(drill.to)) {
+    return {
+      figures,
+      problem: failed('no-failover', `${name} do not fail over from ${drill.from} to ${drill.to} in time`, {
+        expected: `answers from ${drill.to} within ${budgetMs / 1_000} s`,
+        seen:
+          recovery === undefined
+            ? `still failing ${Math.round(view.mendAt - view.faultAt)} ms after the fault`
+            : `recovered after ${Math.round(recovery)} ms, then answered by ${after.join(', ') || 'nobody'}`,
+        ...details,
+      }),
+    };
+  }
+  if (lostShare !== undefined && lost > Math.ceil(lostShare * during.length)) {
+    return {
+      figures,
+      problem: failed('failover-loses-requests', `${name} lose requests while backends are drained`, {
+        expected: `at most ${lostShare * 100} % of the requests fail`,
+        seen: `${lost} of ${during.length} failed`,
+        ...details,
+      }),
+    };
+  }
+  return { figures };
+}
+
+function judgeDrill(
+  drill: DrillObservation,
+  budgets: { newConnections: number; keptAlive: number; failback: number },
+  lostShare?: number,
+): Verdict {
+  if (!drill.ready)
+    return inconclusive('control-failed', `The service was not answered by ${drill.from} before the fault`);
+  if (drill.clients.length === 0) return inconclusive('probe-failed', 'No client was observed');
+  const judgements = drill.clients.map((view) =>
+    judgeClient(
+      view,
+      drill,
+      view.connections === 'new' ? budgets.newConnections : budgets.keptAlive,
+      lostShare,
+    ),
+  );
+  const problems = judgements.flatMap(({ problem }) => problem ?? []);
+  const worst = problems.find(({ status }) => status === 'failed') ?? problems[0];
+  if (worst) return worst;
+  const figures: Figures = {
+    ...Object.assign({}, ...judgements.map((judgement) => judgement.figures)),
+    'fail-back': { value: drill.failback.elapsedMs, unit: 'ms' },
+  };
+  if (!drill.failback.converged) {
+    return failed('no-failback', `Traffic does not return to ${drill.from} after its backends are back`, {
+      expected: `answers from ${drill.from} within ${budgets.failback / 1_000} s`,
+      seen: `answered by ${answeringClusters(drill.clients[0]?.samples ?? [], drill.endedAt - CALM_MS, drill.endedAt).join(', ') || 'nobody'}`,
+      figures,
+    });
+  }
+  return passed(`${drill.to} took over, ${drill.from} took back`, figures);
+}
+
+const DRILL_BUDGETS = {
+  newConnections: FAILOVER_NEW_MS,
+  keptAlive: FAILOVER_KEPT_ALIVE_MS,
+  failback: FAILBACK_MS,
+};
+/** Local and remote backends of the two clusters only: others would take over as well. */
+const DRILL_TIMEOUT_MS = 240_000;
+
+interface BackendDrill {
+  readonly id: string;
+  readonly title: string;
+  readonly drill: Drill;
+  readonly event: BackendEvent;
+  readonly level: 'core' | 'extended';
+  readonly connections: readonly Connections[];
+  /** Share of requests that may be lost; any number where absent. */
+  readonly lostShare?: number;
+}
+
+const backendDrill = ({ id, title, drill, event, level, connections, lostShare }: BackendDrill) =>
+  defineCheck({
+    id: `failover.${id}`,
+    title,
+    level,
+    scope: 'pair',
+    requires: ['share-service', 'l7.service'],
+    dependsOn: ['reachability.http'],
+    uses: [client, backends, drillFixture(drill)],
+    budgets: DRILL_BUDGETS,
+    exclusive: 'none',
+    oneAtATime: true,
+    faults: [{ kind: 'service-not-shared', cause: 'no-failover' }],
+    hint: 'Is the service shared by the other cluster, does anything check the health of its backends, and how often?',
+    reference: 'https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-termination',
+    timeoutMs: DRILL_TIMEOUT_MS,
+    observe: (context, budgets) => drillBackends(context, drill, event, budgets, connections),
+    judge: (observed, budgets) => judgeDrill(observed, budgets, lostShare),
+  });
+
+/** A drained backend finishes what it has; only a request that races its very end may be lost. */
+const GRACEFUL_LOSS_SHARE = 0.01;
+
+export const graceful = backendDrill({
+  id: 'graceful-delete',
+  title: 'Local backends are deleted gracefully: the other cluster takes over without loss',
+  drill: 'graceful',
+  event: 'drain',
+  level: 'core',
+  connections: ['new', 'keep-alive'],
+  lostShare: GRACEFUL_LOSS_SHARE,
+});
+export const crash = backendDrill({
+  id: 'crash',
+  title: 'Local backends crash (connections reset): the other cluster takes over',
+  drill: 'crash',
+  event: 'crash',
+  level: 'core',
+  connections: ['new', 'keep-alive'],
+});
+export const freeze = backendDrill({
+  id: 'freeze',
+  title: 'Local backends freeze (accept and stay silent): the other cluster takes over',
+  drill: 'freeze',
+  event: 'freeze',
+  level: 'core',
+  connections: ['new', 'keep-alive'],
+});
+export const errors = backendDrill({
+  id: 'server-errors',
+  title: 'Local backends answer 503: the other cluster takes over',
+  drill: 'errors',
+  event: 'fail',
+  level: 'extended',
+  connections: ['new', 'keep-alive'],
+});
+export const stream = backendDrill({
+  id: 'stream',
+  title: 'A long-lived stream to a frozen backend finds its way to the other cluster',
+  drill: 'stream',
+  event: 'freeze',
+  level: 'extended',
+  connections: ['stream'],
+});
+
+/** Requests that prove that a service is answered by every cluster it should be. */
+const SET_CALLS = 24;
+
+async function clustersOf(context: PairContext, address: string): Promise<string[]> {
+  const exchanges = await context.from
+    .site(CLIENT)
+    .exchange(
+      Array.from({ length: SET_CALLS }, () => ({
+        protocol: 'http' as const,
+        address,
+        port: PORTS.http,
+        timeoutMs: SAMPLE_TIMEOUT_MS,
+      })),
+    );
+  return [...new Set(exchanges.flatMap(({ answeredBy }) => answeredBy?.cluster ?? []))].toSorted();
+}
+
+export const clusterGone = defineCheck({
+  id: 'failover.cluster-gone',
+  title:
+    'A whole cluster goes: callers elsewhere are served by the others, and it is used again when it is back',
+  level: 'core',
+  scope: 'pair',
+  requires: ['share-service', 'l7.service'],
+  dependsOn: ['reachability.http'],
+  uses: [client, backends, spread],
+  budgets: DRILL_BUDGETS,
+  exclusive: 'fleet',
+  faults: [],
+  withoutFaults: 'It injects its own: all links of the cluster go down',
+  hint: 'Endpoints of a cluster that nobody can reach must be withdrawn: look at how the control planes notice each other',
+  reference:
+    'https://github.com/kubernetes/enhancements/tree/master/keps/sig-multicluster/1645-multi-cluster-services-api',
+  timeoutMs: DRILL_TIMEOUT_MS,
+
+  async observe(context, budgets) {
+    const { from, to } = context;
+    const address = from.sharedService(spreadService).addresses[context.family] as string;
+    const clustersIn = (wanted: (names: string[]) => boolean, budgetMs: number) =>
+      context.converge(() => clustersOf(context, address), {
+        succeeded: wanted,
+        budgetMs,
+        successes: 1,
+        intervalMs: 50,
+      });
+    const before = await clustersIn(
+      (names) => names.includes(from.name) && names.includes(to.name),
+      CONVERGENCE_MS.value,
+    );
+    const clients = await startClients(context, address, PORTS.http, ['new', 'keep-alive']);
+    await context.sleep(STEADY_MS);
+    const faultAt = clients.now();
+    const fault = await context.disturb({ kind: 'cluster-gone', cluster: to.name });
+    await convergeOn(context, address, PORTS.http, {
+      budgetMs: Math.max(budgets.newConnections, budgets.keptAlive),
+      successes: Math.ceil((CALM_MS + SAMPLE_TIMEOUT_MS) / 50),
+    });
+    const mendAt = clients.now();
+    await fault.mend();
+    const failback = await clustersIn((names) => names.includes(to.name), budgets.failback);
+    const views = await clients.stop(faultAt, mendAt);
+    return {
+      from: from.name,
+      to: to.name,
+      address,
+      before: before.last,
+      held: fault.held,
+      clients: views,
+      failback: { converged: failback.converged, elapsedMs: failback.elapsedMs },
+    };
+  },
+
+  judge({ from, to, address, before, held, clients, failback }, budgets) {
+    if (!before.includes(to) || !before.includes(from)) {
+      return inconclusive(
+        'control-failed',
+        `Before the fault ${before.join(', ') || 'nobody'} answered, not both ${from} and ${to}`,
+      );
+    }
+    if (!held) return inconclusive('fault-did-not-hold', `${to} could not be cut off`);
+    if (clients.length === 0) return inconclusive('probe-failed', 'No client was observed');
+    let figures: Figures = { 'fail-back': { value: failback.elapsedMs, unit: 'ms' } };
+    for (const { connections, samples, faultAt, mendAt } of clients) {
+      const budgetMs = connections === 'new' ? budgets.newConnections : budgets.keptAlive;
+      const recovery = recoveryTime(samples, faultAt, mendAt);
+      const during = samples.filter(({ at }) => at >= faultAt && at < mendAt);
+      figures = {
+        ...figures,
+        ...(recovery !== undefined && {
+          [`recovery, ${NAME_OF[connections]}`]: { value: recovery, unit: 'ms' },
+        }),
+        [`lost, ${NAME_OF[connections]}`]: {
+          value: during.filter((sample) => !isGood(sample)).length,
+          unit: `of ${during.length} requests`,
+        },
+      };
+      if (recovery === undefined || recovery > budgetMs) {
+        return failed(
+          'no-failover',
+          `${NAME_OF[connections]} from ${from} keep failing after ${to} is gone`,
+          {
+            expected: `only answers from other clusters within ${budgetMs / 1_000} s`,
+            seen:
+              recovery === undefined
+                ? `still failing after ${Math.round(mendAt - faultAt)} ms`
+                : `${Math.round(recovery)} ms`,
+            figures,
+            reproduce: {
+              at: `${from}/${CLIENT}`,
+              command: `curl -sS -m 1 http://${address}:${PORTS.http}/echo`,
+            },
+          },
+        );
+      }
+    }
+    if (!failback.converged) {
+      return failed('no-failback', `${to} is back but not used again by ${from}`, {
+        expected: `answers from ${to} within ${budgets.failback / 1_000} s`,
+        seen: `none from ${to}`,
+        figures,
+      });
+    }
+    return passed(`the others served while ${to} was gone`, figures);
+  },
+});
+
+/** Longer than the common technologies need to withdraw an endpoint would make the drill slow and prove no more. */
+const OUTAGE_MS = 1_500;
+
+export const tunnelDown = defineCheck({
+  id: 'failover.tunnel-down',
+  title: 'The tunnel goes while all backends are remote: callers recover when it is back',
+  level: 'core',
+  scope: 'pair',
+  requires: ['share-service', 'l7.service', 'tunnel.encrypted'],
+  dependsOn: ['reachability.http'],
+  uses: [client, backends, drillFixture('tunnel')],
+  budgets: DRILL_BUDGETS,
+  exclusive: 'fleet',
+  faults: [],
+  withoutFaults: 'It injects its own: the first tunnel of the path goes down',
+  hint: 'After a tunnel comes back, handshake and health checks must start by themselves: look at keepalive and at back-off timers',
+  timeoutMs: DRILL_TIMEOUT_MS,
+
+  async observe(context, budgets) {
+    const { from, to, path } = context;
+    const port = drillPort('tunnel');
+    await startBackends(to, port);
+    const address = from.sharedService(drillService('tunnel')).addresses[context.family] as string;
+    const ready = await convergeOn(context, address, port, { by: to.name, budgetMs: CONVERGENCE_MS.value });
+    const clients = await startClients(context, address, port, ['new', 'keep-alive']);
+    await context.sleep(STEADY_MS);
+    const faultAt = clients.now();
+    const neighbour = path.kind === 'via' ? (path.hops[0] as string) : to.name;
+    const fault = await context.disturb({ kind: 'tunnel-down', between: [from.name, neighbour] });
+    await context.sleep(OUTAGE_MS);
+    const mendAt = clients.now();
+    await fault.mend();
+    const back = await convergeOn(context, address, port, {
+      by: to.name,
+      budgetMs: Math.max(budgets.newConnections, budgets.keptAlive),
+      successes: Math.ceil(CALM_MS / 50),
+    });
+    const endedAt = clients.now();
+    const views = await clients.stop(faultAt, mendAt);
+    return {
+      from: from.name,
+      to: to.name,
+      address,
+      port,
+      ready: ready.converged,
+      held: fault.held,
+      clients: views,
+      endedAt,
+      back: back.converged,
+    };
+  },
+
+  judge({ from, to, address, port, ready, held, clients, endedAt, back }, budgets) {
+    if (!ready)
+      return inconclusive('control-failed', `${to} did not answer through the service before the fault`);
+    if (!held) return inconclusive('fault-did-not-hold', 'The tunnel could not be taken down');
+    if (clients.length === 0) return inconclusive('probe-failed', 'No client was observed');
+    const reproduce = { at: `${from}/${CLIENT}`, command: `curl -sS -m 1 http://${address}:${port}/echo` };
+    let figures: Figures = {};
+    for (const { connections, samples, faultAt, mendAt } of clients) {
+      const name = NAME_OF[connections];
+      const budgetMs = connections === 'new' ? budgets.newConnections : budgets.keptAlive;
+      if (answeringClusters(samples, 0, faultAt).join() !== to) {
+        return inconclusive('control-failed', `Before the fault ${name} were not answered by ${to} alone`);
+      }
+      // What was under way when the tunnel went may still have been answered.
+      const through = answeringClusters(samples, faultAt + SAMPLE_TIMEOUT_MS, mendAt);
+      if (through.length > 0) {
+        return failed('wrong-path', 'Requests are answered though the tunnel is down', {
+          expected: 'no answers while the only path is down',
+          seen: `answers from ${through.join(', ')} over ${name}`,
+          reproduce,
+        });
+      }
+      const recovery = recoveryTime(samples, mendAt, endedAt);
+      figures = {
+        ...figures,
+        ...(recovery !== undefined && { [`recovery, ${name}`]: { value: recovery, unit: 'ms' } }),
+      };
+      if (!back || recovery === undefined || recovery > budgetMs) {
+        return failed('no-failover', `${name} do not recover after the tunnel is back`, {
+          expected: `answers from ${to} within ${budgetMs / 1_000} s`,
+          seen:
+            recovery === undefined
+              ? `still failing after ${Math.round(endedAt - mendAt)} ms`
+              : `${Math.round(recovery)} ms`,
+          figures,
+          reproduce,
+        });
+      }
+    }
+    return passed('callers recover by themselves', figures);
+  },
+});
+
+export const failover: Suite = {
+  id: 'failover',
+  title: 'Failover',
+  checks: [graceful, crash, freeze, errors, stream, clusterGone, tunnelDown],
+};

@@ -1,0 +1,332 @@
+import { CLIENT, ECHO, client, echo } from '../fixtures/workloads.ts';
+import {
+  JITTER_MS,
+  LATENCY_ALLOWANCE_MS,
+  LATENCY_FACTOR,
+  LOSS_PACKETS,
+  LOSS_SHARE,
+  THROUGHPUT_OF_TUNNEL,
+} from '../lib/model/budgets.ts';
+import { type PairContext, type Site, type Suite, defineCheck } from '../lib/model/check.ts';
+import type { Sampling, Throughput } from '../lib/model/probe.ts';
+import { median, percentile, relativeSpread } from '../lib/model/statistics.ts';
+import { type Figures, type Verdict, failed, inconclusive, passed } from '../lib/model/verdict.ts';
+import { PORTS } from '../lib/model/workload.ts';
+
+const MEGABIT = 1e6;
+const ROUNDS = 3;
+/** Length of one measured stream, seconds. */
+const STREAM_SECONDS = 1;
+/** The baseline repeats as often; half the time is enough, since its streams have no proxies to warm up. */
+const BASELINE_SECONDS = 0.5;
+/** Beyond this, (max − min) / median of repeated ratios says more about the machine than about the network. */
+const WIDEST_SPREAD = 0.5;
+/** Share of all CPUs busy from which a low figure may be the machine's fault. */
+const SATURATED_CPU = 0.95;
+
+interface Round {
+  readonly baseline: Throughput;
+  readonly path: Throughput;
+}
+
+const inMegabits = (bits: number) => ({ value: bits / MEGABIT, unit: 'Mbit/s' });
+
+/** Baseline and path in turn, so that a machine whose speed drifts drifts for both. */
+async function measureRounds(context: PairContext, streams: number): Promise<Round[]> {
+  const { from, to } = context;
+  const target = to.site(ECHO);
+  await Promise.all([
+    target.serveThroughput({ port: PORTS.iperf }),
+    to.gateway.serveThroughput({ port: PORTS.iperf }),
+  ]);
+  const run = (caller: Site, address: string, seconds: number) =>
+    caller.throughput({ address, port: PORTS.iperf, seconds, streams });
+  const rounds: Round[] = [];
+  for (let round = 0; round < ROUNDS; round++) {
+    const baseline = await run(from.gateway, to.gateway.address, BASELINE_SECONDS);
+    rounds.push({ baseline, path: await run(from.site(CLIENT), target.address, STREAM_SECONDS) });
+  }
+  return rounds;
+}
+
+/** In words: what kept the stream from being faster. */
+export function whatLimits(paths: readonly Throughput[]): string {
+  const busy = median(paths.map(({ cpuBusy }) => cpuBusy ?? 0));
+  if (busy >= SATURATED_CPU) return `the CPU of this machine (${Math.round(busy * 100)} % busy)`;
+  const gigabytes = paths.reduce((sum, { bitsPerSecond }) => sum + bitsPerSecond, 0) / 8e9;
+  const retransmits = paths.reduce((sum, path) => sum + (path.retransmits ?? 0), 0);
+  const segments = (gigabytes * 1e9) / 1_400;
+  if (segments > 0 && retransmits / segments > LOSS_SHARE.value) {
+    return `loss (${retransmits} retransmissions, ${((100 * retransmits) / segments).toFixed(2)} % of the segments)`;
+  }
+  return 'the path itself or the window';
+}
+
+function judgeThroughput(rounds: readonly Round[], share: number, at: string, target: string): Verdict {
+  const broken = rounds
+    .flatMap(({ baseline, path }) => [baseline, path])
+    .find(({ outcome }) => outcome !== 'measured');
+  if (rounds.length === 0 || broken) {
+    return inconclusive(
+      'probe-failed',
+      `iperf3 gave no usable result: ${broken?.detail ?? 'it was never run'}`,
+    );
+  }
+  const paths = rounds.map(({ path }) => path);
+  const ratios = rounds.map(({ baseline, path }) => path.bitsPerSecond / baseline.bitsPerSecond);
+  const ratio = median(ratios);
+  const throughput = median(paths.map(({ bitsPerSecond }) => bitsPerSecond));
+  const baseline = median(rounds.map((round) => round.baseline.bitsPerSecond));
+  const limit = whatLimits(paths);
+  const figures: Figures = {
+    throughput: inMegabits(throughput),
+    baseline: inMegabits(baseline),
+    ratio: { value: ratio, unit: 'of baseline' },
+    spread: { value: relativeSpread(ratios), unit: 'of the median ratio' },
+  };
+  if (ratio >= share) return passed(`limited by ${limit}`, figures);
+  if (relativeSpread(ratios) > WIDEST_SPREAD) {
+    return inconclusive('spread-too-wide', `The ${rounds.length} runs lie too far apart for a verdict`, {
+      figures,
+    });
+  }
+  if (median(paths.map(({ cpuBusy }) => cpuBusy ?? 0)) >= SATURATED_CPU) {
+    return inconclusive('cpu-saturated', 'Throughput is low, but the CPU of this machine was the limit', {
+      figures,
+    });
+  }
+  return failed('throughput-low', `Throughput is ${(100 * ratio).toFixed(0)} % of the gateways' own`, {
+    expected: `at least ${share * 100} % of ${(baseline / MEGABIT).toFixed(0)} Mbit/s between the gateways`,
+    seen: `${(throughput / MEGABIT).toFixed(0)} Mbit/s, limited by ${limit}`,
+    figures,
+    reproduce: { at, command: `iperf3 -c ${target} -p ${PORTS.iperf} -t 5` },
+  });
+}
+
+const throughputCheck = (id: string, level: 'core' | 'extended', streams: number) =>
+  defineCheck({
+    id: `performance.${id}`,
+    title: `TCP throughput with ${streams === 1 ? 'one stream' : `${streams} streams`}, relative to gateway to gateway`,
+    level,
+    scope: 'pair',
+    requires: ['l3.pod', 'gateway.probe'],
+    dependsOn: ['mtu.path'],
+    uses: [client, echo],
+    exclusive: 'fleet',
+    budgets: { share: THROUGHPUT_OF_TUNNEL },
+    faults: [{ kind: 'rate-limited', cause: 'throughput-low' }],
+    hint: 'Compare window, retransmissions and CPU of both runs; a shaper or a slow policy engine between workload and gateway shows here',
+    reference: 'RFC 6349',
+    timeoutMs: 60_000,
+    async observe(context) {
+      return {
+        from: context.from.name,
+        target: context.to.site(ECHO).address,
+        rounds: await measureRounds(context, streams),
+      };
+    },
+    judge: ({ from, target, rounds }, budgets) =>
+      judgeThroughput(rounds, budgets.share, `${from}/${CLIENT}`, target),
+  });
+
+export const throughput = throughputCheck('throughput', 'core', 1);
+export const streams = throughputCheck('streams', 'extended', 4);
+
+const REQUESTS_PER_SECOND = 500;
+/** Enough for a 99th percentile: 1,000 samples and some to spare. */
+const LATENCY_SECONDS = 2.1;
+const FEWEST_SAMPLES = 1_000;
+const REQUEST_TIMEOUT_MS = 1_000;
+
+interface Percentiles {
+  readonly samples: number;
+  readonly failures: number;
+  readonly p50: number;
+  readonly p95: number;
+  readonly p99: number;
+}
+
+/** One run: the same load on the path, between the gateways, and inside the caller's own cluster, at the same time. */
+interface LatencyRound {
+  readonly path: Percentiles;
+  readonly gateways: Percentiles;
+  readonly local: Percentiles;
+}
+
+function percentilesOf({ samples }: Sampling): Percentiles {
+  const answered = samples.filter(({ outcome }) => outcome === 'answered').map(({ latencyMs }) => latencyMs);
+  const at = (rank: number) => (answered.length === 0 ? 0 : percentile(answered, rank));
+  return {
+    samples: samples.length,
+    failures: samples.length - answered.length,
+    p50: at(50),
+    p95: at(95),
+    p99: at(99),
+  };
+}
+
+async function measureLatency({ from, to, sleep }: PairContext): Promise<LatencyRound> {
+  const durationMs = LATENCY_SECONDS * 1_000;
+  const clients = [
+    { caller: from.site(CLIENT), address: to.site(ECHO).address },
+    { caller: from.gateway, address: to.gateway.address },
+    { caller: from.site(CLIENT), address: from.site(ECHO).address },
+  ];
+  const ids = await Promise.all(
+    clients.map(({ caller, address }) =>
+      caller.startSampling({
+        address,
+        port: PORTS.http,
+        ratePerSecond: REQUESTS_PER_SECOND,
+        connections: 'keep-alive',
+        timeoutMs: REQUEST_TIMEOUT_MS,
+        durationMs,
+      }),
+    ),
+  );
+  await sleep(durationMs);
+  const [path, gateways, local] = await Promise.all(
+    clients.map(async ({ caller }, index) => percentilesOf(await caller.stopSampling(ids[index] as string))),
+  );
+  return { path, gateways, local } as LatencyRound;
+}
+
+const isSlow = ({ path, gateways }: LatencyRound, factor: number, allowance: number): boolean =>
+  path.p99 > factor * gateways.p99 + allowance;
+
+export const latency = defineCheck({
+  id: 'performance.latency',
+  title: 'Request latency at a fixed rate, relative to gateway to gateway',
+  level: 'core',
+  scope: 'pair',
+  requires: ['l7.service', 'gateway.probe'],
+  dependsOn: ['reachability.http'],
+  uses: [client, echo],
+  exclusive: 'fleet',
+  budgets: { factor: LATENCY_FACTOR, allowance: LATENCY_ALLOWANCE_MS },
+  faults: [{ kind: 'delayed', cause: 'latency-high' }],
+  hint: 'Compare the percentiles: a high median is distance or a proxy, a high p99 alone is queueing or a busy CPU',
+  reference: 'RFC 2544, section 26.2',
+  timeoutMs: 30_000,
+
+  async observe(context, { factor, allowance }) {
+    const rounds = [await measureLatency(context)];
+    // One run within the budget is enough; a slow one may be a neighbour on this machine, so three decide by their median.
+    while (rounds.length < ROUNDS && isSlow(rounds[0] as LatencyRound, factor, allowance)) {
+      rounds.push(await measureLatency(context));
+    }
+    return { from: context.from.name, target: context.to.site(ECHO).address, rounds };
+  },
+
+  judge({ from, target, rounds }, { factor, allowance }) {
+    const [first] = rounds;
+    if (!first) return inconclusive('probe-failed', 'Nothing was measured');
+    const thin = rounds
+      .flatMap(Object.values<Percentiles>)
+      .find(({ samples }) => !(samples >= FEWEST_SAMPLES));
+    if (thin)
+      return inconclusive(
+        'probe-failed',
+        `Only ${thin.samples} samples of at least ${FEWEST_SAMPLES} were taken`,
+      );
+    const lost = rounds.reduce((sum, { path }) => sum + path.failures, 0);
+    const sent = rounds.reduce((sum, { path }) => sum + path.samples, 0);
+    const p99 = median(rounds.map(({ path }) => path.p99));
+    const baseline = median(rounds.map(({ gateways }) => gateways.p99));
+    const milliseconds = (value: number) => ({ value, unit: 'ms' });
+    const figures: Figures = {
+      p50: milliseconds(median(rounds.map(({ path }) => path.p50))),
+      p95: milliseconds(median(rounds.map(({ path }) => path.p95))),
+      p99: milliseconds(p99),
+      'p99 gateway to gateway': milliseconds(baseline),
+      'p99 inside the cluster': milliseconds(median(rounds.map(({ local }) => local.p99))),
+    };
+    const reproduce = { at: `${from}/${CLIENT}`, command: `ping -i 0.2 -c 50 ${target}` };
+    if (lost > LOSS_SHARE.value * sent) {
+      return failed('packets-lost', 'Requests fail under a light load', {
+        expected: `at most ${100 * LOSS_SHARE.value} % of the requests fail`,
+        seen: `${lost} of ${sent} failed`,
+        figures,
+        reproduce,
+      });
+    }
+    if (rounds.length === 1 ? isSlow(first, factor, allowance) : p99 > factor * baseline + allowance) {
+      return failed('latency-high', `p99 of ${p99.toFixed(1)} ms`, {
+        expected: `at most ${factor} × ${baseline.toFixed(1)} ms (gateway to gateway) + ${allowance} ms`,
+        seen: `${p99.toFixed(1)} ms, the median of ${rounds.length} runs`,
+        figures,
+        reproduce,
+      });
+    }
+    return passed(`${sent} requests at ${REQUESTS_PER_SECOND}/s`, figures);
+  },
+});
+
+const PACKETS_PER_SECOND = 1_500;
+/** Fits into the smallest MTU that IPv6 allows, headers included. */
+const PACKET_PAYLOAD = 1_000;
+
+export const loss = defineCheck({
+  id: 'performance.loss',
+  title: 'UDP loss and jitter at a set rate',
+  level: 'extended',
+  scope: 'pair',
+  requires: ['l4.udp'],
+  dependsOn: ['reachability.udp'],
+  uses: [client, echo],
+  exclusive: 'fleet',
+  budgets: { share: LOSS_SHARE, packets: LOSS_PACKETS, jitter: JITTER_MS },
+  faults: [{ kind: 'wan-loss', cause: 'packets-lost' }],
+  hint: 'Look at drops of interfaces and queues on the way: `ip -s link`, `nstat`, `tc -s qdisc`',
+  reference: 'RFC 3550, section 6.4.1; RFC 7680',
+  timeoutMs: 30_000,
+
+  async observe({ from, to }, { packets }) {
+    const burst = await from.site(CLIENT).burst({
+      address: to.site(ECHO).address,
+      port: PORTS.echo,
+      count: packets,
+      packetsPerSecond: PACKETS_PER_SECOND,
+      payload: PACKET_PAYLOAD,
+    });
+    return { from: from.name, target: to.site(ECHO).address, burst };
+  },
+
+  judge({ from, target, burst }, { share, packets, jitter }) {
+    if (!(burst.sent >= packets) || burst.detail) {
+      return inconclusive(
+        'probe-failed',
+        `${burst.sent} of ${packets} packets were sent${burst.detail ? `: ${burst.detail}` : ''}`,
+      );
+    }
+    const lost = burst.sent - burst.received;
+    const figures: Figures = {
+      loss: { value: (100 * lost) / burst.sent, unit: '%' },
+      jitter: { value: burst.jitterMs, unit: 'ms' },
+    };
+    const reproduce = { at: `${from}/${CLIENT}`, command: `ping -i 0.002 -c 3000 -q ${target}` };
+    if (lost > share * burst.sent) {
+      return failed('packets-lost', `${((100 * lost) / burst.sent).toFixed(2)} % of the packets are lost`, {
+        expected: `at most ${100 * share} % of ${burst.sent}`,
+        seen: `${lost} lost`,
+        figures,
+        reproduce,
+      });
+    }
+    if (burst.jitterMs > jitter) {
+      return failed('jitter-high', `Jitter of ${burst.jitterMs.toFixed(1)} ms`, {
+        expected: `at most ${jitter} ms`,
+        seen: `${burst.jitterMs.toFixed(1)} ms`,
+        figures,
+        reproduce,
+      });
+    }
+    return passed(`${lost} of ${burst.sent} packets lost at ${PACKETS_PER_SECOND}/s`, figures);
+  },
+});
+
+export const performance: Suite = {
+  id: 'performance',
+  title: 'Performance',
+  checks: [throughput, streams, latency, loss],
+};
