@@ -9,7 +9,7 @@ type RunEnd = Extract<RecordBody, { type: 'run.end' }>;
 export interface CaseResult extends PlannedCase {
   readonly verdict: Verdict;
   readonly durationMs: number;
-  /** What was seen, as `observe` returned it; absent when it did not come to that. */
+  /** What was seen, as `observe` returned it; for failed and inconclusive cases only, the record has all. */
   readonly observed?: unknown;
   /** The verdict's `reproduce` as a command to paste on the machine that ran the run. */
   readonly reproduceCommand?: string;

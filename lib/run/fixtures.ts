@@ -1,0 +1,64 @@
+/** What must stand before the cases can run: the union of what their checks use. Pure. */
+import { isDeepStrictEqual } from 'node:util';
+import type { Fixture } from '../model/check.ts';
+import { InternalError } from '../model/errors.ts';
+import type { Intent } from '../model/intent.ts';
+import type { PlannedCase } from '../model/record.ts';
+import { type ServiceSpec, type WorkloadSpec, keyOf } from '../model/workload.ts';
+import type { CheckRegistry } from './registry.ts';
+
+export interface Fixtures {
+  readonly workloads: readonly WorkloadSpec[];
+  readonly services: readonly ServiceSpec[];
+  readonly intents: readonly Intent[];
+}
+
+export function intentKey(intent: Intent): string {
+  return intent.kind === 'policy'
+    ? `policy ${intent.namespace}/${intent.name}`
+    : `share-service ${intent.namespace}/${intent.service}`;
+}
+
+/** Clusters where a service exists or an intent about it makes sense. */
+export function existsIn(service: ServiceSpec, cluster: string): boolean {
+  return service.onlyIn?.includes(cluster) ?? true;
+}
+
+export function intentBelongsTo(intent: Intent, cluster: string, services: readonly ServiceSpec[]): boolean {
+  if (intent.kind === 'policy') return true;
+  const key = keyOf({ namespace: intent.namespace, name: intent.service });
+  const service = services.find((candidate) => keyOf(candidate) === key);
+  return service === undefined || existsIn(service, cluster);
+}
+
+/** @throws InternalError when two checks use the same name for different things */
+export function mergeFixtures(cases: readonly PlannedCase[], registry: CheckRegistry): Fixtures {
+  const wanted = new Set(cases.filter((planned) => planned.skip === undefined).map(({ check }) => check));
+  const used = [...wanted].flatMap((id): readonly Fixture[] => registry.get(id)?.uses ?? []);
+  return {
+    workloads: union(
+      used.flatMap((fixture) => fixture.workloads),
+      keyOf,
+    ),
+    services: union(
+      used.flatMap((fixture) => fixture.services ?? []),
+      keyOf,
+    ),
+    intents: union(
+      used.flatMap((fixture) => fixture.intents ?? []),
+      intentKey,
+    ),
+  };
+}
+
+function union<T>(items: readonly T[], key: (item: T) => string): T[] {
+  const byKey = new Map<string, T>();
+  for (const item of items) {
+    const known = byKey.get(key(item));
+    if (known === undefined) byKey.set(key(item), item);
+    else if (!isDeepStrictEqual(known, item)) {
+      throw new InternalError(`two fixtures mean different things by ${key(item)}`);
+    }
+  }
+  return [...byKey.values()];
+}

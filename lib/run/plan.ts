@@ -1,0 +1,337 @@
+/** From suites and specification to the cases of a run. Pure. */
+import { createHash } from 'node:crypto';
+import { closest } from 'fastest-levenshtein';
+import type { Budget } from '../model/budgets.ts';
+import type { AnyCheck, Scope, Suite } from '../model/check.ts';
+import type { IpFamily } from '../model/cidr.ts';
+import type { ConformanceClass, Feature } from '../model/cluster.ts';
+import { InternalError, UserError } from '../model/errors.ts';
+import { type Subject, caseId, matchesGlob } from '../model/ids.ts';
+import type { Intent } from '../model/intent.ts';
+import type { PlannedCase } from '../model/record.ts';
+import type { RunSpec } from '../model/spec.ts';
+import { type PairPath, type Topology, directedPairs, pathBetween } from '../model/topology.ts';
+
+/** Suites of which a large fleet runs only a sample of the pairs: each case of them takes many seconds. */
+const SAMPLED_SUITES: readonly string[] = ['performance', 'failover'];
+/** Pairs that are never sampled down: three clusters in full mesh. */
+const SAMPLE_SIZE = 6;
+
+export type Selection = Pick<
+  RunSpec,
+  'topology' | 'families' | 'level' | 'suites' | 'checks' | 'skips' | 'pairs' | 'budgets' | 'seed'
+>;
+
+export interface PlanInput {
+  readonly suites: readonly Suite[];
+  readonly spec: Selection;
+  readonly class: ConformanceClass;
+  /** What provider, underlay and profile can carry together. */
+  readonly features: readonly Feature[];
+  readonly configuredPathMtu?: number;
+  /** Why no handler can express an intent; undefined when one can. */
+  readonly inexpressible: (intent: Intent) => string | undefined;
+}
+
+export interface Plan {
+  readonly cases: readonly PlannedCase[];
+  /** Core checks of the class of which cases were not selected, as `<check id> (why)`. */
+  readonly unselected: readonly string[];
+}
+
+interface Candidate {
+  readonly suite: Suite;
+  readonly check: AnyCheck;
+  readonly id: string;
+  readonly subject: Subject;
+  readonly family: IpFamily;
+  readonly variants: readonly string[];
+  readonly path?: PairPath;
+}
+
+/** @throws UserError when a glob matches nothing, or nothing is selected */
+export function planCases(input: PlanInput): Plan {
+  const { spec } = input;
+  const candidates = candidatesOf(input.suites, spec.topology, spec.families);
+  assertGlobsMatch(spec, candidates);
+  const selected = candidates.filter((candidate) => isSelected(candidate, spec));
+  if (selected.length === 0) {
+    throw new UserError('No case is selected', {
+      where: '--level, --suite, --check, --skip',
+      remedy:
+        'Widen the selection (`--level all` adds extended checks); `mcnet-conformance list checks` shows all',
+    });
+  }
+  const sampledOut = pairsOutsideSample(selected, spec);
+  const cases = selected.map((candidate): PlannedCase => {
+    const { check, suite, family, path } = candidate;
+    const outsideClass = check.classes && !check.classes.includes(input.class);
+    const skip = skipReason(candidate, input, sampledOut);
+    return {
+      id: candidate.id,
+      check: check.id,
+      suite: suite.id,
+      title: check.title,
+      level: check.level,
+      subject: candidate.subject,
+      variants: candidate.variants,
+      expectation: {
+        family,
+        ...(path && { path }),
+        ...(input.configuredPathMtu !== undefined && { configuredPathMtu: input.configuredPathMtu }),
+        clusters: spec.topology.members.map((member) => member.name),
+      },
+      dependsOn: [],
+      budgets: budgetsInForce(check, spec.budgets),
+      judgeVersion: check.judgeVersion ?? 1,
+      hint: check.hint,
+      ...(check.reference !== undefined && { reference: check.reference }),
+      ...(skip !== undefined && { skip }),
+      ...(outsideClass && { outsideClass: true as const }),
+    };
+  });
+  return {
+    cases: withDependencies(cases, input.suites),
+    unselected: unselectedCore(candidates, selected, input.class),
+  };
+}
+
+/** Every case there could be, in the order of suites, checks, subjects and families. */
+function candidatesOf(
+  suites: readonly Suite[],
+  topology: Topology,
+  families: readonly IpFamily[],
+): Candidate[] {
+  return suites.flatMap((suite) =>
+    suite.checks.flatMap((check) => {
+      const varies = families.length > 1 && !check.familyless;
+      return subjectsOf(check, topology).flatMap(({ subject, path }) =>
+        (varies ? families : families.slice(0, 1)).map((family) => {
+          const variants = varies ? [family] : [];
+          const id = caseId(check.id, subject, variants);
+          return { suite, check, id, subject, family, variants, ...(path && { path }) };
+        }),
+      );
+    }),
+  );
+}
+
+function subjectsOf(check: AnyCheck, topology: Topology): { subject: Subject; path?: PairPath }[] {
+  const names = topology.members.map((member) => member.name);
+  switch (check.scope) {
+    case 'fleet':
+      return [{ subject: { scope: 'fleet' } }];
+    case 'cluster':
+      return names.map((cluster) => ({ subject: { scope: 'cluster', cluster } }));
+    default: {
+      const wanted: readonly string[] = check.paths ?? ['direct', 'via'];
+      return directedPairs(names)
+        .map((pair) => ({
+          subject: { scope: 'pair', ...pair } as const,
+          path: pathBetween(topology, pair.from, pair.to),
+        }))
+        .filter(({ path }) => wanted.includes(path.kind));
+    }
+  }
+}
+
+const matchesAny = (globs: readonly string[], ...ids: readonly string[]): boolean =>
+  globs.some((glob) => ids.some((id) => matchesGlob(glob, id)));
+
+function isSelected({ suite, check, id }: Candidate, spec: Selection): boolean {
+  return (
+    (spec.level === 'all' || spec.level === check.level) &&
+    (spec.suites.length === 0 || matchesAny(spec.suites, suite.id)) &&
+    (spec.checks.length === 0 || matchesAny(spec.checks, check.id, id)) &&
+    !matchesAny(spec.skips, suite.id, check.id, id)
+  );
+}
+
+/** @throws UserError for the first glob that matches nothing of these suites, with the nearest known name */
+export function checkGlobs(suites: readonly Suite[], spec: Selection): void {
+  assertGlobsMatch(spec, candidatesOf(suites, spec.topology, spec.families), suites);
+}
+
+function assertGlobsMatch(
+  spec: Selection,
+  candidates: readonly Candidate[],
+  suites: readonly Suite[] = candidates.map(({ suite }) => suite),
+): void {
+  const suiteIds = [...new Set(suites.map((suite) => suite.id))];
+  const checkIds = [...new Set(suites.flatMap((suite) => suite.checks.map((check) => check.id)))];
+  const caseIds = candidates.map((candidate) => candidate.id);
+  const flags = [
+    { flag: '--suite', globs: spec.suites, names: suiteIds, ids: suiteIds },
+    { flag: '--check', globs: spec.checks, names: checkIds, ids: [...checkIds, ...caseIds] },
+    {
+      flag: '--skip',
+      globs: spec.skips,
+      names: [...suiteIds, ...checkIds],
+      ids: [...suiteIds, ...checkIds, ...caseIds],
+    },
+  ];
+  for (const { flag, globs, names, ids } of flags) {
+    const lost = globs.find((glob) => !ids.some((id) => matchesGlob(glob, id)));
+    if (lost === undefined) continue;
+    // A glob with a subject in brackets is compared by whole case ids, everything else by the short names.
+    const nearest = closest(lost, lost.includes('[') ? ids : names);
+    throw new UserError(`"${lost}" matches nothing`, {
+      where: flag,
+      remedy: `Did you mean "${nearest}"? \`mcnet-conformance list checks\` shows all`,
+    });
+  }
+}
+
+function skipReason(
+  { check, suite, subject }: Candidate,
+  input: PlanInput,
+  sampledOut: ReadonlySet<string>,
+): string | undefined {
+  const classes: readonly ConformanceClass[] | undefined = check.classes;
+  if (classes && !classes.includes(input.class)) return `does not count for the class ${input.class}`;
+  const required: readonly Feature[] = check.requires ?? [];
+  const missing = required.filter((feature) => !input.features.includes(feature));
+  if (missing.length > 0) return `needs ${missing.join(', ')}, which nothing in this run offers`;
+  for (const fixture of check.uses ?? []) {
+    for (const intent of fixture.intents ?? []) {
+      const reason = input.inexpressible(intent);
+      if (reason !== undefined) return reason;
+    }
+  }
+  if (subject.scope === 'pair' && SAMPLED_SUITES.includes(suite.id) && sampledOut.has(pairKey(subject))) {
+    return 'not sampled';
+  }
+  return undefined;
+}
+
+const pairKey = ({ from, to }: { from: string; to: string }): string => `${from}->${to}`;
+
+/** The pairs that lose the draw: ranked by a hash of seed and pair, so that neither order nor other pairs matter. */
+function pairsOutsideSample(selected: readonly Candidate[], spec: Selection): Set<string> {
+  if (spec.pairs.kind === 'all' && spec.pairs.explicit) return new Set();
+  const count = spec.pairs.kind === 'sample' ? spec.pairs.count : SAMPLE_SIZE;
+  const pairs = new Set(
+    selected.flatMap(({ suite, subject }) =>
+      subject.scope === 'pair' && SAMPLED_SUITES.includes(suite.id) ? [pairKey(subject)] : [],
+    ),
+  );
+  const rank = new Map(
+    [...pairs].map((pair) => [pair, createHash('sha256').update(`${spec.seed} ${pair}`).digest('hex')]),
+  );
+  return new Set([...pairs].toSorted((a, b) => (rank.get(a)! < rank.get(b)! ? -1 : 1)).slice(count));
+}
+
+function budgetsInForce(
+  check: AnyCheck,
+  configured: Readonly<Record<string, number>>,
+): Record<string, number> {
+  return Object.fromEntries(
+    Object.entries(declaredBudgets(check)).map(([name, budget]) => [
+      name,
+      configured[`${check.id}.${name}`] ?? budget.value,
+    ]),
+  );
+}
+
+export function declaredBudgets(check: AnyCheck): Readonly<Record<string, Budget>> {
+  return check.budgets ?? {};
+}
+
+/**
+ * Resolves check ids to the cases a case waits for: those of the check whose subject touches its own, in the same
+ * family where both vary with it. A pair's case so depends on the cases of both its clusters, of the same directed
+ * pair, and of the fleet; a cluster's case on those of every pair that starts or ends there; a fleet's case on all.
+ * What is not selected or skipped does not block.
+ */
+function withDependencies(cases: readonly PlannedCase[], suites: readonly Suite[]): PlannedCase[] {
+  const checks = new Map(suites.flatMap((suite) => suite.checks.map((check) => [check.id, check] as const)));
+  assertDependencies(checks);
+  const index = indexBySubject(cases.filter((planned) => planned.skip === undefined));
+  return cases.map((planned) => {
+    if (planned.skip !== undefined) return planned;
+    const wanted: readonly string[] = checks.get(planned.check)?.dependsOn ?? [];
+    const dependsOn = wanted
+      .flatMap((id) => lookUp(index.get(id), checks.get(id)?.scope, planned.subject))
+      .filter((other) => sameVariant(other, planned))
+      .map((other) => other.id);
+    return { ...planned, dependsOn: [...new Set(dependsOn)] };
+  });
+}
+
+/** Cases of one check by what their subject touches; an index, since a large fleet has tens of thousands of cases. */
+type SubjectIndex = ReadonlyMap<string, readonly PlannedCase[]>;
+
+function indexBySubject(cases: readonly PlannedCase[]): ReadonlyMap<string, SubjectIndex> {
+  const index = new Map<string, Map<string, PlannedCase[]>>();
+  for (const planned of cases) {
+    const ofCheck = index.get(planned.check) ?? new Map<string, PlannedCase[]>();
+    index.set(planned.check, ofCheck);
+    for (const key of keysOf(planned.subject)) {
+      const known = ofCheck.get(key);
+      if (known) known.push(planned);
+      else ofCheck.set(key, [planned]);
+    }
+  }
+  return index;
+}
+
+function keysOf(subject: Subject): string[] {
+  switch (subject.scope) {
+    case 'fleet':
+      return ['fleet'];
+    case 'cluster':
+      return ['fleet', subject.cluster];
+    case 'pair':
+      return ['fleet', subject.from, subject.to, pairKey(subject)];
+  }
+}
+
+function lookUp(index: SubjectIndex | undefined, scope: Scope | undefined, subject: Subject): PlannedCase[] {
+  if (!index) return [];
+  const keys =
+    scope === 'fleet' || subject.scope === 'fleet'
+      ? ['fleet']
+      : subject.scope === 'pair' && scope === 'pair'
+        ? [pairKey(subject)]
+        : subject.scope === 'pair'
+          ? [subject.from, subject.to]
+          : [subject.cluster];
+  return keys.flatMap((key) => index.get(key) ?? []);
+}
+
+function assertDependencies(checks: ReadonlyMap<string, AnyCheck>): void {
+  const done = new Set<string>();
+  const visit = (id: string, trail: readonly string[]): void => {
+    if (trail.includes(id))
+      throw new InternalError(`checks depend on each other: ${[...trail, id].join(' → ')}`);
+    const check = checks.get(id);
+    if (!check) throw new InternalError(`${trail.at(-1)} depends on ${id}, which does not exist`);
+    if (done.has(id)) return;
+    for (const next of (check.dependsOn ?? []) as readonly string[]) visit(next, [...trail, id]);
+    done.add(id);
+  };
+  for (const id of checks.keys()) visit(id, []);
+}
+
+const sameVariant = (a: PlannedCase, b: PlannedCase): boolean =>
+  a.variants.length === 0 || b.variants.length === 0 || a.expectation.family === b.expectation.family;
+
+function unselectedCore(
+  candidates: readonly Candidate[],
+  selected: readonly Candidate[],
+  runClass: ConformanceClass,
+): string[] {
+  const counts = (list: readonly Candidate[]) =>
+    new Map([...Map.groupBy(list, ({ check }) => check.id)].map(([id, group]) => [id, group.length]));
+  const wanted = counts(
+    candidates.filter(
+      ({ check }) => check.level === 'core' && (!check.classes || check.classes.includes(runClass)),
+    ),
+  );
+  const present = counts(selected);
+  return [...wanted].flatMap(([id, total]) => {
+    const missing = total - (present.get(id) ?? 0);
+    if (missing === 0) return [];
+    return [missing === total ? `${id}: not selected` : `${id}: not selected (${missing} of ${total} cases)`];
+  });
+}

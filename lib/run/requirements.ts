@@ -1,0 +1,25 @@
+import type { Profile, Requirements, Underlay } from '../model/cluster.ts';
+import type { IpFamily } from '../model/cidr.ts';
+import { UserError } from '../model/errors.ts';
+
+/** What underlay and profile need together. @throws UserError when they contradict each other */
+export function mergeRequirements(
+  underlay: Underlay,
+  profile: Profile,
+  families: readonly IpFamily[],
+): Requirements {
+  const below = underlay.requirements(families);
+  const above = profile.requirements();
+  if (below.pathMtu !== undefined && above.pathMtu !== undefined && below.pathMtu !== above.pathMtu) {
+    throw new UserError(
+      `The underlay ${underlay.name} makes a path MTU of ${below.pathMtu}, the profile ${profile.name} needs ${above.pathMtu}`,
+      { where: '--underlay, --profile', remedy: 'Choose another underlay or profile' },
+    );
+  }
+  const pathMtu = below.pathMtu ?? above.pathMtu;
+  return {
+    wan: below.wan || above.wan,
+    ...(pathMtu !== undefined && { pathMtu }),
+    hostPackages: [...new Set([...below.hostPackages, ...above.hostPackages])],
+  };
+}

@@ -1,0 +1,236 @@
+/** Runs cases side by side, except what would disturb each other. */
+import type { Exclusive } from '../model/check.ts';
+import { InternalError } from '../model/errors.ts';
+import { type Subject } from '../model/ids.ts';
+import type { PlannedCase } from '../model/record.ts';
+import { type Topology, areNeighbours, linksOf } from '../model/topology.ts';
+import { type Verdict, inconclusive } from '../model/verdict.ts';
+
+/** Cases mostly wait for the network: far more of them than CPUs keep the machine busy without starving agents. */
+export const DEFAULT_CONCURRENCY = 16;
+
+/** What a case uses (`shared`) and what it disturbs (`alone`). Names: `fleet`, `cluster east`, `link east|west`. */
+export interface Locks {
+  readonly shared: readonly string[];
+  readonly alone: readonly string[];
+}
+
+/**
+ * - `none` shares the fleet, the clusters it can meet and the links it crosses.
+ * - `pair` takes its links alone, `cluster` its subject's clusters, `fleet` everything.
+ * A cluster's case may meet answers of every cluster, so it shares them all unless it is exclusive itself.
+ */
+export function locksOf(exclusive: Exclusive, subject: Subject, topology: Topology): Locks {
+  if (exclusive === 'fleet') return { shared: [], alone: ['fleet'] };
+  const { own, met, links } = reachOf(subject, topology);
+  const clusterLocks = (names: readonly string[]) => names.map((name) => `cluster ${name}`);
+  const linkLocks = links.map((link) => `link ${link}`);
+  switch (exclusive) {
+    case 'none':
+      return { shared: ['fleet', ...clusterLocks(met), ...linkLocks], alone: [] };
+    case 'pair':
+      return { shared: ['fleet', ...clusterLocks(met)], alone: linkLocks };
+    case 'cluster': {
+      const passing = subject.scope === 'pair' ? met.filter((name) => !own.includes(name)) : [];
+      return { shared: ['fleet', ...clusterLocks(passing), ...linkLocks], alone: clusterLocks(own) };
+    }
+  }
+}
+
+function reachOf(subject: Subject, topology: Topology): { own: string[]; met: string[]; links: string[] } {
+  const names = topology.members.map((member) => member.name);
+  if (subject.scope === 'pair') {
+    const links = linksOf(topology, subject.from, subject.to);
+    const met = [...new Set([subject.from, ...links.flatMap((link) => link.split('|')), subject.to])];
+    return { own: [subject.from, subject.to], met, links };
+  }
+  if (subject.scope === 'fleet') return { own: names, met: names, links: tunnelsOf(topology, names) };
+  const links = names
+    .filter((other) => other !== subject.cluster)
+    .flatMap((other) => linksOf(topology, subject.cluster, other));
+  return { own: [subject.cluster], met: names, links: [...new Set(links)] };
+}
+
+function tunnelsOf(topology: Topology, names: readonly string[]): string[] {
+  return names.flatMap((a, index) =>
+    names.slice(index + 1).flatMap((b) => (areNeighbours(topology, a, b) ? linksOf(topology, a, b) : [])),
+  );
+}
+
+/** Readers and one writer per name. */
+class LockTable {
+  readonly #holders = new Map<string, number>();
+
+  allows({ shared, alone }: Locks): boolean {
+    return (
+      shared.every((name) => (this.#holders.get(name) ?? 0) >= 0) &&
+      alone.every((name) => (this.#holders.get(name) ?? 0) === 0)
+    );
+  }
+
+  take({ shared, alone }: Locks): void {
+    for (const name of shared) this.#holders.set(name, (this.#holders.get(name) ?? 0) + 1);
+    for (const name of alone) this.#holders.set(name, -1);
+  }
+
+  release({ shared, alone }: Locks): void {
+    for (const name of shared) this.#holders.set(name, (this.#holders.get(name) ?? 0) - 1);
+    for (const name of alone) this.#holders.set(name, 0);
+  }
+}
+
+/** Names that waiting cases want: who comes later in the order may not take them first, so nobody starves. */
+class Claims {
+  readonly #shared = new Set<string>();
+  readonly #alone = new Set<string>();
+
+  allow({ shared, alone }: Locks): boolean {
+    return (
+      shared.every((name) => !this.#alone.has(name)) &&
+      alone.every((name) => !this.#alone.has(name) && !this.#shared.has(name))
+    );
+  }
+
+  add({ shared, alone }: Locks): void {
+    for (const name of shared) this.#shared.add(name);
+    for (const name of alone) this.#alone.add(name);
+  }
+
+  /** Everything shares the fleet, so once somebody waits for it alone, nothing after him can start. */
+  get everything(): boolean {
+    return this.#alone.has('fleet');
+  }
+}
+
+export interface ScheduleOptions {
+  /** In the order in which they start where nothing else decides. None is skipped. */
+  readonly cases: readonly PlannedCase[];
+  readonly locks: (planned: PlannedCase) => Locks;
+  readonly concurrency: number;
+  /** Must never reject and must end soon after the signal. */
+  readonly execute: (planned: PlannedCase) => Promise<Verdict>;
+  /** Gets the verdict of a case that could not start, because of another. */
+  readonly settle: (planned: PlannedCase, verdict: Verdict) => void;
+  /** Verdicts of cases that ended before. */
+  readonly known: ReadonlyMap<string, Verdict>;
+  /** Nothing starts after it. */
+  readonly signal: AbortSignal;
+  /** Stops starting cases after this verdict. */
+  readonly stopAfter?: (verdict: Verdict) => boolean;
+}
+
+/** @returns the cases that never started: aborted, or stopped */
+export async function runSchedule(options: ScheduleOptions): Promise<PlannedCase[]> {
+  const { cases, signal } = options;
+  const verdicts = new Map(options.known);
+  const position = new Map(cases.map((planned, index) => [planned.id, index]));
+  const waitingFor = new Map<string, number>();
+  const dependants = new Map<string, PlannedCase[]>();
+  /** Sorted by position. */
+  const ready: PlannedCase[] = [];
+  const unstarted = new Set(cases.map((planned) => planned.id));
+  const table = new LockTable();
+  const running = new Set<Promise<void>>();
+  let stopped = false;
+
+  const rankOf = (planned: PlannedCase): number => position.get(planned.id) as number;
+
+  /** A case whose dependencies have all ended gets in line, or ends here because of them. */
+  const release = (planned: PlannedCase): void => {
+    const blocked = blockedBy(planned, verdicts);
+    if (!blocked) {
+      ready.splice(insertionPoint(ready, planned, rankOf), 0, planned);
+      return;
+    }
+    unstarted.delete(planned.id);
+    options.settle(planned, blocked);
+    finish(planned, blocked);
+  };
+
+  const finish = (planned: PlannedCase, verdict: Verdict): void => {
+    verdicts.set(planned.id, verdict);
+    if (options.stopAfter?.(verdict)) stopped = true;
+    for (const dependant of dependants.get(planned.id) ?? []) {
+      const left = (waitingFor.get(dependant.id) as number) - 1;
+      waitingFor.set(dependant.id, left);
+      if (left === 0) release(dependant);
+    }
+  };
+
+  const start = (planned: PlannedCase, locks: Locks): void => {
+    unstarted.delete(planned.id);
+    table.take(locks);
+    const run = options.execute(planned).then((verdict) => {
+      table.release(locks);
+      running.delete(run);
+      finish(planned, verdict);
+    });
+    running.add(run);
+  };
+
+  const startReady = (): void => {
+    const claims = new Claims();
+    let index = 0;
+    while (index < ready.length && running.size < options.concurrency && !claims.everything) {
+      const planned = ready[index] as PlannedCase;
+      const locks = options.locks(planned);
+      if (table.allows(locks) && claims.allow(locks)) {
+        ready.splice(index, 1);
+        start(planned, locks);
+      } else {
+        claims.add(locks);
+        index++;
+      }
+    }
+  };
+
+  const free: PlannedCase[] = [];
+  for (const planned of cases) {
+    const open = planned.dependsOn.filter((id) => position.has(id) && !verdicts.has(id));
+    waitingFor.set(planned.id, open.length);
+    if (open.length === 0) free.push(planned);
+    for (const id of open) {
+      const list = dependants.get(id);
+      if (list) list.push(planned);
+      else dependants.set(id, [planned]);
+    }
+  }
+  free.forEach(release);
+
+  for (;;) {
+    if (!stopped && !signal.aborted) startReady();
+    if (running.size === 0) break;
+    await Promise.race(running);
+  }
+  if (unstarted.size > 0 && !stopped && !signal.aborted) {
+    throw new InternalError(`cases wait for each other: ${[...unstarted].slice(0, 3).join(', ')}`);
+  }
+  return cases.filter((planned) => unstarted.has(planned.id));
+}
+
+/** Where an item of this rank belongs in a list that is sorted by rank. */
+function insertionPoint<T>(sorted: readonly T[], item: T, rankOf: (item: T) => number): number {
+  const rank = rankOf(item);
+  let low = 0;
+  let high = sorted.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (rankOf(sorted[middle] as T) < rank) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+/** The verdict of a case of which a dependency did not pass, naming the one that all others go back to. */
+export function blockedBy(planned: PlannedCase, verdicts: ReadonlyMap<string, Verdict>): Verdict | undefined {
+  for (const id of planned.dependsOn) {
+    const verdict = verdicts.get(id);
+    if (verdict?.status !== 'failed' && verdict?.status !== 'inconclusive') continue;
+    const because =
+      verdict.cause === 'dependency-failed'
+        ? verdict.reason
+        : `${id} is ${verdict.status}${verdict.cause ? ` (${verdict.cause})` : ''}, and this case depends on it`;
+    return inconclusive('dependency-failed', because);
+  }
+  return undefined;
+}
