@@ -222,7 +222,7 @@ export const latency = defineCheck({
     const [first] = rounds;
     if (!first) return inconclusive('probe-failed', 'Nothing was measured');
     const thin = rounds
-      .flatMap(Object.values<Percentiles>)
+      .flatMap(({ path, gateways, local }) => [path, gateways, local])
       .find(({ samples }) => !(samples >= FEWEST_SAMPLES));
     if (thin)
       return inconclusive(

@@ -1,0 +1,169 @@
+import t from 'tap';
+import type { Sample } from '../../lib/model/probe.ts';
+import {
+  answeringClusters,
+  clusterGone,
+  crash,
+  graceful,
+  recoveryTime,
+  tunnelDown,
+} from '../../suites/failover.ts';
+import { judge, outcomeOf } from './judging.ts';
+
+type Span = [from: number, until: number, by: string | 'timed-out' | 'refused'];
+const FAILURES = ['timed-out', 'refused'];
+
+/** A sample every 25 ms. */
+const samples = (...spans: Span[]): Sample[] =>
+  spans.flatMap(([from, until, by]) =>
+    Array.from({ length: (until - from) / 25 }, (_, index) => ({
+      at: from + index * 25,
+      latencyMs: by === 'timed-out' ? 500 : 2,
+      ...(FAILURES.includes(by)
+        ? { outcome: by as 'refused' }
+        : { outcome: 'answered' as const, cluster: by }),
+    })),
+  );
+
+t.test('recovery is the end of the last failure', async (t) => {
+  t.equal(recoveryTime(samples([0, 1000, 'east']), 200, 1000), 0);
+  t.equal(
+    recoveryTime(samples([0, 500, 'east'], [500, 700, 'refused'], [700, 2000, 'west']), 500, 2000),
+    177,
+  );
+  t.equal(recoveryTime(samples([0, 500, 'east'], [500, 2000, 'timed-out']), 500, 2000), undefined);
+  t.equal(recoveryTime([], 0, 1000), undefined, 'nothing seen is no recovery');
+  t.same(answeringClusters(samples([0, 100, 'west'], [100, 200, 'refused'], [200, 300, 'east']), 0, 300), [
+    'east',
+    'west',
+  ]);
+});
+
+const drill = (spans: Span[], more: object = {}) => ({
+  from: 'east',
+  to: 'west',
+  address: '10.10.0.1',
+  port: 9001,
+  ready: true,
+  endedAt: 4_000,
+  failback: { converged: true, elapsedMs: 300 },
+  clients: ['new', 'keep-alive'].map((connections) => ({
+    connections,
+    samples: samples(...spans),
+    faultAt: 500,
+    mendAt: 3_000,
+  })),
+  ...more,
+});
+const HEALTHY: Span[] = [
+  [0, 500, 'east'],
+  [500, 800, 'refused'],
+  [800, 3000, 'west'],
+  [3000, 4000, 'east'],
+];
+
+t.test('drills of backends', async (t) => {
+  t.equal(outcomeOf(judge(crash, drill(HEALTHY))), 'passed');
+  t.equal(outcomeOf(judge(graceful, drill(HEALTHY))), 'failed: failover-loses-requests');
+  t.equal(
+    outcomeOf(
+      judge(
+        graceful,
+        drill([
+          [0, 500, 'east'],
+          [500, 3000, 'west'],
+          [3000, 4000, 'east'],
+        ]),
+      ),
+    ),
+    'passed',
+  );
+  t.equal(
+    outcomeOf(
+      judge(
+        crash,
+        drill([
+          [0, 500, 'east'],
+          [500, 3000, 'timed-out'],
+        ]),
+      ),
+    ),
+    'failed: no-failover',
+  );
+  t.equal(
+    outcomeOf(judge(crash, drill([[0, 4000, 'east']]))),
+    'failed: no-failover',
+    'a dead backend that still answers is not the drill',
+  );
+  t.equal(
+    outcomeOf(judge(crash, drill([[0, 4000, 'west']]))),
+    'inconclusive: control-failed',
+    'the local backends never answered',
+  );
+  t.equal(
+    outcomeOf(judge(crash, drill(HEALTHY, { failback: { converged: false, elapsedMs: 60_000 } }))),
+    'failed: no-failback',
+  );
+  t.equal(outcomeOf(judge(crash, drill(HEALTHY, { ready: false }))), 'inconclusive: control-failed');
+  t.equal(outcomeOf(judge(crash, drill([], { clients: [] }))), 'inconclusive: probe-failed');
+});
+
+t.test('a whole cluster gone', async (t) => {
+  const observed = {
+    ...drill([
+      [0, 500, 'west'],
+      [500, 900, 'timed-out'],
+      [900, 3000, 'east'],
+    ]),
+    before: ['east', 'west'],
+    held: true,
+  };
+  t.equal(outcomeOf(judge(clusterGone, observed)), 'passed');
+  t.equal(outcomeOf(judge(clusterGone, { ...observed, before: ['east'] })), 'inconclusive: control-failed');
+  t.equal(outcomeOf(judge(clusterGone, { ...observed, held: false })), 'inconclusive: fault-did-not-hold');
+  t.equal(
+    outcomeOf(judge(clusterGone, { ...observed, failback: { converged: false, elapsedMs: 1 } })),
+    'failed: no-failback',
+  );
+  t.equal(
+    outcomeOf(
+      judge(clusterGone, {
+        ...drill([
+          [0, 500, 'east'],
+          [500, 3000, 'timed-out'],
+        ]),
+        before: ['east', 'west'],
+        held: true,
+      }),
+    ),
+    'failed: no-failover',
+  );
+});
+
+t.test('the tunnel down', async (t) => {
+  const observed = (spans: Span[]) => ({ ...drill(spans), held: true, back: true });
+  const healthy: Span[] = [
+    [0, 500, 'west'],
+    [500, 3100, 'refused'],
+    [3100, 4000, 'west'],
+  ];
+  t.equal(outcomeOf(judge(tunnelDown, observed(healthy))), 'passed');
+  t.equal(outcomeOf(judge(tunnelDown, observed([[0, 4000, 'west']]))), 'failed: wrong-path');
+  t.equal(
+    outcomeOf(
+      judge(
+        tunnelDown,
+        observed([
+          [0, 500, 'west'],
+          [500, 4000, 'timed-out'],
+        ]),
+      ),
+    ),
+    'failed: no-failover',
+  );
+  t.equal(outcomeOf(judge(tunnelDown, observed([[0, 4000, 'east']]))), 'inconclusive: control-failed');
+  t.equal(
+    outcomeOf(judge(tunnelDown, { ...observed(healthy), held: false })),
+    'inconclusive: fault-did-not-hold',
+  );
+});

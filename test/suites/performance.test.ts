@@ -1,0 +1,80 @@
+import t from 'tap';
+import { latency, loss, throughput, whatLimits } from '../../suites/performance.ts';
+import { judge, outcomeOf } from './judging.ts';
+
+const run = (megabits: number, more: object = {}) => ({
+  outcome: 'measured',
+  bitsPerSecond: megabits * 1e6,
+  cpuBusy: 0.5,
+  ...more,
+});
+const rounds = (paths: number[], more: object = {}) => ({
+  from: 'east',
+  target: '10.16.0.2',
+  rounds: paths.map((path) => ({ baseline: run(400), path: run(path, more) })),
+});
+
+t.test('performance.throughput', async (t) => {
+  t.equal(outcomeOf(judge(throughput, rounds([380, 390, 370]))), 'passed');
+  t.equal(
+    outcomeOf(judge(throughput, rounds([900, 390, 320]))),
+    'passed',
+    'faster runs never fail: the gate is one-sided',
+  );
+  t.equal(outcomeOf(judge(throughput, rounds([300, 310, 305]))), 'failed: throughput-low');
+  t.equal(outcomeOf(judge(throughput, rounds([100, 310, 305]))), 'inconclusive: spread-too-wide');
+  t.equal(
+    outcomeOf(judge(throughput, rounds([300, 310, 305], { cpuBusy: 0.99 }))),
+    'inconclusive: cpu-saturated',
+  );
+  t.equal(
+    outcomeOf(judge(throughput, rounds([300, 310, 305], { outcome: 'error', detail: 'x' }))),
+    'inconclusive: probe-failed',
+  );
+  t.equal(outcomeOf(judge(throughput, rounds([]))), 'inconclusive: probe-failed');
+  t.match(whatLimits([run(100, { cpuBusy: 0.99 }) as never]), /CPU/);
+  t.match(whatLimits([run(100, { retransmits: 500 }) as never]), /loss/);
+});
+
+t.test('performance.latency', async (t) => {
+  const percentiles = (p99: number, more: object = {}) => ({
+    samples: 1_050,
+    failures: 0,
+    p50: p99 / 4,
+    p95: p99 / 2,
+    p99,
+    ...more,
+  });
+  const observed = (paths: number[], more: object = {}) => ({
+    from: 'east',
+    target: '10.16.0.2',
+    rounds: paths.map((p99) => ({
+      path: percentiles(p99, more),
+      gateways: percentiles(1),
+      local: percentiles(0.5),
+    })),
+  });
+  t.equal(outcomeOf(judge(latency, observed([4]))), 'passed');
+  t.equal(outcomeOf(judge(latency, observed([50, 4, 4.5]))), 'passed', 'the median of three decides');
+  t.equal(outcomeOf(judge(latency, observed([50, 40, 4]))), 'failed: latency-high');
+  t.equal(outcomeOf(judge(latency, observed([4], { failures: 20 }))), 'failed: packets-lost');
+  t.equal(outcomeOf(judge(latency, observed([4], { samples: 900 }))), 'inconclusive: probe-failed');
+  t.equal(outcomeOf(judge(latency, observed([]))), 'inconclusive: probe-failed');
+});
+
+t.test('performance.loss', async (t) => {
+  const verdict = (change: object) =>
+    outcomeOf(
+      judge(loss, {
+        from: 'east',
+        target: '10.16.0.2',
+        burst: { sent: 3_000, received: 3_000, duplicates: 0, reordered: 0, jitterMs: 0.1, ...change },
+      }),
+    );
+  t.equal(verdict({}), 'passed');
+  t.equal(verdict({ received: 2_997 }), 'passed');
+  t.equal(verdict({ received: 2_996 }), 'failed: packets-lost');
+  t.equal(verdict({ jitterMs: 5.1 }), 'failed: jitter-high');
+  t.equal(verdict({ sent: 100, received: 100 }), 'inconclusive: probe-failed');
+  t.equal(verdict({ detail: 'the tally could not be fetched' }), 'inconclusive: probe-failed');
+});
