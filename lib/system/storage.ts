@@ -61,8 +61,3 @@ export async function movePath(from: string, to: string): Promise<void> {
   await mkdir(path.dirname(to), { recursive: true });
   await rename(from, to);
 }
-
-/** Removing what is gone is no error. */
-export async function removePath(target: string): Promise<void> {
-  await rm(target, { recursive: true, force: true });
-}
