@@ -1,0 +1,77 @@
+/** The names a user may choose between, and what is chosen when nothing is said. Nothing heavy is imported here. */
+
+interface Choice {
+  readonly name: string;
+  readonly summary: string;
+  /** Part of the stable surface, but not of this version. */
+  readonly later?: true;
+}
+
+export const CHOICES = {
+  profile: [
+    { name: 'none', summary: 'no technology on top: the clusters as they are' },
+    { name: 'istio', summary: 'Istio multi-primary', later: true },
+    { name: 'cilium', summary: 'Cilium ClusterMesh', later: true },
+    { name: 'consul', summary: 'Consul cluster peering', later: true },
+  ],
+  provider: [
+    { name: 'auto', summary: 'the provider that fits the other flags; says which and why' },
+    { name: 'lab', summary: 'clusters made of network namespaces on this machine' },
+    { name: 'kind', summary: 'clusters in containers, by kind', later: true },
+    { name: 'contexts', summary: 'existing clusters, by kubeconfig context', later: true },
+  ],
+  underlay: [
+    { name: 'wireguard', summary: 'a WireGuard tunnel between neighbouring gateways' },
+    { name: 'direct', summary: 'plain routes between the gateways, no tunnel' },
+    { name: 'existing', summary: 'whatever joins existing clusters already', later: true },
+  ],
+  topology: [
+    { name: 'full-mesh', summary: 'every cluster has a tunnel to every other' },
+    { name: 'hub-and-spoke', summary: 'every cluster has one tunnel, to the hub' },
+    { name: 'tree', summary: 'a binary tree below the hub' },
+  ],
+  ipFamily: [
+    { name: 'ipv4', summary: 'IPv4 only' },
+    { name: 'ipv6', summary: 'IPv6 only' },
+    { name: 'dual', summary: 'both; cases that differ by family run twice' },
+  ],
+  level: [
+    { name: 'core', summary: 'what every conformant fleet must do' },
+    { name: 'extended', summary: 'what only some claim' },
+    { name: 'all', summary: 'both' },
+  ],
+  tuning: [
+    { name: 'as-configured', summary: "the technology's own timers" },
+    { name: 'fast', summary: 'shortened timers; the result is marked as non-production' },
+  ],
+} as const satisfies Record<string, readonly Choice[]>;
+
+export type ChoiceKey = keyof typeof CHOICES;
+export type NameOf<K extends ChoiceKey> = (typeof CHOICES)[K][number]['name'];
+
+/** Every known name of a choice, whether or not this version has it. */
+export function knownNames<K extends ChoiceKey>(key: K): [NameOf<K>, ...NameOf<K>[]] {
+  return CHOICES[key].map((choice) => choice.name) as [NameOf<K>, ...NameOf<K>[]];
+}
+
+/** What this version has. */
+export function availableChoices(key: ChoiceKey): readonly Choice[] {
+  return (CHOICES[key] as readonly Choice[]).filter((choice) => !choice.later);
+}
+
+export const DEFAULTS = {
+  profile: 'none',
+  provider: 'auto',
+  underlay: 'wireguard',
+  clusters: '2',
+  topology: 'full-mesh',
+  ipFamily: 'ipv4',
+  level: 'core',
+  tuning: 'as-configured',
+  out: 'mcnet-report',
+  /** Fixed, so that two runs of the same fleet sample the same pairs. */
+  seed: 'mcnet',
+} as const;
+
+/** Read from the working directory when `--config` is not given and it is there. */
+export const CONFIG_FILE = 'mcnet.yaml';

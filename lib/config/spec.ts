@@ -1,0 +1,273 @@
+/** From a merged configuration to what a run does. Pure: nothing is looked at but the arguments. */
+import {
+  type AddressPlan,
+  DEFAULT_IPV6_POOL,
+  DEFAULT_POOL,
+  DEFAULT_SITE_PREFIX,
+} from '../model/addressing.ts';
+import type { Budget } from '../model/budgets.ts';
+import type { AnyCheck, Suite } from '../model/check.ts';
+import { type IpFamily, parseCidr } from '../model/cidr.ts';
+import { UserError } from '../model/errors.ts';
+import { defaultClusterNames } from '../model/ids.ts';
+import type { RunSpec } from '../model/spec.ts';
+import type { Topology } from '../model/topology.ts';
+import { planAddresses } from './addressing.ts';
+import type { Path } from './file.ts';
+import type { Configured } from './layers.ts';
+import { type ChoiceKey, availableChoices } from './names.ts';
+import { suggest } from './nearest.ts';
+import type { ClusterEntry, ConfigurationKey } from './schema.ts';
+
+/** What a configuration may refer to. */
+export interface Known {
+  readonly suites: readonly Suite[];
+  readonly reportFormats: readonly string[];
+}
+
+const FAMILIES: Readonly<Record<'ipv4' | 'ipv6' | 'dual', readonly IpFamily[]>> = {
+  ipv4: ['ipv4'],
+  ipv6: ['ipv6'],
+  dual: ['ipv4', 'ipv6'],
+};
+
+/** @throws UserError for what is unknown, contradicts itself, or is not in this version */
+export function toRunSpec(configured: Configured, known: Known): RunSpec {
+  const { values, given } = configured;
+  refuseWhatIsMissing(configured);
+  const entries = clusterEntries(configured);
+  const families = FAMILIES[values.ipFamily ?? 'ipv4'];
+  const { provider, reason } = chooseProvider(configured);
+  return {
+    profile: values.profile ?? 'none',
+    provider,
+    providerReason: reason,
+    underlay: values.underlay ?? 'wireguard',
+    topology: topologyOf(configured, entries),
+    families,
+    plan: addressPlan(configured, entries, families),
+    level: values.level ?? 'core',
+    suites: values.suite ?? [],
+    checks: values.check ?? [],
+    skips: values.skip ?? [],
+    // Only what the user says counts as explicit; by default large fleets are sampled.
+    pairs: values.pairs ?? { kind: 'all' },
+    tuning: values.tuning ?? 'as-configured',
+    budgets: budgetOverrides(configured, known.suites),
+    out: values.out ?? 'mcnet-report',
+    reports: reportsOf(configured, known.reportFormats),
+    keep: values.keep ?? false,
+    ...(values.attach !== undefined && { attach: values.attach }),
+    bail: values.bail ?? false,
+    ...(values.deadline !== undefined && { deadlineMs: values.deadline }),
+    seed: values.seed ?? 'mcnet',
+    yes: values.yes ?? false,
+    verbosity: verbosityOf(configured),
+    configuration: given,
+  };
+}
+
+/** Names of the stable surface that this version does not have yet. */
+function refuseWhatIsMissing(configured: Configured): void {
+  const { values } = configured;
+  refuseChoice(configured, 'profile', values.profile);
+  if (values.underlay === 'existing' && (values.provider === 'lab' || attachesTo(configured).length === 0)) {
+    throw new UserError('A lab has no underlay that exists already', {
+      where: configured.whereOf('underlay'),
+      remedy: `Choose one of ${namesOf('underlay')}`,
+    });
+  }
+  refuseChoice(configured, 'provider', values.provider);
+  const [key] = (['context', 'kubeconfig'] as const).filter((name) => values[name] !== undefined);
+  const entry = key ? { key, path: [] } : attachesTo(configured)[0];
+  if (entry) {
+    throw notInThisVersion(
+      'attach to existing clusters',
+      configured.whereOf(entry.key, entry.path),
+      'provider',
+    );
+  }
+  refuseChoice(configured, 'underlay', values.underlay);
+  for (const [name, what] of [
+    ['extensions', 'load extensions'],
+    ['images', 'use images'],
+    ['versions', 'install versions'],
+  ] as const) {
+    if (Object.keys(values[name] ?? {}).length === 0) continue;
+    throw new UserError(`This version does not ${what} yet`, {
+      where: configured.whereOf(name),
+      remedy: `Leave \`${name}\` out`,
+    });
+  }
+}
+
+function refuseChoice(configured: Configured, key: ChoiceKey, value: string | undefined): void {
+  if (value === undefined || availableChoices(key).some((choice) => choice.name === value)) return;
+  throw notInThisVersion(`have the ${key} "${value}"`, configured.whereOf(key), key);
+}
+
+const namesOf = (key: ChoiceKey): string =>
+  availableChoices(key)
+    .map((choice) => choice.name)
+    .join(', ');
+
+function notInThisVersion(what: string, where: string, key: ChoiceKey): UserError {
+  return new UserError(`This version does not ${what} yet`, {
+    where,
+    remedy: `It has ${namesOf(key)}`,
+  });
+}
+
+/** Where contexts of existing clusters are named. */
+function attachesTo({ values }: Configured): { key: ConfigurationKey; path: Path }[] {
+  const named = Array.isArray(values.clusters)
+    ? values.clusters.flatMap((entry, index) =>
+        typeof entry === 'object' && entry.context !== undefined
+          ? [{ key: 'clusters' as const, path: [index, 'context'] }]
+          : [],
+      )
+    : [];
+  return values.context ? [{ key: 'context', path: [] }, ...named] : named;
+}
+
+function chooseProvider({ values }: Configured): { provider: RunSpec['provider']; reason: string } {
+  if (values.provider !== undefined && values.provider !== 'auto') {
+    return { provider: values.provider, reason: 'as asked' };
+  }
+  return {
+    provider: 'lab',
+    reason: `no kubeconfig context is given, and the profile ${values.profile} needs no Kubernetes`,
+  };
+}
+
+function clusterEntries(configured: Configured): readonly ClusterEntry[] {
+  const { clusters } = configured.values;
+  const listed = typeof clusters === 'object' ? clusters : defaultClusterNames(clusters ?? 2);
+  const entries = listed.map((entry): ClusterEntry => (typeof entry === 'string' ? { name: entry } : entry));
+  if (entries.length < 2) {
+    throw new UserError('At least 2 clusters are needed: connectivity needs two ends', {
+      where: configured.whereOf('clusters'),
+      remedy: 'Name another one',
+    });
+  }
+  const seen = new Set<string>();
+  entries.forEach(({ name }, index) => {
+    if (seen.has(name)) {
+      throw new UserError(`The cluster name "${name}" is given twice`, {
+        where: configured.whereOf('clusters', [index]),
+        remedy: 'Every cluster needs a name of its own',
+      });
+    }
+    seen.add(name);
+  });
+  return entries;
+}
+
+function topologyOf(configured: Configured, entries: readonly ClusterEntry[]): Topology {
+  const names = entries.map(({ name }) => name);
+  const hub = configured.values.hub ?? (names[0] as string);
+  if (!names.includes(hub)) {
+    throw new UserError(`The hub "${hub}" is none of the clusters`, {
+      where: configured.whereOf('hub'),
+      remedy: suggest(hub, names),
+    });
+  }
+  return {
+    kind: configured.values.topology ?? 'full-mesh',
+    members: entries.map(({ name, segments }) => (segments ? { name, segments } : { name })),
+    hub,
+  };
+}
+
+function addressPlan(
+  configured: Configured,
+  entries: readonly ClusterEntry[],
+  families: readonly IpFamily[],
+): AddressPlan {
+  const {
+    pool = DEFAULT_POOL,
+    prefix = DEFAULT_SITE_PREFIX,
+    ipv6Pool = DEFAULT_IPV6_POOL,
+  } = configured.values.addressing ?? {};
+  for (const [key, value, family] of [
+    ['pool', pool, 'ipv4'],
+    ['ipv6Pool', ipv6Pool, 'ipv6'],
+  ] as const) {
+    if (parseCidr(value).family === family) continue;
+    throw new UserError(`"${value}" is no ${family === 'ipv4' ? 'IPv4' : 'IPv6'} range`, {
+      where: configured.whereOf('addressing', [key]),
+      remedy: `\`addressing.${key}\` is the pool of ${family}`,
+    });
+  }
+  return planAddresses({ clusters: entries, families, pool, prefix, ipv6Pool });
+}
+
+/** As `<check id>.<name>`. */
+function budgetOverrides(configured: Configured, suites: readonly Suite[]): Record<string, number> {
+  const checks = new Map<string, AnyCheck>(
+    suites.flatMap((suite) => suite.checks.map((check) => [check.id, check])),
+  );
+  const overrides: Record<string, number> = {};
+  for (const [id, budgets] of Object.entries(configured.values.budgets ?? {})) {
+    const check = checks.get(id);
+    if (!check) throw unknownBudget(configured, 'check', [], id, [...checks.keys()]);
+    const declared: Readonly<Record<string, Budget>> = check.budgets ?? {};
+    for (const [name, value] of Object.entries(budgets)) {
+      const budget = Object.hasOwn(declared, name) ? declared[name] : undefined;
+      if (!budget) throw unknownBudget(configured, `budget of ${id}`, [id], name, Object.keys(declared));
+      overrides[`${id}.${name}`] =
+        typeof value === 'number' ? value : inUnitOf(configured, budget, value.milliseconds, [id, name]);
+    }
+  }
+  return overrides;
+}
+
+function unknownBudget(
+  configured: Configured,
+  what: string,
+  path: Path,
+  name: string,
+  known: readonly string[],
+): UserError {
+  return new UserError(`"${name}" is not a known ${what}`, {
+    where: configured.whereOf('budgets', path, name),
+    remedy: known.length === 0 ? 'It has no budgets' : suggest(name, known),
+  });
+}
+
+function inUnitOf(configured: Configured, budget: Budget, milliseconds: number, path: Path): number {
+  if (budget.unit === 'ms') return milliseconds;
+  throw new UserError(`The budget ${path.join('.')} is no time`, {
+    where: configured.whereOf('budgets', path),
+    remedy: `Give it as a number; its unit is "${budget.unit}"`,
+  });
+}
+
+function reportsOf(configured: Configured, formats: readonly string[]): RunSpec['reports'] {
+  return (configured.values.report ?? []).map((report) => {
+    if (!formats.includes(report.format)) {
+      throw new UserError(`"${report.format}" is not a known report format`, {
+        where: configured.whereOf('report'),
+        remedy: suggest(report.format, formats),
+      });
+    }
+    if (report.path === '') {
+      throw new UserError(`The report ${report.format} has no path after the equals sign`, {
+        where: configured.whereOf('report'),
+        remedy: `Write ${report.format}=<path>, or ${report.format}=- for standard output`,
+      });
+    }
+    return report;
+  });
+}
+
+function verbosityOf(configured: Configured): RunSpec['verbosity'] {
+  const { verbose, quiet } = configured.values;
+  if (verbose && quiet) {
+    throw new UserError('Both verbose and quiet are asked for', {
+      where: configured.whereOf('quiet'),
+      remedy: 'Choose one of --verbose and --quiet',
+    });
+  }
+  return verbose ? 'verbose' : quiet ? 'quiet' : 'normal';
+}
