@@ -11,6 +11,8 @@ export type FaultSpec =
       readonly at: string;
       readonly mtu: number;
       readonly icmp: 'passes' | 'dropped';
+      /** Lowered at this neighbour too, so that both directions are; else only what leaves `at` is. */
+      readonly peer?: string;
     }
   | { readonly kind: 'policy-flushed'; readonly cluster: string }
   | { readonly kind: 'dns-stopped'; readonly cluster: string }

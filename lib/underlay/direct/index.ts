@@ -1,0 +1,87 @@
+/** Plain routes between the gateways over the wan: no tunnel, nothing encrypted. */
+import { parseCidr } from '../../model/cidr.ts';
+import type { Fleet, Underlay } from '../../model/cluster.ts';
+import { InternalError } from '../../model/errors.ts';
+import { forEachOf, forward, gatewayOf, showEach } from '../gateways.ts';
+import { type Carrier, mtuInjector } from '../faults.ts';
+import {
+  type Network,
+  type Place,
+  ROUTE_METRIC,
+  familyOf,
+  lines,
+  placesOf,
+  rangesOf,
+  renderClosed,
+  renderSegments,
+} from '../routing.ts';
+
+const CONCURRENCY = 8;
+/** Of the wan. */
+const WAN_MTU = 1500;
+
+/** For `ip -batch`: every range by way of the neighbour that leads there. */
+export function renderRoutes(network: Network, name: string, place: Place): string {
+  const gatewayAt = (cluster: string) => network.clusters.find((one) => one.name === cluster)?.gateway;
+  const wan = gatewayAt(name)?.wanInterface;
+  const others = network.clusters.map((cluster) => cluster.name).filter((other) => other !== name);
+  return (
+    renderClosed(others.flatMap((other) => rangesOf(network, other))) +
+    lines(
+      [...place.nextHops].flatMap(([destination, neighbour]) =>
+        rangesOf(network, destination).map((range) => {
+          const via = gatewayAt(neighbour)?.wanAddresses[familyOf(range)];
+          if (via === undefined) {
+            throw new InternalError(
+              `the gateway of ${neighbour} has no ${familyOf(range)} address on the wan`,
+            );
+          }
+          return `route replace ${range} via ${via} dev ${wan} metric ${ROUTE_METRIC}`;
+        }),
+      ),
+    )
+  );
+}
+
+/** The wan interface as it should be. IPv6 addresses are lost when the MTU goes below 1280. */
+function carrierOf(fleet: Fleet, cluster: string): Carrier {
+  const gateway = gatewayOf(fleet, cluster);
+  const dev = `dev ${gateway.wanInterface}`;
+  const addresses = fleet.families.flatMap((family) => {
+    const address = gateway.wanAddresses[family];
+    const range = fleet.plan.wan[family];
+    return address === undefined || range === undefined ? [] : [`${address}/${parseCidr(range).prefix}`];
+  });
+  return {
+    interface: gateway.wanInterface,
+    restore:
+      lines([
+        `link set ${dev} mtu ${WAN_MTU} up`,
+        ...addresses.map(
+          (address) => `address replace ${address} ${dev}${address.includes(':') ? ' nodad' : ''}`,
+        ),
+      ]) + renderRoutes(fleet, cluster, placesOf(fleet).get(cluster) as Place),
+  };
+}
+
+export const direct: Underlay = {
+  name: 'direct',
+  features: [],
+  requirements: () => ({ wan: true, pathMtu: WAN_MTU, hostPackages: ['iproute2', 'nftables'] }),
+  async join(fleet) {
+    await forEachOf([...placesOf(fleet)], CONCURRENCY, async ([name, place]) => {
+      const gateway = gatewayOf(fleet, name);
+      const rules = renderSegments(place, (cluster) => rangesOf(fleet, cluster));
+      if (rules) await gateway.exec(['nft', '-f', '-'], { input: rules });
+      await gateway.exec(['ip', '-batch', '-'], { input: renderRoutes(fleet, name, place) });
+      if (place.transit) await forward(gateway, fleet.families, gateway.wanInterface);
+    });
+  },
+  injectors: [mtuInjector(carrierOf)],
+  observedVersions: async () => ({}),
+  diagnose: (gateway) =>
+    showEach(gateway, {
+      'routes.txt': ['ip', 'route', 'show', 'table', 'all'],
+      'rules.txt': ['nft', 'list', 'ruleset'],
+    }),
+};

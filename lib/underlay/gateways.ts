@@ -1,0 +1,96 @@
+/** What every underlay does with gateways. */
+import type { IpFamily } from '../model/cidr.ts';
+import type { Fleet, Gateway, UndoAction } from '../model/cluster.ts';
+import { InternalError, messageOf } from '../model/errors.ts';
+import type { Clock } from '../system/clock.ts';
+import type { Command } from '../system/commands.ts';
+
+export function gatewayOf(fleet: Fleet, name: string): Gateway {
+  const cluster = fleet.clusters.find((one) => one.name === name);
+  if (!cluster) throw new InternalError(`there is no cluster "${name}" in this fleet`);
+  return cluster.gateway;
+}
+
+/** A command at a gateway, complete, for a process that knows nothing of this fleet. */
+export function undoAt(gateway: Gateway, command: Command): UndoAction {
+  const words = [...gateway.shell.trim().split(/\s+/), ...command];
+  return { kind: 'run', command: words as [string, ...string[]] };
+}
+
+/** Whether one packet to this address is answered within a second. */
+export async function answers(gateway: Gateway, address: string): Promise<boolean> {
+  return gateway.exec(['ping', '-n', '-q', '-c', '1', '-W', '1', address]).then(
+    () => true,
+    () => false,
+  );
+}
+
+/**
+ * Acts on all items, `limit` at a time. After the first failure no further one is begun, and it rejects only when none
+ * is under way any more: what cleans up afterwards then has the gateways to itself.
+ */
+export async function forEachOf<T>(
+  items: readonly T[],
+  limit: number,
+  act: (item: T) => Promise<unknown>,
+): Promise<void> {
+  const queue = [...items];
+  const workers = Array.from({ length: Math.min(limit, queue.length) }, async () => {
+    for (let item = queue.shift(); item !== undefined; item = queue.shift()) {
+      try {
+        await act(item);
+      } catch (error) {
+        queue.length = 0;
+        throw error;
+      }
+    }
+  });
+  for (const result of await Promise.allSettled(workers)) {
+    if (result.status === 'rejected') throw result.reason;
+  }
+}
+
+/** Asks again every `intervalMs` until the answer is yes. @returns whether it became yes within the budget */
+export async function pollUntil(
+  clock: Clock,
+  budgetMs: number,
+  intervalMs: number,
+  question: () => Promise<boolean>,
+): Promise<boolean> {
+  const end = clock.monotonic() + budgetMs;
+  for (;;) {
+    if (await question()) return true;
+    if (clock.monotonic() >= end) return false;
+    await clock.sleep(intervalMs);
+  }
+}
+
+/** Output of commands by file name; the error in its place where one fails. `wg show` hides keys, unless told not to. */
+export async function showEach(
+  gateway: Gateway,
+  commands: Readonly<Record<string, Command>>,
+): Promise<Record<string, string>> {
+  const files = await Promise.all(
+    Object.entries(commands).map(async ([name, command]) => {
+      const text = await gateway.exec(command).catch(messageOf);
+      return [name, text.replaceAll(/^.*(?:private|preshared) key:.*\n?/gim, '')] as const;
+    }),
+  );
+  return Object.fromEntries(files);
+}
+
+/**
+ * Lets a transit gateway forward what comes in and leaves by the same interface, and never tell the senders of a shorter
+ * way: there is none. (Written through `tee` because minimal images have no `sysctl`.)
+ */
+export async function forward(
+  gateway: Gateway,
+  families: readonly IpFamily[],
+  carrier: string,
+): Promise<void> {
+  const root = '/proc/sys/net';
+  const switches = { ipv4: `${root}/ipv4/ip_forward`, ipv6: `${root}/ipv6/conf/all/forwarding` };
+  await gateway.exec(['tee', ...families.map((family) => switches[family])], { input: '1' });
+  const redirects = ['all', carrier].map((name) => `${root}/ipv4/conf/${name}/send_redirects`);
+  await gateway.exec(['tee', ...redirects], { input: '0' });
+}
