@@ -1,0 +1,194 @@
+/**
+ * `npm run bench [-- <part>…]`: the figures of the README, measured side by side in one go: several repetitions, median
+ * and spread. Parts: start, pack, core, ten, hundred (default: all). Needs root for the lab.
+ */
+import { readFileSync, readdirSync, rmSync } from 'node:fs';
+import { mkdtemp } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { $ } from 'zx';
+
+$.verbose = false;
+const BIN = path.resolve('lib/cli/bin.js');
+
+interface Row {
+  readonly what: string;
+  readonly values: readonly number[];
+  readonly unit: string;
+}
+
+function median(values: readonly number[]): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  return sorted.length % 2
+    ? (sorted[middle] as number)
+    : ((sorted[middle - 1] as number) + (sorted[middle] as number)) / 2;
+}
+
+const print = ({ what, values, unit }: Row): void => {
+  const figure = (value: number): string => (value < 10 ? value.toFixed(2) : value.toFixed(0));
+  const spread =
+    values.length > 1 ? ` (${figure(Math.min(...values))} to ${figure(Math.max(...values))})` : '';
+  console.log(`| ${what} | ${figure(median(values))} ${unit}${spread} | ${values.length} |`);
+};
+
+async function timed(run: () => Promise<unknown>): Promise<number> {
+  const begin = performance.now();
+  await run();
+  return (performance.now() - begin) / 1_000;
+}
+
+/** `--help` against a bare start of Node, in turn. */
+async function start(): Promise<Row[]> {
+  const bare: number[] = [];
+  const help: number[] = [];
+  for (let round = 0; round < 16; round++) {
+    const bareRun = 1_000 * (await timed(() => $`node -e 0`));
+    const helpRun = 1_000 * (await timed(() => $`node ${BIN} --help`));
+    // The first pair warms the caches.
+    if (round > 0) {
+      bare.push(bareRun);
+      help.push(helpRun);
+    }
+  }
+  return [
+    { what: 'bare `node` start', values: bare, unit: 'ms' },
+    { what: '`--help`', values: help, unit: 'ms' },
+    {
+      what: '`--help` / bare start',
+      values: help.map((value, index) => value / (bare[index] as number)),
+      unit: '×',
+    },
+  ];
+}
+
+async function pack(): Promise<Row[]> {
+  const { stdout } = await $`npm pack --dry-run --json --ignore-scripts`;
+  const described = JSON.parse(stdout) as { size: number }[] | Record<string, { size: number }>;
+  const size = Object.values(described)[0]?.size ?? Number.NaN;
+  return [{ what: 'packed', values: [size / 1e6], unit: 'MB' }];
+}
+
+/** Proportional set size of every process of a run, in MB: shared pages are counted once. */
+function memoryOf(run: string): number {
+  let kilobytes = 0;
+  for (const pid of readdirSync('/proc').filter((entry) => /^\d+$/.test(entry))) {
+    try {
+      if (!readFileSync(`/proc/${pid}/environ`, 'utf8').includes(`MCNET_RUN=${run}`)) continue;
+      kilobytes += Number(/^Pss:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8'))?.[1] ?? 0);
+    } catch {
+      // It ended while we looked.
+    }
+  }
+  return kilobytes / 1_000;
+}
+
+interface RunFigures {
+  readonly wall: number;
+  readonly setUp: number;
+  readonly cleanUp: number;
+  readonly memory: number;
+  readonly agentStarts: number;
+}
+
+const CLEAN_UP = 'tear down';
+const BEFORE_CASES = [
+  'check machine',
+  'create clusters',
+  'join clusters',
+  'start workloads',
+  'expose services',
+  'apply intents',
+];
+
+async function lab(args: readonly string[]): Promise<RunFigures> {
+  const out = await mkdtemp(path.join(tmpdir(), 'mcnet-bench-'));
+  const running = $({ nothrow: true })`node ${BIN} --yes --quiet --out ${out} ${args}`;
+  let memory = 0;
+  const watch = setInterval(() => {
+    try {
+      const [first] = readFileSync(path.join(out, 'record.ndjson'), 'utf8').split('\n', 1);
+      memory = Math.max(memory, memoryOf((JSON.parse(first as string) as { run: string }).run));
+    } catch {
+      // No record yet.
+    }
+  }, 2_000);
+  let exitCode: number | null = null;
+  const wall = await timed(async () => ({ exitCode } = await running));
+  clearInterval(watch);
+  const events = readFileSync(path.join(out, 'record.ndjson'), 'utf8')
+    .trim()
+    .split('\n')
+    .map(
+      (line) => JSON.parse(line) as { type: string; phase?: string; durationMs?: number; agents?: number },
+    );
+  rmSync(out, { recursive: true });
+  if (exitCode !== 0) throw new Error(`mcnet-conformance ${args.join(' ')} ended with ${exitCode}`);
+  const phases = events.filter(({ type }) => type === 'phase');
+  const seconds = (names: readonly string[]): number =>
+    phases
+      .filter(({ phase }) => names.includes(phase as string))
+      .reduce((sum, { durationMs }) => sum + (durationMs ?? 0), 0) / 1_000;
+  return { wall, setUp: seconds(BEFORE_CASES), cleanUp: seconds([CLEAN_UP]), memory, agentStarts: 0 };
+}
+
+async function repeat(
+  what: string,
+  times: number,
+  args: readonly string[],
+  clusters: number,
+): Promise<Row[]> {
+  const runs: RunFigures[] = [];
+  for (let round = 0; round < times; round++) runs.push(await lab(args));
+  return [
+    { what: `${what}: whole run`, values: runs.map(({ wall }) => wall), unit: 's' },
+    { what: `${what}: set-up`, values: runs.map(({ setUp }) => setUp), unit: 's' },
+    { what: `${what}: clean-up`, values: runs.map(({ cleanUp }) => cleanUp), unit: 's' },
+    {
+      what: `${what}: set-up per cluster`,
+      values: runs.map(({ setUp }) => (1_000 * setUp) / clusters),
+      unit: 'ms',
+    },
+    {
+      what: `${what}: memory per cluster (PSS)`,
+      values: runs.map(({ memory }) => memory / clusters),
+      unit: 'MB',
+    },
+  ];
+}
+
+const PARTS: Record<string, () => Promise<Row[]>> = {
+  start,
+  pack,
+  core: () => repeat('core, 2 clusters', 5, [], 2),
+  ten: () => repeat('core, 10 clusters in full mesh', 3, ['--clusters', '10'], 10),
+  hundred: () =>
+    repeat(
+      'addressing, reachability, dns, 100 clusters hub-and-spoke',
+      1,
+      [
+        '--clusters',
+        '100',
+        '--topology',
+        'hub-and-spoke',
+        '--suite',
+        'addressing',
+        '--suite',
+        'reachability',
+        '--suite',
+        'dns',
+      ],
+      100,
+    ),
+};
+
+const wanted = process.argv.slice(2);
+const unknown = wanted.filter((part) => !(part in PARTS));
+if (unknown.length > 0) {
+  console.error(`unknown part ${unknown.join(', ')}; there are ${Object.keys(PARTS).join(', ')}`);
+  process.exit(2);
+}
+console.log('| figure | median (least to most) | runs |\n| --- | --- | --- |');
+for (const part of wanted.length > 0 ? wanted : Object.keys(PARTS)) {
+  for (const row of await (PARTS[part] as () => Promise<Row[]>)()) print(row);
+}
