@@ -90,6 +90,11 @@ export function addressesAt(range: PerFamily<string>, index: number): PerFamily<
   return mapFamilies(range, (cidr) => addressAt(parseCidr(cidr), index));
 }
 
+/** Addresses of the tunnel end of the cluster at this place in the plan's order: the hops that a trace shows. */
+export function tunnelAddressesAt(plan: Pick<AddressPlan, 'tunnel'>, index: number): PerFamily<string> {
+  return addressesAt(plan.tunnel, index + 1);
+}
+
 export function mapFamilies<T, U>(
   values: PerFamily<T>,
   map: (value: T, family: IpFamily) => U,

@@ -58,3 +58,18 @@ export const JITTER_MS = budget(
   'ms',
   'Half of what interactive audio tolerates (ITU-T G.114 leaves 10 ms)',
 );
+export const REORDERED_SHARE = budget(
+  0.001,
+  'of packets',
+  'TCP takes three segments out of order for a loss (RFC 5681, section 3.2)',
+);
+export const DUPLICATED_SHARE = budget(
+  0.001,
+  'of packets',
+  'A path that repeats packets costs its users what loss of as many would',
+);
+export const REFUSAL_MS = budget(
+  1_000,
+  'ms',
+  'A SYN that is not refused is sent again after one second (RFC 6298, section 2)',
+);

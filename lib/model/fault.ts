@@ -16,6 +16,10 @@ export type FaultSpec =
     }
   | { readonly kind: 'policy-flushed'; readonly cluster: string }
   | { readonly kind: 'dns-stopped'; readonly cluster: string }
+  /** Service names of `cluster` resolve to the addresses that they have in the cluster `instead`. */
+  | { readonly kind: 'dns-wrong-address'; readonly cluster: string; readonly instead: string }
+  /** Policies are accepted and have no effect, as with a CNI that does not implement them. */
+  | { readonly kind: 'policy-ignored'; readonly cluster: string }
   | {
       readonly kind: 'service-not-shared';
       readonly cluster: string;
