@@ -41,6 +41,7 @@ export class RecordWriter {
   #file: AppendableFile | undefined;
   #flushing: Promise<void> | undefined;
   #failure: string | undefined;
+  #closed = false;
 
   constructor(options: RecordWriterOptions) {
     this.#options = options;
@@ -83,7 +84,7 @@ export class RecordWriter {
   }
 
   #append({ at, monoMs, body }: Timed): void {
-    if (this.#failure !== undefined) return;
+    if (this.#failure !== undefined || this.#closed) return;
     const { type, ...rest } = body;
     const { run, redactor } = this.#options;
     const line = redactor.json({
@@ -122,8 +123,9 @@ export class RecordWriter {
     this.#pending = [];
   }
 
-  /** Everything written is on the disk afterwards, or `failure` says why not. Never rejects. */
+  /** Everything written is on the disk afterwards, or `failure` says why not; what comes later is dropped. Never rejects. */
   async close(): Promise<void> {
+    this.#closed = true;
     await this.#flushing;
     try {
       await this.#file?.close();

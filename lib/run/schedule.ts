@@ -1,5 +1,5 @@
 /** Runs cases side by side, except what would disturb each other. */
-import type { Exclusive } from '../model/check.ts';
+import type { AnyCheck, Exclusive } from '../model/check.ts';
 import { InternalError } from '../model/errors.ts';
 import { type Subject } from '../model/ids.ts';
 import type { PlannedCase } from '../model/record.ts';
@@ -19,8 +19,18 @@ export interface Locks {
  * - `none` shares the fleet, the clusters it can meet and the links it crosses.
  * - `pair` takes its links alone, `cluster` its subject's clusters, `fleet` everything.
  * A cluster's case may meet answers of every cluster, so it shares them all unless it is exclusive itself.
+ * A check that runs one case at a time also takes itself.
  */
-export function locksOf(exclusive: Exclusive, subject: Subject, topology: Topology): Locks {
+export function locksOf(
+  check: Pick<AnyCheck, 'id' | 'exclusive' | 'oneAtATime'>,
+  subject: Subject,
+  topology: Topology,
+): Locks {
+  const { shared, alone } = locksOfSubject(check.exclusive ?? 'none', subject, topology);
+  return { shared, alone: check.oneAtATime ? [...alone, `check ${check.id}`] : alone };
+}
+
+function locksOfSubject(exclusive: Exclusive, subject: Subject, topology: Topology): Locks {
   if (exclusive === 'fleet') return { shared: [], alone: ['fleet'] };
   const { own, met, links } = reachOf(subject, topology);
   const clusterLocks = (names: readonly string[]) => names.map((name) => `cluster ${name}`);

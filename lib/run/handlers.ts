@@ -1,0 +1,53 @@
+/** Which handler makes an intent true: the most specific one that supports it. */
+import type { Cluster, IntentHandler, Profile, Provider } from '../model/cluster.ts';
+import type { Intent, PolicySemantics } from '../model/intent.ts';
+import type { SharedAddress } from '../model/workload.ts';
+import { InternalError } from '../model/errors.ts';
+
+type Sources = { readonly profile: Pick<Profile, 'handlers'>; readonly provider: Pick<Provider, 'handlers'> };
+
+/** The profile's before the provider's. */
+export function handlersOf({ profile, provider }: Sources): readonly IntentHandler[] {
+  return [...profile.handlers, ...provider.handlers];
+}
+
+export function handlerFor(sources: Sources, intent: Intent): IntentHandler | undefined {
+  return handlersOf(sources).find((handler) => handler.supports(intent) === true);
+}
+
+/** Why nobody can express an intent; undefined when somebody can. */
+export function inexpressible(sources: Sources, intent: Intent): string | undefined {
+  if (handlerFor(sources, intent)) return undefined;
+  const reasons = handlersOf(sources).map(
+    (handler) => `${handler.name}: ${String(handler.supports(intent))}`,
+  );
+  const what = intent.kind === 'policy' ? `the policy ${intent.name}` : `sharing ${intent.service}`;
+  return `nothing here can express ${what}${reasons.length > 0 ? ` (${reasons.join('; ')})` : ''}`;
+}
+
+/** Nothing that is asked of such semantics can be expressed. */
+const NO_POLICY: PolicySemantics = { protocols: [], selectorsMatchRemote: false, refusal: 'silence' };
+
+export function policySemanticsOf(sources: Sources): PolicySemantics {
+  return handlersOf(sources).find((handler) => handler.policySemantics)?.policySemantics ?? NO_POLICY;
+}
+
+export function sharedAddress(
+  sources: Sources,
+  cluster: Cluster,
+  service: { namespace: string; name: string },
+): SharedAddress {
+  const intent: Intent = {
+    kind: 'share-service',
+    namespace: service.namespace,
+    service: service.name,
+    preference: 'spread',
+  };
+  const handler = handlersOf(sources).find(
+    (candidate) => candidate.addressFrom && candidate.supports(intent) === true,
+  );
+  if (!handler?.addressFrom) {
+    throw new InternalError(`nobody knows where ${cluster.name} finds shared services`);
+  }
+  return handler.addressFrom(cluster, service);
+}

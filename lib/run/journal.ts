@@ -1,0 +1,75 @@
+/** What happens in a run goes through here once: to the record, to whoever watches, and into the results. */
+import type { PlannedCase, RecordBody } from '../model/record.ts';
+import type { RunEvent, RunObserver, RunResults } from '../model/results.ts';
+import type { Verdict } from '../model/verdict.ts';
+import type { RecordWriter } from './record.ts';
+import type { CaseOutcome } from './results.ts';
+
+type WithoutTime<T> = T extends unknown ? Omit<T, 'monoMs'> : never;
+type Opening = Extract<RecordBody, { type: 'run.start' | 'plan' }>;
+
+export class Journal {
+  readonly outcomes = new Map<string, CaseOutcome>();
+  readonly phases: RunResults['phases'][number][] = [];
+  readonly diagnostics: RunResults['diagnostics'][number][] = [];
+  readonly #writer: RecordWriter;
+  readonly #observers: readonly RunObserver[];
+
+  constructor(writer: RecordWriter, observers: readonly RunObserver[]) {
+    this.#writer = writer;
+    this.#observers = observers;
+  }
+
+  record(body: RecordBody): void {
+    this.#writer.write(body);
+    this.announce(body);
+  }
+
+  /** First in the record, whatever was recorded before. */
+  begin(opening: readonly Opening[]): void {
+    this.#writer.begin(opening);
+    for (const body of opening) this.announce(body);
+  }
+
+  /** For those who watch only. One that throws harms neither the run nor the others. */
+  announce(event: WithoutTime<RunEvent>): void {
+    const timed = { ...event, monoMs: this.#writer.elapsed() } as RunEvent;
+    for (const observer of this.#observers) {
+      try {
+        observer(timed);
+      } catch {
+        // It shows progress; what it would have shown is in the record.
+      }
+    }
+  }
+
+  /** Times a part of the run. */
+  async phase<T>(phase: string, action: () => Promise<T>): Promise<T> {
+    this.announce({ type: 'phase.started', phase });
+    const began = this.#writer.elapsed();
+    let detail: string | undefined;
+    try {
+      return await action();
+    } catch (error) {
+      detail = 'failed';
+      throw error;
+    } finally {
+      const durationMs = Math.round(this.#writer.elapsed() - began);
+      const facts = { phase, durationMs, ...(detail !== undefined && { detail }) };
+      this.phases.push(facts);
+      this.record({ type: 'phase', ...facts });
+    }
+  }
+
+  /** The first verdict of a case stands. */
+  settle(planned: PlannedCase, verdict: Verdict, durationMs = 0, observed?: unknown): void {
+    if (this.outcomes.has(planned.id)) return;
+    this.outcomes.set(planned.id, { verdict, durationMs, ...(observed !== undefined && { observed }) });
+    this.record({ type: 'verdict', case: planned.id, verdict, durationMs });
+  }
+
+  diagnose(cluster: string, files: readonly string[]): void {
+    this.diagnostics.push({ cluster, files });
+    this.record({ type: 'diagnostic', cluster, files });
+  }
+}

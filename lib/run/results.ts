@@ -1,0 +1,186 @@
+/** From what a run recorded to what reports show. Pure. */
+import { UserError } from '../model/errors.ts';
+import type { PlannedCase, RecordEvent, RunSubject } from '../model/record.ts';
+import type { CaseResult, RunResults } from '../model/results.ts';
+import { type Verdict } from '../model/verdict.ts';
+import { type StoredCase, conformanceOf, exitCodeOf, judgeAgain, mergeCases } from './judge.ts';
+import { type StoredRecord, readRecords } from './record.ts';
+import type { CheckRegistry } from './registry.ts';
+
+export interface CaseOutcome {
+  readonly verdict: Verdict;
+  readonly durationMs: number;
+  readonly observed?: unknown;
+  readonly kept?: string;
+}
+
+/** All that the results of a run follow from. */
+export interface RunFacts extends Omit<RunResults, 'cases' | 'conformance' | 'exitCode'> {
+  readonly planned: readonly PlannedCase[];
+  /** Every planned case has one. */
+  readonly outcomes: ReadonlyMap<string, CaseOutcome>;
+  readonly shells: Readonly<Record<string, string>>;
+  readonly unselected: readonly string[];
+  readonly interruptedBy?: 'SIGINT' | 'SIGTERM';
+  /** The record could not be written, or cannot be trusted. */
+  readonly recordBroken: boolean;
+}
+
+export function resultsOf(facts: RunFacts): RunResults {
+  const cases = facts.planned.map((planned) => caseResult(planned, facts));
+  return conclude(facts, cases, facts.unselected);
+}
+
+function caseResult(planned: PlannedCase, { outcomes, shells }: RunFacts): CaseResult {
+  const { verdict, durationMs, observed, kept } = outcomes.get(planned.id)!;
+  const { reproduce } = verdict;
+  const shell = reproduce && shells[reproduce.at];
+  const explains = verdict.status === 'failed' || verdict.status === 'inconclusive';
+  return {
+    ...planned,
+    verdict,
+    durationMs,
+    ...(explains && observed !== undefined && { observed }),
+    ...(reproduce && { reproduceCommand: shell ? `${shell} ${reproduce.command}` : reproduce.command }),
+    ...(kept !== undefined && { kept }),
+  };
+}
+
+function conclude(facts: RunFacts, cases: readonly CaseResult[], unselected: readonly string[]): RunResults {
+  const { planned, outcomes, shells, interruptedBy, recordBroken, unselected: _, ...shown } = facts;
+  return {
+    ...shown,
+    cases,
+    conformance: conformanceOf(facts.subject.class, cases, unselected),
+    exitCode: exitCodeOf({
+      ...(interruptedBy && { interruptedBy }),
+      broken: recordBroken || facts.ended === 'set-up-failed',
+      statuses: cases.map(({ verdict }) => verdict.status),
+      teardownFailed: facts.teardown === 'failed',
+    }),
+  };
+}
+
+/**
+ * Judges stored records again and merges those of the same subject; different subjects stay side by side.
+ * @param lines of one record, or of several one after the other
+ * @throws UserError when there is no record in them
+ */
+export function readResults(lines: Iterable<string>, registry: CheckRegistry): RunResults[] {
+  const facts = readRecords(lines).map((record) => factsOf(record, registry));
+  if (facts.length === 0) {
+    throw new UserError('There is no record to report', { remedy: 'Give the record.ndjson of a run' });
+  }
+  const bySubject = Map.groupBy(facts, ({ subject }) => subjectKey(subject));
+  return [...bySubject.values()].map(mergeRuns);
+}
+
+/** What was tested, without how cases were selected: shards of one subject differ in that and in their seed. */
+function subjectKey({
+  seed: _seed,
+  configuration: _configuration,
+  changedBudgets: _changed,
+  ...subject
+}: RunSubject): string {
+  return JSON.stringify(subject, (_key, value: unknown) =>
+    typeof value === 'object' && value !== null && !Array.isArray(value)
+      ? Object.fromEntries(Object.entries(value).toSorted(([a], [b]) => (a < b ? -1 : 1)))
+      : value,
+  );
+}
+
+function mergeRuns(runs: readonly RunFacts[]): RunResults {
+  const [first, ...others] = runs as [RunFacts, ...RunFacts[]];
+  if (others.length === 0) return resultsOf(first);
+  const worstEnd = runs.find(({ ended }) => ended !== 'completed')?.ended ?? 'completed';
+  const interruptedBy = runs.find((run) => run.interruptedBy)?.interruptedBy;
+  const error = runs.find((run) => run.error !== undefined)?.error;
+  const teardown = runs.find((run) => run.teardown === 'failed')?.teardown ?? first.teardown;
+  const merged: RunFacts = {
+    ...first,
+    merged: runs.map(({ run }) => run),
+    startedAt: runs.map(({ startedAt }) => startedAt).toSorted()[0] as string,
+    durationMs: runs.reduce((sum, run) => sum + run.durationMs, 0),
+    ended: worstEnd,
+    phases: runs.flatMap(({ phases }) => phases),
+    teardown,
+    leftovers: runs.flatMap(({ leftovers }) => leftovers),
+    diagnostics: runs.flatMap(({ diagnostics }) => diagnostics),
+    recordProblems: runs.flatMap(({ recordProblems }) => recordProblems),
+    recordBroken: runs.some(({ recordBroken }) => recordBroken),
+    ...(interruptedBy && { interruptedBy }),
+    ...(error !== undefined && { error }),
+  };
+  const cases = mergeCases(runs.map((run) => resultsOf(run).cases));
+  const checkOf = (text: string): string => text.slice(0, text.indexOf(':'));
+  const missingEverywhere = first.unselected.filter((text) =>
+    others.every((run) => run.unselected.some((other) => checkOf(other) === checkOf(text))),
+  );
+  return conclude(merged, cases, missingEverywhere);
+}
+
+type EventOf<T extends RecordEvent['type']> = Extract<RecordEvent, { type: T }>;
+
+function eventsOf<T extends RecordEvent['type']>(record: StoredRecord, type: T): EventOf<T>[] {
+  return record.events.filter((event): event is EventOf<T> => event.type === type);
+}
+
+function factsOf(record: StoredRecord, registry: CheckRegistry): RunFacts {
+  const [start] = eventsOf(record, 'run.start');
+  if (!start) {
+    throw new UserError('The record does not begin with run.start', {
+      ...(record.problems[0] !== undefined && { where: record.problems[0] }),
+      remedy: 'Give the whole record.ndjson of a run',
+    });
+  }
+  const end = eventsOf(record, 'run.end').at(-1);
+  const plans = eventsOf(record, 'plan');
+  const planned = plans.flatMap(({ cases }) => cases);
+  const interruptedBy = end?.exitCode === 143 ? 'SIGTERM' : end?.exitCode === 130 ? 'SIGINT' : undefined;
+  return {
+    subject: start.subject,
+    run: start.run,
+    startedAt: start.at,
+    durationMs: record.events.at(-1)?.monoMs ?? 0,
+    ended: end?.ended ?? 'unfinished',
+    phases: eventsOf(record, 'phase').map(({ phase, durationMs, detail }) => ({
+      phase,
+      durationMs,
+      ...(detail !== undefined && { detail }),
+    })),
+    teardown: end?.teardown ?? 'unknown',
+    leftovers: end?.leftovers ?? [],
+    diagnostics: eventsOf(record, 'diagnostic').map(({ cluster, files }) => ({ cluster, files })),
+    recordProblems: record.problems,
+    ...(end?.error !== undefined && { error: end.error }),
+    planned,
+    outcomes: outcomesOf(record, planned, registry),
+    shells: Object.assign({}, ...plans.map(({ shells }) => shells)) as Record<string, string>,
+    unselected: plans.flatMap(({ unselected }) => unselected ?? []),
+    ...(interruptedBy && { interruptedBy }),
+    recordBroken: record.broken,
+  };
+}
+
+function outcomesOf(
+  record: StoredRecord,
+  planned: readonly PlannedCase[],
+  registry: CheckRegistry,
+): Map<string, CaseOutcome> {
+  // Later ones replace earlier ones: the last attempt counts.
+  const observations = new Map(eventsOf(record, 'observation').map((event) => [event.case, event]));
+  const verdicts = new Map(eventsOf(record, 'verdict').map((event) => [event.case, event]));
+  return new Map(
+    planned.map((one): [string, CaseOutcome] => {
+      const observation = observations.get(one.id);
+      const stored = verdicts.get(one.id);
+      const known: StoredCase = {
+        planned: one,
+        ...(observation && { observation }),
+        ...(stored && { verdict: stored.verdict }),
+      };
+      const observed = observation && { observed: observation.observed };
+      return [one.id, { ...judgeAgain(known, registry), durationMs: stored?.durationMs ?? 0, ...observed }];
+    }),
+  );
+}

@@ -1,0 +1,146 @@
+/** One case: observe, take back, judge. Never rejects and never hangs. */
+import type { AnyCheck, ClusterView, Toolkit } from '../model/check.ts';
+import { InternalError, InterruptedError, messageOf } from '../model/errors.ts';
+import { ProbeError } from '../model/probe.ts';
+import type { PlannedCase } from '../model/record.ts';
+import { type Verdict, inconclusive, skipped } from '../model/verdict.ts';
+import type { Clock } from '../system/clock.ts';
+import { deadlineAfter } from './deadline.ts';
+import type { Journal } from './journal.ts';
+import { judgeCase } from './judge.ts';
+import type { Redactor } from './redact.ts';
+import { type CaseToolkit, NotApplicableError, NotSettledError } from './toolkit.ts';
+import { withinSignal } from './withinSignal.ts';
+
+/** Longest time a case may observe when its check says nothing else. */
+export const CASE_TIMEOUT_MS = 60_000;
+
+class CaseTimeoutError extends Error {
+  override readonly name = 'CaseTimeoutError';
+}
+
+export interface CaseRunner {
+  readonly clock: Clock;
+  readonly journal: Journal;
+  readonly redactor: Redactor;
+  /** Of the run: interruption or deadline. */
+  readonly signal: AbortSignal;
+  /** What a case could not take back. */
+  readonly onLeftover: (what: string) => void;
+}
+
+export async function runCase(
+  planned: PlannedCase,
+  check: AnyCheck,
+  toolkitWithin: (signal: AbortSignal) => CaseToolkit,
+  runner: CaseRunner,
+): Promise<Verdict> {
+  const { clock, journal } = runner;
+  journal.announce({ type: 'case.started', case: planned.id });
+  const began = clock.monotonic();
+  const elapsed = (): number => Math.round(clock.monotonic() - began);
+  const limit = check.timeoutMs ?? CASE_TIMEOUT_MS;
+  const timeout = deadlineAfter(clock, limit, () => new CaseTimeoutError(), runner.signal);
+  const tools = toolkitWithin(timeout.signal);
+  const { verdict, observed } = await observeAndJudge(
+    planned,
+    check,
+    tools,
+    timeout.signal,
+    runner,
+    elapsed,
+  ).finally(timeout.clear);
+  journal.settle(planned, verdict, elapsed(), observed);
+  return verdict;
+}
+
+async function observeAndJudge(
+  planned: PlannedCase,
+  check: AnyCheck,
+  tools: CaseToolkit,
+  signal: AbortSignal,
+  runner: CaseRunner,
+  elapsed: () => number,
+): Promise<{ verdict: Verdict; observed?: unknown }> {
+  const { journal } = runner;
+  let observed: unknown;
+  try {
+    const context = contextFor(planned, tools);
+    // What the judge sees is what the record holds, so that judging again gives the same verdict.
+    observed = runner.redactor.plain(
+      await withinSignal(Promise.resolve(check.observe(context, planned.budgets)), signal),
+    );
+    journal.record({ type: 'observation', case: planned.id, attempt: 1, observed, durationMs: elapsed() });
+  } catch (error) {
+    return { verdict: verdictOfError(error, planned, check, tools, runner) };
+  } finally {
+    for (const what of await tools.undo()) {
+      noteStep(runner, planned, 'not undone', what);
+      runner.onLeftover(`${planned.id}: ${what}`);
+    }
+  }
+  const { verdict, stack } = judgeCase(check, planned, observed);
+  if (stack !== undefined) noteStep(runner, planned, 'judge failed', stack);
+  return { verdict, observed };
+}
+
+function noteStep({ journal }: CaseRunner, planned: PlannedCase, step: string, detail: string): void {
+  journal.record({ type: 'step', case: planned.id, step, durationMs: 0, detail });
+}
+
+function verdictOfError(
+  error: unknown,
+  planned: PlannedCase,
+  check: AnyCheck,
+  tools: CaseToolkit,
+  runner: CaseRunner,
+): Verdict {
+  if (runner.signal.aborted) return unfinished(runner.signal);
+  if (error instanceof CaseTimeoutError) {
+    const waiting = tools.pending().join(', ') || 'the check itself';
+    const limit = (check.timeoutMs ?? CASE_TIMEOUT_MS) / 1000;
+    return inconclusive('probe-failed', `Not finished after ${limit} s; it was waiting for: ${waiting}`);
+  }
+  if (error instanceof ProbeError) return inconclusive('probe-failed', messageOf(error));
+  if (error instanceof NotSettledError) return inconclusive('not-settled', messageOf(error));
+  if (error instanceof NotApplicableError) return skipped(`not applicable: ${messageOf(error)}`);
+  noteStep(runner, planned, 'internal error', (error instanceof Error && error.stack) || messageOf(error));
+  return inconclusive('probe-failed', `The check broke off: ${messageOf(error)}`);
+}
+
+/** The verdict of a case that the end of the run caught, started or not. */
+export function unfinished(signal: AbortSignal, started = true): Verdict {
+  const reason: unknown = signal.reason;
+  const why =
+    reason instanceof InterruptedError && reason.by === 'deadline'
+      ? 'its deadline was reached'
+      : 'it was interrupted';
+  return inconclusive(
+    'deadline-reached',
+    started ? `The run ended before this case did: ${why}` : `Not executed: the run ended, ${why}`,
+  );
+}
+
+/** Getters stay getters: views of clusters that the check never looks at are not made. */
+function contextFor(planned: PlannedCase, { toolkit, view }: CaseToolkit): Toolkit {
+  return Object.defineProperties(
+    {},
+    {
+      ...Object.getOwnPropertyDescriptors(toolkit),
+      ...Object.getOwnPropertyDescriptors(subjectViews(planned, view)),
+    },
+  ) as Toolkit;
+}
+
+function subjectViews(planned: PlannedCase, view: (cluster: string) => ClusterView): object {
+  const { subject, expectation } = planned;
+  switch (subject.scope) {
+    case 'fleet':
+      return {};
+    case 'cluster':
+      return { cluster: view(subject.cluster) };
+    case 'pair':
+      if (!expectation.path) throw new InternalError(`${planned.id} was planned without a path`);
+      return { from: view(subject.from), to: view(subject.to), path: expectation.path };
+  }
+}

@@ -1,0 +1,139 @@
+/** Brings up what the cases need: clusters, tunnels, technology, workloads, services, standing intents. */
+import type { Cluster, Fleet, Profile, Provider, Requirements, Underlay } from '../model/cluster.ts';
+import { InternalError } from '../model/errors.ts';
+import type { Intent } from '../model/intent.ts';
+import type { RunSpec } from '../model/spec.ts';
+import { keyOf } from '../model/workload.ts';
+import type { Clock } from '../system/clock.ts';
+import { type Fixtures, existsIn, intentBelongsTo, intentKey } from './fixtures.ts';
+import { handlerFor } from './handlers.ts';
+import type { Journal } from './journal.ts';
+import type { StateFile } from './state.ts';
+import { untilSettled } from './toolkit.ts';
+
+/** Starts at once; more only queue for the CPUs. */
+const CONCURRENCY = 8;
+
+export interface SetUpOptions {
+  readonly spec: RunSpec;
+  readonly provider: Provider;
+  readonly underlay: Underlay;
+  readonly profile: Profile;
+  readonly requirements: Requirements;
+  readonly fixtures: Fixtures;
+  readonly run: string;
+  readonly state: StateFile;
+  readonly journal: Journal;
+  readonly clock: Clock;
+  readonly signal: AbortSignal;
+  /** Take over what a kept run left, and start only what is missing: people break things there on purpose. */
+  readonly attach: boolean;
+}
+
+/** When it rejects, nothing of it is still going on; an abort takes effect between its steps. */
+export async function setUp(options: SetUpOptions): Promise<Fleet> {
+  const { spec, provider, underlay, profile, run, state, journal, signal, attach } = options;
+  const phase = <T>(name: string, action: () => Promise<T>): Promise<T> => {
+    signal.throwIfAborted();
+    return journal.phase(name, action);
+  };
+  const providerOptions = {
+    run,
+    names: spec.topology.members.map(({ name }) => name),
+    topology: spec.topology,
+    plan: spec.plan,
+    families: spec.families,
+    requirements: options.requirements,
+    ledger: state,
+    signal,
+  };
+  const fleet = await phase(attach ? 'attach' : 'create', () =>
+    attach ? provider.attach(run, providerOptions) : provider.create(providerOptions),
+  );
+  const join = async (): Promise<void> => {
+    if (attach) return;
+    await phase('join', () => underlay.join(fleet, state));
+    await phase('install', () => profile.install(fleet, state));
+  };
+  const populate = async (): Promise<void> => {
+    await phase('workloads', () => startWorkloads(fleet, options));
+    await phase('services', () => exposeServices(fleet, options));
+  };
+  await allSettled([join(), populate()]);
+  await phase('intents', () => applyIntents(fleet, options));
+  await state.update({ standing: union(state.standing, options.fixtures) });
+  return fleet;
+}
+
+/** Like `Promise.all`, but waits for all even when one fails: what goes on unseen could still create things. */
+async function allSettled(promises: readonly Promise<void>[]): Promise<void> {
+  const results = await Promise.allSettled(promises);
+  const failure = results.find((result) => result.status === 'rejected');
+  if (failure) throw failure.reason;
+}
+
+async function eachLimited<T>(
+  items: readonly T[],
+  signal: AbortSignal,
+  action: (item: T) => Promise<void>,
+): Promise<void> {
+  const queue = items.values();
+  const worker = async (): Promise<void> => {
+    for (const item of queue) {
+      signal.throwIfAborted();
+      await action(item);
+    }
+  };
+  await allSettled(Array.from({ length: CONCURRENCY }, worker));
+}
+
+async function startWorkloads(fleet: Fleet, { fixtures, profile, signal }: SetUpOptions): Promise<void> {
+  const missing = fleet.clusters.flatMap((cluster) => {
+    const running = new Set(cluster.workloads.map(({ spec }) => keyOf(spec)));
+    return fixtures.workloads
+      .filter((spec) => !running.has(keyOf(spec)))
+      .map((spec) => ({ cluster, spec: profile.decorate(spec, cluster.name) }));
+  });
+  await eachLimited(missing, signal, async ({ cluster, spec }) => void (await cluster.startWorkload(spec)));
+}
+
+async function exposeServices(fleet: Fleet, { fixtures, state, signal }: SetUpOptions): Promise<void> {
+  const standing = new Set(state.standing.services.map(keyOf));
+  const missing = fixtures.services.filter((service) => !standing.has(keyOf(service)));
+  const wanted = fleet.clusters.flatMap((cluster) =>
+    missing.filter((service) => existsIn(service, cluster.name)).map((service) => ({ cluster, service })),
+  );
+  await eachLimited(wanted, signal, ({ cluster, service }) => cluster.exposeService(service));
+}
+
+async function applyIntents(fleet: Fleet, options: SetUpOptions): Promise<void> {
+  const { fixtures, state, signal } = options;
+  const standing = new Set(state.standing.intents.map(intentKey));
+  const missing = fixtures.intents.filter((intent) => !standing.has(intentKey(intent)));
+  const wanted = fleet.clusters.flatMap((cluster) =>
+    missing
+      .filter((intent) => intentBelongsTo(intent, cluster.name, fixtures.services))
+      .map((intent) => ({ cluster, intent })),
+  );
+  await eachLimited(wanted, signal, ({ cluster, intent }) => applyStanding(cluster, intent, options));
+}
+
+async function applyStanding(cluster: Cluster, intent: Intent, options: SetUpOptions): Promise<void> {
+  const handler = handlerFor(options, intent);
+  // Cases whose fixtures cannot be expressed were skipped when the run was planned.
+  if (!handler) throw new InternalError(`nothing can express ${intentKey(intent)}`);
+  const applied = await handler.apply(intent, cluster);
+  const what = `${intentKey(intent)} in ${cluster.name} by ${handler.name}`;
+  await untilSettled(() => applied.settled(), what, options.clock, options.signal);
+}
+
+function union(a: Fixtures, b: Fixtures): Fixtures {
+  const merge = <T>(known: readonly T[], more: readonly T[], key: (item: T) => string): T[] => [
+    ...new Map([...known, ...more].map((item) => [key(item), item])).values(),
+  ];
+  return {
+    workloads: merge(a.workloads, b.workloads, keyOf),
+    services: merge(a.services, b.services, keyOf),
+    intents: merge(a.intents, b.intents, intentKey),
+  };
+}

@@ -1,0 +1,516 @@
+/** What a check gets: probes that are recorded, intents and faults that are undone when its case ends. */
+import { isDeepStrictEqual } from 'node:util';
+import type { AddressPlan } from '../model/addressing.ts';
+import { CONVERGENCE_MS } from '../model/budgets.ts';
+import type { ClusterView, Converged, ConvergeOptions, Site, Toolkit } from '../model/check.ts';
+import type { PerFamily } from '../model/cidr.ts';
+import type { Cluster, Fleet, Gateway, Ledger, Profile, Provider, Underlay } from '../model/cluster.ts';
+import { InternalError, messageOf } from '../model/errors.ts';
+import type { FaultSpec } from '../model/fault.ts';
+import type { Intent, PolicyIntent } from '../model/intent.ts';
+import type { Probe } from '../model/probe.ts';
+import type { PlannedCase, RecordBody } from '../model/record.ts';
+import { type Topology, pathBetween } from '../model/topology.ts';
+import { type WorkloadSpec, keyOf } from '../model/workload.ts';
+import { type Clock, randomHex } from '../system/clock.ts';
+import { deadlineAfter } from './deadline.ts';
+import { digest } from './digest.ts';
+import { handlerFor, inexpressible, policySemanticsOf, sharedAddress } from './handlers.ts';
+import { withinSignal } from './withinSignal.ts';
+
+/** Everything a toolkit stands on. */
+export interface World {
+  readonly fleet: Fleet;
+  readonly provider: Provider;
+  readonly underlay: Underlay;
+  readonly profile: Profile;
+  readonly ledger: Ledger;
+  readonly clock: Clock;
+  readonly configuredPathMtu: number | undefined;
+  readonly standingPolicies: readonly PolicyIntent[];
+  readonly record: (body: RecordBody) => void;
+}
+
+/** This system has no means for what the check wants: the case is skipped with the reason. */
+export class NotApplicableError extends Error {
+  override readonly name = 'NotApplicableError';
+}
+
+/** An intent was applied, but the system never said that it is in force. */
+export class NotSettledError extends Error {
+  override readonly name = 'NotSettledError';
+}
+
+/** Own deadline for taking back what one case put in place. */
+const UNDO_LIMIT_MS = 15_000;
+/** Waits between looks, growing: quick where things settle at once, easy on control planes that take long. */
+const POLL_MS = [20, 50, 100, 250, 500, 1_000] as const;
+const CONVERGE_INTERVAL_MS = 200;
+
+export interface CaseToolkit {
+  readonly toolkit: Toolkit;
+  view(cluster: string): ClusterView;
+  /** What was being waited for, for the words of a time-out. */
+  pending(): readonly string[];
+  /** Takes everything back, newest first, under its own deadline. Never rejects. @returns what could not be undone */
+  undo(): Promise<readonly string[]>;
+}
+
+interface Undoable {
+  readonly what: string;
+  undo(): Promise<void>;
+}
+
+/** What must be taken back. It may still be coming into being when the case ends, so entries wait for it. */
+class UndoStack {
+  readonly #entries: Undoable[] = [];
+
+  push(entry: Undoable): Undoable {
+    this.#entries.push(entry);
+    return entry;
+  }
+
+  /** It has been taken back otherwise. */
+  forget(entry: Undoable | undefined): void {
+    const index = entry ? this.#entries.indexOf(entry) : -1;
+    if (index !== -1) this.#entries.splice(index, 1);
+  }
+
+  /** Only once; a case that ends meanwhile undoes it again, which is no error. */
+  async undo(entry: Undoable): Promise<void> {
+    if (!this.#entries.includes(entry)) return;
+    await entry.undo();
+    this.forget(entry);
+  }
+
+  async undoAll(signal: AbortSignal): Promise<string[]> {
+    const failures: string[] = [];
+    for (let entry = this.#entries.pop(); entry; entry = this.#entries.pop()) {
+      try {
+        await withinSignal(entry.undo(), signal);
+      } catch (error) {
+        failures.push(`${entry.what}: ${messageOf(error)}`);
+      }
+    }
+    return failures;
+  }
+}
+
+export function toolkitFor(world: World, planned: PlannedCase, signal: AbortSignal): CaseToolkit {
+  const { fleet, clock } = world;
+  const { family } = planned.expectation;
+  const stack = new UndoStack();
+  const pending = new Set<string>();
+
+  /** Runs one recorded step; rejects as soon as the case is over, whatever the step does. */
+  const step = async <T>(name: string, request: unknown, action: () => Promise<T>): Promise<T> => {
+    signal.throwIfAborted();
+    const began = clock.monotonic();
+    const write = (outcome: Record<string, unknown>): void =>
+      world.record({
+        type: 'step',
+        case: planned.id,
+        step: name,
+        durationMs: Math.round(clock.monotonic() - began),
+        detail: { ...(request !== undefined && { request: digest(request) }), ...outcome },
+      });
+    pending.add(name);
+    try {
+      const result = await withinSignal(action(), signal);
+      pending.delete(name);
+      write(result === undefined ? {} : { result: digest(result) });
+      return result;
+    } catch (error) {
+      // What was waited for when the time was over stays in the list.
+      if (!signal.aborted) pending.delete(name);
+      write({ error: messageOf(error) });
+      throw error;
+    }
+  };
+
+  const site = (
+    cluster: Cluster,
+    key: string,
+    at: { probe: Probe; addresses: PerFamily<string> },
+    spec?: WorkloadSpec,
+  ): Site => ({
+    ...recordedProbe(at.probe, `${cluster.name}/${key}`, step, stack),
+    cluster: cluster.name,
+    key,
+    ...(spec && { spec }),
+    addresses: at.addresses,
+    address: inFamily(at.addresses, family, `${cluster.name}/${key}`),
+  });
+
+  const makeView = (cluster: Cluster): ClusterView => {
+    const sites = cluster.workloads.map((workload) =>
+      site(cluster, keyOf(workload.spec), workload, workload.spec),
+    );
+    const { gateway } = cluster;
+    return {
+      name: cluster.name,
+      ranges: cluster.ranges,
+      dns: inFamily(cluster.dns, family, `the DNS server of ${cluster.name}`),
+      sites,
+      site: (key) => {
+        const found = sites.find((candidate) => candidate.key === key);
+        if (!found)
+          throw new InternalError(`${cluster.name} has no workload ${key}: does the check use its fixture?`);
+        return found;
+      },
+      gateway: {
+        ...site(cluster, 'gateway', { probe: gateway.probe, addresses: gateway.nodeAddresses }),
+        wanInterface: gateway.wanInterface,
+        clusterInterface: gateway.clusterInterface,
+        wanAddresses: gateway.wanAddresses,
+      },
+      service: (service) => cluster.serviceAddress(service),
+      sharedService: (service) => sharedAddress(world, cluster, service),
+      capture: (request) => capture(gateway, request),
+    };
+  };
+
+  const capture: (
+    gateway: Gateway,
+    request: Parameters<Gateway['startCapture']>[0],
+  ) => ReturnType<Gateway['startCapture']> = async (gateway, request) => {
+    const where = `${gateway.cluster}/gateway`;
+    const starting = { current: undefined as ReturnType<Gateway['startCapture']> | undefined };
+    const entry = stack.push({
+      what: `capture at ${where}`,
+      undo: async () => void (await (await settledOr(starting.current))?.stop()),
+    });
+    const running = await step(
+      `${where} capture`,
+      request,
+      () => (starting.current = gateway.startCapture(request)),
+    );
+    return {
+      stop: () =>
+        step(`${where} capture stop`, undefined, async () => {
+          const summary = await running.stop();
+          stack.forget(entry);
+          return summary;
+        }),
+    };
+  };
+
+  const views = new Map<string, ClusterView>();
+  const view = (name: string): ClusterView => {
+    const known = views.get(name);
+    if (known) return known;
+    const made = makeView(clusterNamed(fleet, name));
+    views.set(name, made);
+    return made;
+  };
+
+  const applied: { intent: Intent; cluster: string; entry: Undoable }[] = [];
+  const apply = async (intent: Intent, name: string): Promise<void> => {
+    const cluster = clusterNamed(fleet, name);
+    const handler = handlerFor(world, intent);
+    if (!handler) throw new NotApplicableError(inexpressible(world, intent) ?? 'no handler');
+    const what = `${intent.kind} in ${name} by ${handler.name}`;
+    await step(`apply ${what}`, intent, async () => {
+      signal.throwIfAborted();
+      const applying = handler.apply(intent, cluster);
+      const entry = stack.push({ what, undo: async () => (await settledOr(applying))?.undo() });
+      applied.push({ intent, cluster: name, entry });
+      const inPlace = await applying;
+      await untilSettled(() => inPlace.settled(), what, clock, signal);
+      return { rendered: inPlace.rendered };
+    });
+  };
+  const withdraw = async (intent: Intent, name: string): Promise<void> => {
+    const index = applied.findLastIndex(
+      (one) => one.cluster === name && isDeepStrictEqual(one.intent, intent),
+    );
+    const [found] = index === -1 ? [] : applied.splice(index, 1);
+    if (!found)
+      throw new InternalError(`the ${intent.kind} to withdraw in ${name} was not applied by this case`);
+    await step(`withdraw ${found.entry.what}`, undefined, () => stack.undo(found.entry));
+  };
+
+  const disturb: Toolkit['disturb'] = async (fault) => {
+    const injector = injectorFor(world, fault);
+    if (!injector) throw new NotApplicableError(`nothing here can inject ${fault.kind}`);
+    const note = (event: 'injected' | 'held' | 'did-not-hold' | 'mended'): void =>
+      world.record({ type: 'fault', case: planned.id, fault, event });
+    const starting = { current: undefined as ReturnType<typeof injector.inject> | undefined };
+    const entry = stack.push({
+      what: `fault ${fault.kind}`,
+      undo: async () => {
+        const disturbance = await settledOr(starting.current);
+        if (!disturbance) return;
+        await disturbance.mend();
+        note('mended');
+      },
+    });
+    const disturbance = await step(
+      `inject ${fault.kind}`,
+      fault,
+      () => (starting.current = injector.inject(fault, fleet, world.ledger)),
+    );
+    note('injected');
+    const held = await step(`${fault.kind} took hold`, undefined, () => disturbance.tookHold());
+    note(held ? 'held' : 'did-not-hold');
+    return { held, mend: () => step(`mend ${fault.kind}`, undefined, () => stack.undo(entry)) };
+  };
+
+  const toolkit: Toolkit = {
+    run: fleet.run,
+    family,
+    plan: fleet.plan,
+    get clusters() {
+      return fleet.clusters.map(({ name }) => view(name));
+    },
+    signal,
+    pathBetween: (from, to) => pathBetween(fleet.topology, from, to),
+    configuredPathMtu: world.configuredPathMtu,
+    tunnelFilter: world.underlay.wire?.tunnelFilter,
+    handshakes: (name) => {
+      const { wire } = world.underlay;
+      if (!wire) {
+        return Promise.reject(
+          new NotApplicableError(`the underlay ${world.underlay.name} has no handshakes`),
+        );
+      }
+      return step(`${name} handshakes`, undefined, () =>
+        wire.handshakes(clusterNamed(fleet, name).gateway, fleet),
+      );
+    },
+    policySemantics: policySemanticsOf(world),
+    standingPolicies: world.standingPolicies,
+    elapsed: () => clock.monotonic(),
+    sleep: (milliseconds) => withinSignal(clock.sleep(milliseconds, signal), signal),
+    nonce: () => randomHex(8),
+    apply,
+    withdraw,
+    disturb,
+    converge: (attempt, options) => converge(attempt, options, clock, signal),
+    note: (text) =>
+      world.record({ type: 'step', case: planned.id, step: 'note', durationMs: 0, detail: text }),
+  };
+
+  const undo = async (): Promise<readonly string[]> => {
+    const limit = deadlineAfter(
+      clock,
+      UNDO_LIMIT_MS,
+      () => new Error(`not undone within ${UNDO_LIMIT_MS} ms`),
+    );
+    try {
+      return await stack.undoAll(limit.signal);
+    } finally {
+      limit.clear();
+    }
+  };
+  return { toolkit, view, pending: () => [...pending], undo };
+}
+
+/** For checks that read only the address plan: there are no clusters yet, only their names and ranges. */
+export function planToolkit(
+  plan: AddressPlan,
+  facts: { run: string; topology: Topology; planned: PlannedCase; clock: Clock; signal: AbortSignal },
+): { toolkit: Toolkit; view(cluster: string): ClusterView } {
+  const { run, topology, planned, clock, signal } = facts;
+  const absent = (): never => {
+    throw new InternalError(`${planned.check} says that it reads only the address plan, but asks for more`);
+  };
+  const view = (name: string): ClusterView => ({
+    name,
+    ranges: plan.clusters[name] ?? absent(),
+    site: absent,
+    service: absent,
+    sharedService: absent,
+    capture: absent,
+    get dns() {
+      return absent();
+    },
+    get sites() {
+      return absent();
+    },
+    get gateway() {
+      return absent();
+    },
+  });
+  const toolkit: Toolkit = {
+    run,
+    family: planned.expectation.family,
+    plan,
+    clusters: topology.members.map(({ name }) => view(name)),
+    signal,
+    pathBetween: (from, to) => pathBetween(topology, from, to),
+    configuredPathMtu: planned.expectation.configuredPathMtu,
+    tunnelFilter: undefined,
+    handshakes: absent,
+    get policySemantics() {
+      return absent();
+    },
+    standingPolicies: [],
+    elapsed: () => clock.monotonic(),
+    sleep: (milliseconds) => clock.sleep(milliseconds, signal),
+    nonce: () => randomHex(8),
+    apply: absent,
+    withdraw: absent,
+    disturb: absent,
+    converge: (attempt, options) => converge(attempt, options, clock, signal),
+    note: () => undefined,
+  };
+  return { toolkit, view };
+}
+
+export function clusterNamed(fleet: Fleet, name: string): Cluster {
+  const found = fleet.clusters.find((cluster) => cluster.name === name);
+  if (!found) throw new InternalError(`there is no cluster ${name}`);
+  return found;
+}
+
+function inFamily(addresses: PerFamily<string>, family: 'ipv4' | 'ipv6', whose: string): string {
+  const address = addresses[family];
+  if (address === undefined) throw new InternalError(`${whose} has no ${family} address`);
+  return address;
+}
+
+/** The value once it is there; undefined when it never came to be. */
+async function settledOr<T>(promise: Promise<T> | undefined): Promise<T | undefined> {
+  try {
+    return await promise;
+  } catch {
+    return undefined;
+  }
+}
+
+/** The profile's before the underlay's before the provider's: the most specific knows best how it breaks. */
+function injectorFor(world: World, fault: FaultSpec) {
+  return [world.profile, world.underlay, world.provider]
+    .flatMap(({ injectors }) => injectors)
+    .find(({ kinds }) => kinds.includes(fault.kind));
+}
+
+/** @throws NotSettledError after the convergence budget */
+export async function untilSettled(
+  settled: () => Promise<boolean>,
+  what: string,
+  clock: Clock,
+  signal: AbortSignal,
+): Promise<void> {
+  const end = clock.monotonic() + CONVERGENCE_MS.value;
+  for (let look = 0; ; look++) {
+    if (await withinSignal(settled(), signal)) return;
+    if (clock.monotonic() >= end) {
+      throw new NotSettledError(`${what} was not in force within ${CONVERGENCE_MS.value} ms`);
+    }
+    await clock.sleep(POLL_MS[Math.min(look, POLL_MS.length - 1)] as number, signal);
+  }
+}
+
+/** A row that began within the budget may finish after it: its first success is what counts. */
+async function converge<T>(
+  attempt: () => Promise<T>,
+  { succeeded, budgetMs, successes, intervalMs = CONVERGE_INTERVAL_MS }: ConvergeOptions<T>,
+  clock: Clock,
+  signal: AbortSignal,
+): Promise<Converged<T>> {
+  const began = clock.monotonic();
+  let row = 0;
+  let rowBegan = 0;
+  for (let attempts = 1; ; attempts++) {
+    const before = clock.monotonic() - began;
+    const last = await withinSignal(attempt(), signal);
+    if (succeeded(last)) {
+      if (row === 0) rowBegan = clock.monotonic() - began;
+      row++;
+    } else {
+      row = 0;
+    }
+    const elapsed = clock.monotonic() - began;
+    if (row >= successes) return { converged: true, attempts, elapsedMs: Math.round(rowBegan), last };
+    if (row === 0 && elapsed >= budgetMs) {
+      return { converged: false, attempts, elapsedMs: Math.round(elapsed), last };
+    }
+    await clock.sleep(Math.max(0, intervalMs - (elapsed - before)), signal);
+  }
+}
+
+type Step = <T>(name: string, request: unknown, action: () => Promise<T>) => Promise<T>;
+
+/** Every question of the probe port; a record, so that the compiler misses none. */
+const QUESTIONS: Readonly<Record<keyof Probe, true>> = {
+  facts: true,
+  exchange: true,
+  received: true,
+  ping: true,
+  sweepPathMtu: true,
+  transfer: true,
+  resolve: true,
+  startSampling: true,
+  stopSampling: true,
+  serveThroughput: true,
+  throughput: true,
+  burst: true,
+  trace: true,
+  startBackend: true,
+  disturbBackend: true,
+  stopBackend: true,
+  forgetPathMtu: true,
+  setMtuProbing: true,
+};
+
+/** The probe with each call recorded; samplers and backends that a check leaves running are stopped with its case. */
+function recordedProbe(probe: Probe, where: string, step: Step, stack: UndoStack): Probe {
+  const ask = (question: keyof Probe, ...args: readonly unknown[]): Promise<unknown> =>
+    step(`${where} ${question}`, args.length > 1 ? args : args[0], () =>
+      (probe[question] as (...args: unknown[]) => Promise<unknown>).apply(probe, [...args]),
+    );
+  const plain = Object.fromEntries(
+    (Object.keys(QUESTIONS) as (keyof Probe)[]).map((question) => [
+      question,
+      (...args: readonly unknown[]) => ask(question, ...args),
+    ]),
+  ) as unknown as Probe;
+
+  const samplers = new Map<string, Undoable>();
+  const backends = new Map<number, Undoable>();
+  let mtuProbing: Undoable | undefined;
+  return {
+    ...plain,
+    startSampling: (request) =>
+      step(`${where} startSampling`, request, async () => {
+        const starting = probe.startSampling(request);
+        const entry = stack.push({
+          what: `sampler at ${where}`,
+          undo: async () => {
+            const id = await settledOr(starting);
+            if (id !== undefined) await probe.stopSampling(id);
+          },
+        });
+        const id = await starting;
+        samplers.set(id, entry);
+        return id;
+      }),
+    stopSampling: async (id) => {
+      const sampling = await plain.stopSampling(id);
+      stack.forget(samplers.get(id));
+      return sampling;
+    },
+    startBackend: (request) => {
+      backends.set(
+        request.port,
+        stack.push({
+          what: `backend ${request.port} at ${where}`,
+          undo: () => probe.stopBackend(request.port),
+        }),
+      );
+      return plain.startBackend(request);
+    },
+    stopBackend: async (port) => {
+      await plain.stopBackend(port);
+      stack.forget(backends.get(port));
+    },
+    setMtuProbing: async (mode) => {
+      stack.forget(mtuProbing);
+      mtuProbing = stack.push({ what: `MTU probing at ${where}`, undo: () => probe.setMtuProbing(0) });
+      await plain.setMtuProbing(mode);
+      if (mode === 0) stack.forget(mtuProbing);
+    },
+  };
+}
