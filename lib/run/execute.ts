@@ -33,10 +33,10 @@ import { type CheckRegistry, registryOf } from './registry.ts';
 import { mergeRequirements } from './requirements.ts';
 import { resultsOf } from './results.ts';
 import { type CaseRunner, runCase, unfinished } from './runCase.ts';
-import { DEFAULT_CONCURRENCY, blockedBy, locksOf, runSchedule } from './schedule.ts';
+import { DEFAULT_CONCURRENCY, dependencyFailed, locksOf, runSchedule } from './schedule.ts';
 import { setUp } from './setUp.ts';
 import { type RunState, EXPIRY_MS, StateFile, attachedSpecOf, loadRun } from './state.ts';
-import { type World, clusterNamed, planToolkit, toolkitFor } from './toolkit.ts';
+import { type CaseToolkit, type World, clusterNamed, planToolkit, toolkitFor } from './toolkit.ts';
 import { type Undoer, undoAll } from './undoAll.ts';
 import { withinSignal } from './withinSignal.ts';
 
@@ -193,12 +193,12 @@ class Run {
     for (const planned of this.#plan.cases) {
       if (planned.skip !== undefined) this.#journal.settle(planned, skipped(planned.skip));
     }
-    await this.#journal.phase('machine', this.#signal, () => this.#checkMachine());
+    await this.#journal.phase('machine', () => withinSignal(this.#checkMachine(), this.#signal));
     if (!(await this.#judgePlan()) || this.#open.length === 0) return;
     this.#fleet = await this.#bringUp();
     this.#subject = { ...this.#subject, versions: await this.#observeVersions(this.#fleet) };
     this.#begin();
-    await this.#journal.phase('cases', undefined, () => this.#runCases(this.#fleet as Fleet));
+    await this.#journal.phase('cases', () => this.#runCases(this.#fleet as Fleet));
   }
 
   async #checkMachine(): Promise<void> {
@@ -212,37 +212,28 @@ class Run {
 
   /** Cases that read only the address plan. @returns whether anything may be created */
   async #judgePlan(): Promise<boolean> {
-    const { spec, journal } = { spec: this.#spec, journal: this.#journal };
     const early = this.#open.filter(({ check }) => this.#registry.get(check)?.planOnly);
     if (early.length === 0) return true;
-    await journal.phase('addressing', this.#signal, async () => {
-      for (const planned of early) {
-        const check = this.#registry.get(planned.check)!;
-        await runCase(
-          planned,
-          check,
-          (signal) => {
-            const facts = {
-              run: this.#run,
-              topology: spec.topology,
-              planned,
-              clock: this.#with.clock,
-              signal,
-            };
-            return { ...planToolkit(spec.plan, facts), pending: () => [], undo: () => Promise.resolve([]) };
-          },
-          this.#runner,
-        );
-      }
+    await this.#journal.phase('addressing', async () => {
+      for (const planned of early) await this.#judgeEarly(planned);
     });
     const failed = early.find(({ id }) => this.#verdictOf(id)?.status === 'failed');
     if (!failed) return true;
-    const verdict = blockedBy(
-      { ...failed, dependsOn: [failed.id] },
-      new Map([[failed.id, this.#verdictOf(failed.id) as Verdict]]),
-    ) as Verdict;
-    for (const planned of this.#open) journal.settle(planned, verdict);
+    const verdict = dependencyFailed(failed.id, this.#verdictOf(failed.id) as Verdict);
+    for (const planned of this.#open) this.#journal.settle(planned, verdict);
     return false;
+  }
+
+  async #judgeEarly(planned: PlannedCase): Promise<void> {
+    const { topology, plan } = this.#spec;
+    const facts = { run: this.#run, topology, planned, clock: this.#with.clock };
+    const check = this.#registry.get(planned.check)!;
+    const toolkit = (signal: AbortSignal): CaseToolkit => ({
+      ...planToolkit(plan, { ...facts, signal }),
+      pending: () => [],
+      undo: () => Promise.resolve([]),
+    });
+    await runCase(planned, check, toolkit, this.#runner);
   }
 
   #verdictOf(id: string): Verdict | undefined {
@@ -260,6 +251,7 @@ class Run {
   }
 
   async #bringUp(): Promise<Fleet> {
+    this.#signal.throwIfAborted();
     const { clock, stateFolder } = this.#with;
     const owner = await thisProcess();
     const now = clock.now();
@@ -404,7 +396,7 @@ class Run {
       () => new Error('no answer in time'),
       this.#with.signal,
     );
-    await this.#journal.phase('diagnostics', undefined, async () => {
+    await this.#journal.phase('diagnostics', async () => {
       await Promise.all([...names].map((name) => this.#diagnoseCluster(fleet, name, limit.signal)));
     });
     limit.clear();
@@ -448,7 +440,7 @@ class Run {
       return;
     }
     const { clock, undoer } = this.#with;
-    await this.#journal.phase('teardown', undefined, async () => {
+    await this.#journal.phase('teardown', async () => {
       await this.#awaitSetUp();
       const limitMs = TEARDOWN_LIMIT_MS + TEARDOWN_LIMIT_PER_CLUSTER_MS * this.#subject.clusters.length;
       const limit = deadlineAfter(clock, limitMs, () => new Error(`not removed within ${limitMs / 1000} s`));

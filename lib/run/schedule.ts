@@ -231,16 +231,21 @@ function insertionPoint<T>(sorted: readonly T[], item: T, rankOf: (item: T) => n
   return low;
 }
 
-/** The verdict of a case of which a dependency did not pass, naming the one that all others go back to. */
+/** The verdict of a case of which a dependency did not pass; undefined when none stands in the way. */
 export function blockedBy(planned: PlannedCase, verdicts: ReadonlyMap<string, Verdict>): Verdict | undefined {
   for (const id of planned.dependsOn) {
     const verdict = verdicts.get(id);
-    if (verdict?.status !== 'failed' && verdict?.status !== 'inconclusive') continue;
-    const because =
-      verdict.cause === 'dependency-failed'
-        ? verdict.reason
-        : `${id} is ${verdict.status}${verdict.cause ? ` (${verdict.cause})` : ''}, and this case depends on it`;
-    return inconclusive('dependency-failed', because);
+    if (verdict?.status === 'failed' || verdict?.status === 'inconclusive')
+      return dependencyFailed(id, verdict);
   }
   return undefined;
+}
+
+/** Names the case that others go back to: where a dependency itself only waited for another, that other. */
+export function dependencyFailed(id: string, verdict: Verdict): Verdict {
+  const reason =
+    verdict.cause === 'dependency-failed'
+      ? verdict.reason
+      : `Depends on ${id}, which is ${verdict.status}${verdict.cause ? ` (${verdict.cause})` : ''}`;
+  return inconclusive('dependency-failed', reason);
 }
