@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
+import { mkdir, open, readFile, readdir, rename, rm } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import path from 'node:path';
 
@@ -32,6 +32,9 @@ export async function readIfPresent(target: string): Promise<string | undefined>
 
 /** Content of a file as it is on disk. */
 export const readBytes = (target: string): Promise<Buffer> => readFile(target);
+
+/** Names of what a folder holds. */
+export const filesIn = (folder: string): Promise<string[]> => readdir(folder);
 
 /** Makes a folder, and those above it, that only this user may enter. */
 export async function makePrivateFolder(target: string): Promise<void> {
