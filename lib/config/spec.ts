@@ -243,7 +243,8 @@ function inUnitOf(configured: Configured, budget: Budget, milliseconds: number, 
   });
 }
 
-function reportsOf(configured: Configured, formats: readonly string[]): RunSpec['reports'] {
+/** @throws UserError for a format that nobody knows */
+export function reportsOf(configured: Configured, formats: readonly string[]): RunSpec['reports'] {
   return (configured.values.report ?? []).map((report) => {
     if (!formats.includes(report.format)) {
       throw new UserError(`"${report.format}" is not a known report format`, {

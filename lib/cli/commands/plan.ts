@@ -1,0 +1,106 @@
+import { type AddressPlan, RANGE_KINDS } from '../../model/addressing.ts';
+import type { PerFamily } from '../../model/cidr.ts';
+import type { PlannedCase } from '../../model/record.ts';
+import type { RunSpec } from '../../model/spec.ts';
+import { type Topology, directedPairs, pathBetween } from '../../model/topology.ts';
+import { type RunPlan, planRun } from '../../run/execute.ts';
+import { counted } from '../../../reports/text.ts';
+import { SUITES } from '../../../suites/index.ts';
+import { partsOf } from '../compose.ts';
+import { readSpec } from '../configuration.ts';
+import { faint, heading, say, sayJson, table } from '../print.ts';
+import type { RawFlags } from '../program.ts';
+
+/** Says what a run would do; creates nothing. */
+export async function plan(flags: RawFlags, json: boolean): Promise<number> {
+  const spec = await readSpec(flags);
+  const planned = planRun(spec, partsOf(spec));
+  if (json) sayJson({ configuration: spec, ...planned });
+  else say(describePlan(spec, planned));
+  return 0;
+}
+
+function describePlan(spec: RunSpec, planned: RunPlan): string {
+  const sections = [
+    ['Fleet', describeFleet(spec, planned)],
+    [`Addresses ${faint(`of each cluster, from ${poolsOf(spec)}`)}`, describeAddresses(spec.plan)],
+    ['Set by you', describeConfiguration(spec)],
+    ['Needed', describeNeeds(planned)],
+    ...describeCases(planned.cases),
+  ];
+  const skipped = planned.cases.filter((one) => one.skip !== undefined).length;
+  const total = `${counted(planned.cases.length - skipped, 'case')} would run, ${counted(skipped, 'case')} would be skipped. Nothing was created.`;
+  return [...sections.map(([title, body]) => `${heading(title as string)}\n${body}`), heading(total)].join(
+    '\n\n',
+  );
+}
+
+function describeFleet(spec: RunSpec, { requirements }: RunPlan): string {
+  const { topology } = spec;
+  const names = topology.members.map(({ name }) =>
+    name === topology.hub && topology.kind !== 'full-mesh' ? `${name} (hub)` : name,
+  );
+  const rows = [
+    ['clusters', names.join(', ')],
+    ['provider', `${spec.provider} ${faint(`(${spec.providerReason})`)}`],
+    ['underlay', spec.underlay],
+    ['profile', spec.profile],
+    ['topology', `${topology.kind} ${faint(`(directed pairs: ${countPaths(topology)})`)}`],
+    ['IP families', spec.families.join(', ')],
+  ];
+  if (requirements.pathMtu !== undefined) rows.push(['path MTU', `${requirements.pathMtu} bytes`]);
+  return table(rows);
+}
+
+function countPaths(topology: Topology): string {
+  const pairs = directedPairs(topology.members.map(({ name }) => name));
+  const kinds = Map.groupBy(pairs, ({ from, to }) => pathBetween(topology, from, to).kind);
+  return [...kinds].map(([kind, some]) => `${some.length} ${kind}`).join(', ');
+}
+
+function poolsOf({ plan: { pool, prefix, ipv6Pool }, families }: RunSpec): string {
+  const pools = { ipv4: `${pool} in blocks of /${prefix}`, ipv6: ipv6Pool };
+  return families.map((family) => pools[family]).join(' and ');
+}
+
+const textOf = (range: PerFamily<string>): string => Object.values(range).join(' ');
+
+function describeAddresses(addresses: AddressPlan): string {
+  const rows = Object.entries(addresses.clusters).map(([name, ranges]) => [
+    name,
+    ...RANGE_KINDS.map((kind) => textOf(ranges[kind])),
+  ]);
+  const shared = [
+    ['wan', textOf(addresses.wan)],
+    ['tunnel', textOf(addresses.tunnel)],
+  ];
+  return `${table([['', ...RANGE_KINDS].map(faint), ...rows])}\n${faint('  between the clusters')}\n${table(shared)}`;
+}
+
+function describeConfiguration({ configuration }: RunSpec): string {
+  const rows = Object.entries(configuration).map(([key, value]) => [
+    key,
+    typeof value === 'string' ? value : JSON.stringify(value),
+  ]);
+  return rows.length === 0 ? '  nothing: every value is the default' : table(rows);
+}
+
+function describeNeeds({ requirements, fixtures }: RunPlan): string {
+  return table([
+    ['network between gateways', requirements.wan ? 'yes' : 'no'],
+    ['packages', requirements.hostPackages.join(', ') || 'none beyond those of the provider'],
+    [
+      'in every cluster',
+      `${counted(fixtures.workloads.length, 'workload')}, ${counted(fixtures.services.length, 'service')}, ${counted(fixtures.intents.length, 'standing intent')}`,
+    ],
+  ]);
+}
+
+function describeCases(cases: readonly PlannedCase[]): [string, string][] {
+  return SUITES.flatMap((suite): [string, string][] => {
+    const own = cases.filter((planned) => planned.suite === suite.id);
+    if (own.length === 0) return [];
+    const rows = own.map(({ id, skip }) => [skip === undefined ? 'run ' : 'skip', id, faint(skip ?? '')]);
+    return [[`${suite.id} ${faint(suite.title)}`, table(rows)]];
+  });
+}

@@ -1,0 +1,48 @@
+import { mergeConfiguration } from '../../config/layers.ts';
+import { reportsOf } from '../../config/spec.ts';
+import { UserError, messageOf } from '../../model/errors.ts';
+import { registryOf } from '../../run/registry.ts';
+import { readResults } from '../../run/results.ts';
+import { readBytes } from '../../system/files.ts';
+import { REPORTERS } from '../../../reports/index.ts';
+import { SUITES } from '../../../suites/index.ts';
+import { destinationsOfReport, writeReports } from '../reports.ts';
+
+/** As contract: what is further to the left hides what is further to the right. */
+const EXIT_CODES = [130, 143, 2, 1, 3] as const;
+
+/** Judges stored records again. @throws UserError for what is no record */
+export async function report(
+  files: readonly string[],
+  flags: { readonly report?: readonly string[] },
+): Promise<number> {
+  const configured = mergeConfiguration({
+    flags: flags.report ? { report: flags.report } : {},
+    environment: {},
+  });
+  const reports = reportsOf(
+    configured,
+    REPORTERS.map(({ format }) => format),
+  );
+  const lines: string[] = [];
+  for (const file of files) lines.push(...(await linesOf(file)));
+  const results = readResults(lines, registryOf(SUITES));
+  await writeReports(results, destinationsOfReport(reports));
+  const codes = results.map(({ exitCode }) => exitCode);
+  return EXIT_CODES.find((code) => codes.includes(code)) ?? 0;
+}
+
+async function linesOf(file: string): Promise<string[]> {
+  try {
+    return (await readBytes(file))
+      .toString('utf8')
+      .split('\n')
+      .filter((line) => line !== '');
+  } catch (error) {
+    throw new UserError(`The record cannot be read: ${messageOf(error)}`, {
+      where: file,
+      remedy: 'Give the record.ndjson of a run',
+      cause: error,
+    });
+  }
+}

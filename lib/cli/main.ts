@@ -1,0 +1,59 @@
+/** The only place that ends the process. */
+import type { Output } from '../run/output.ts';
+import { describeFailure, exitCodeOfFailure } from './failure.ts';
+import { type Actions, parseCommands } from './program.ts';
+
+export async function main(argv: readonly string[] = process.argv.slice(2)): Promise<void> {
+  tolerateClosedPipes();
+  process.exitCode = await execute(argv);
+  // Writes to pipes and files are synchronous on Linux; whatever else is still open must not keep us here.
+  process.exit();
+}
+
+/** `mcnet-conformance … | head` is no error: what nobody reads is not written. */
+function tolerateClosedPipes(): void {
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EPIPE') throw error;
+    });
+  }
+}
+
+async function execute(argv: readonly string[]): Promise<number> {
+  let output: Output | undefined;
+  const openOutput = async (): Promise<Output> => {
+    const { openOutputOf } = await import('./output-folder.ts');
+    output ??= await openOutputOf(argv, process.env);
+    return output;
+  };
+  try {
+    // Before anything is judged: a green result of yesterday must not outlive a run that failed to start.
+    if (meansRun(argv)) await openOutput();
+    return await parseCommands(argv, {
+      ...ACTIONS,
+      run: async (flags) => (await import('./commands/run.ts')).run(flags, await openOutput()),
+    });
+  } catch (error) {
+    const verbose = argv.includes('--verbose') || Boolean(process.env['MCNET_VERBOSE']);
+    process.stderr.write(`${describeFailure(error, verbose)}\n`);
+    return exitCodeOfFailure(error);
+  } finally {
+    await output?.release();
+  }
+}
+
+/** Each command is loaded when it is asked for. */
+const ACTIONS: Omit<Actions, 'run'> = {
+  list: async (...given) => (await import('./commands/list.ts')).list(...given),
+  plan: async (...given) => (await import('./commands/plan.ts')).plan(...given),
+  report: async (...given) => (await import('./commands/report.ts')).report(...given),
+  doctor: async (...given) => (await import('./commands/doctor.ts')).doctor(...given),
+  clean: async (...given) => (await import('./commands/clean.ts')).clean(...given),
+};
+
+/** Whether these arguments mean a run, however wrong they may be otherwise. */
+function meansRun(argv: readonly string[]): boolean {
+  const [first] = argv;
+  const asksOnly = argv.some((word) => ['-h', '--help', '-V', '--version'].includes(word));
+  return !asksOnly && (first === undefined || first === 'run' || first.startsWith('-'));
+}

@@ -1,0 +1,194 @@
+/** The commands and their flags. Nothing heavy is imported before a command is known. */
+import { Command, type CommandUnknownOpts, CommanderError, Help, Option } from '@commander-js/extra-typings';
+import { closest } from 'fastest-levenshtein';
+import { CONDUCT, FLAGS, type Flag, RESULTS, defaultOf, longFlag } from '../config/flags.ts';
+import { CONFIG_FILE } from '../config/names.ts';
+import { suggest } from '../config/nearest.ts';
+import { UserError } from '../model/errors.ts';
+import { version } from './version.ts';
+
+/** What `list` can list. */
+export const LISTS = ['profiles', 'suites', 'checks', 'faults'] as const;
+export type ListName = (typeof LISTS)[number];
+
+/** Values of flags as written; each command has them judged by the schema of the configuration. */
+export type RawFlags = Readonly<Record<string, unknown>>;
+
+/** What each command does; resolves to its exit code. */
+export interface Actions {
+  run(flags: RawFlags): Promise<number>;
+  list(what: string, json: boolean): Promise<number>;
+  plan(flags: RawFlags, json: boolean): Promise<number>;
+  report(records: readonly string[], options: { readonly report?: readonly string[] }): Promise<number>;
+  doctor(flags: RawFlags): Promise<number>;
+  clean(run: string | undefined, dryRun: boolean): Promise<number>;
+}
+
+const EXAMPLES = `
+Examples:
+  mcnet-conformance --yes                       two clusters of network namespaces, joined by WireGuard, all core checks
+  mcnet-conformance --clusters 3 --topology hub-and-spoke
+  mcnet-conformance --ip-family dual --suite dns --suite mtu
+  mcnet-conformance plan --clusters 5           what would run and with which addresses; creates nothing
+  mcnet-conformance report mcnet-report/record.ndjson
+
+Every flag may also stand in ${CONFIG_FILE} (in camelCase: ipFamily) or in the environment (MCNET_IP_FAMILY);
+a flag wins over the environment, the environment over the file.
+
+Exit codes:
+  0  every selected case passed            2  wrong usage, set-up died, or nothing ran
+  1  a case failed                         3  a case is inconclusive
+  130, 143  interrupted
+`;
+
+const RUN_EXAMPLES = `
+Examples:
+  mcnet-conformance --clusters paris,rome,oslo --topology hub-and-spoke --hub rome
+  mcnet-conformance --check 'mtu.*' --check '*[east->west]'
+  mcnet-conformance --keep                      then look around, and run again on what is there:
+  mcnet-conformance --attach k3x9ab
+`;
+
+const REPORT_FLAG = FLAGS.find((flag) => flag.key === 'report') as Flag;
+
+/** @returns the exit code of the command @throws UserError for what nobody knows, with the nearest known name */
+export async function parseCommands(argv: readonly string[], actions: Actions): Promise<number> {
+  let exitCode = 0;
+  const program = createProgram(actions, (code) => {
+    exitCode = code;
+  });
+  try {
+    await program.parseAsync(argv, { from: 'user' });
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    // Help and version end this way too; everything else has become a UserError below.
+    return error.exitCode;
+  }
+  return exitCode;
+}
+
+function createProgram(actions: Actions, finish: (exitCode: number) => void): Command {
+  const program = new Command('mcnet-conformance')
+    .description(
+      'Proves by traffic that several clusters hang together: reachability, names, policy, packet size, encryption, failover and performance between every pair.',
+    )
+    .usage('[command] [flags]')
+    .version(version, '-V, --version', 'print the version')
+    .helpOption('-h, --help', 'print this help, or that of a command')
+    .helpCommand(false)
+    .configureOutput({ outputError: () => undefined })
+    .configureHelp({ visibleOptions: ownOptionsAndThoseOfRun, showGlobalOptions: false })
+    .addHelpText('after', EXAMPLES);
+
+  const run = program
+    .command('run', { isDefault: true })
+    .description('bring up clusters, join them, check, report, clean up; what happens without a command')
+    .usage('[flags]')
+    // What is not a flag must be a command that nobody knows.
+    .allowExcessArguments()
+    .addHelpText('after', RUN_EXAMPLES);
+  addFlags(run).action(async (flags, command) => {
+    const [unknown] = command.args;
+    if (unknown !== undefined) throw unknownCommand(unknown, program);
+    finish(await actions.run(flags));
+  });
+
+  program
+    .command('list')
+    .description(`what there is: ${LISTS.join(', ')}`)
+    .argument('<what>', LISTS.join(', '))
+    .option('--json', 'as JSON')
+    .action(async (what, options) => finish(await actions.list(what, options.json ?? false)));
+
+  addFlags(program.command('plan'))
+    .description('what a run would do: configuration, addresses, cases; creates nothing')
+    .usage('[flags of run] [--json]')
+    .addOption(new Option('--json', 'as JSON').helpGroup(RESULTS))
+    .action(async ({ json, ...flags }) => finish(await actions.plan(flags, json === true)));
+
+  program
+    .command('report')
+    .description('judge the records of finished runs again, and report them')
+    .argument('<record.ndjson...>', 'records; those of the same subject are merged')
+    .addOption(optionOf(REPORT_FLAG))
+    .option('--verbose', 'stack traces of errors')
+    .action(async (records, options) => finish(await actions.report(records, options)));
+
+  addFlags(program.command('doctor'))
+    .description('what this machine lacks for a run, and how to mend it; changes nothing')
+    .usage('[flags of run]')
+    .action(async (flags) => finish(await actions.doctor(flags)));
+
+  program
+    .command('clean')
+    .description('remove what killed, expired or kept runs left')
+    .argument('[run id]', 'this run, even when it was kept (default: every dead or expired run)')
+    .option('--dry-run', 'only say what would be removed')
+    .action(async (id, options) => finish(await actions.clean(id, options.dryRun ?? false)));
+
+  for (const command of [program, ...program.commands] as Command[]) {
+    command.exitOverride((error) => {
+      throw error.exitCode === 0 ? error : usageError(error, command);
+    });
+  }
+  return program as unknown as Command;
+}
+
+/** In our words, with the nearest known name. */
+function usageError(error: CommanderError, command: Command): UserError {
+  const what = error.message.replace(/^error: /, '').split('\n', 1)[0] as string;
+  const unknown = /^unknown option '(-[^']*)'/.exec(what)?.[1];
+  const help = `\`${[command.parent?.name(), command.name()].join(' ').trim()} --help\``;
+  if (unknown === undefined) return new UserError(what, { remedy: `See ${help}` });
+  const known = new Help().visibleOptions(command).flatMap((option) => option.long ?? []);
+  const name = unknown.split('=', 1)[0] as string;
+  return new UserError(`Unknown flag ${name}`, {
+    where: name,
+    remedy: `Did you mean ${closest(name, known)}? See ${help}`,
+  });
+}
+
+function unknownCommand(
+  word: string,
+  program: { readonly commands: readonly { name(): string }[] },
+): UserError {
+  const names = program.commands.map((command) => command.name());
+  return new UserError(`Unknown command "${word}"`, {
+    where: word,
+    remedy: names.includes(word) ? `Put it first: mcnet-conformance ${word} …` : suggest(word, names),
+  });
+}
+
+/** Every flag of a run; values are strings, lists of strings, or true. */
+function addFlags(command: Command): Command {
+  for (const flag of FLAGS) command.addOption(optionOf(flag));
+  return command.addOption(
+    new Option('--config <file>', `configuration (default: ${CONFIG_FILE}, where there is one)`).helpGroup(
+      CONDUCT,
+    ),
+  );
+}
+
+function optionOf(flag: Flag): Option {
+  const value = flag.value === undefined ? '' : ` <${flag.value}>`;
+  const standard = defaultOf(flag.key);
+  const option = new Option(
+    `${longFlag(flag.key)}${value}`,
+    standard === undefined ? flag.help : `${flag.help} (default: ${standard})`,
+  ).helpGroup(flag.group);
+  if (flag.later) option.hideHelp();
+  if (flag.repeatable) {
+    option.argParser((text, earlier: string[] | undefined) => [...(earlier ?? []), text]);
+  }
+  return option;
+}
+
+/** `run` is the default command: a newcomer looks for its flags in the first help. */
+function ownOptionsAndThoseOfRun(command: CommandUnknownOpts): Option[] {
+  const help = new Help();
+  const own = help.visibleOptions(command);
+  if (command.parent) return own;
+  const run = command.commands.find((child) => child.name() === 'run');
+  const flags = run ? help.visibleOptions(run).filter((option) => option.long !== '--help') : [];
+  return [...flags, ...own];
+}

@@ -1,0 +1,9 @@
+/** Every suite, in the order in which they run and are shown. */
+import type { Suite } from '../lib/model/check.ts';
+import { encryption } from './encryption.ts';
+import { failover } from './failover.ts';
+import { mtu } from './mtu.ts';
+import { performance } from './performance.ts';
+import { reachability } from './reachability.ts';
+
+export const SUITES: readonly Suite[] = [reachability, mtu, encryption, failover, performance];
