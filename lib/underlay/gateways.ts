@@ -1,5 +1,4 @@
 /** What every underlay does with gateways. */
-import type { IpFamily } from '../model/cidr.ts';
 import type { Fleet, Gateway, UndoAction } from '../model/cluster.ts';
 import { InternalError, messageOf } from '../model/errors.ts';
 import type { Clock } from '../system/clock.ts';
@@ -77,20 +76,4 @@ export async function showEach(
     }),
   );
   return Object.fromEntries(files);
-}
-
-/**
- * Lets a transit gateway forward what comes in and leaves by the same interface, and never tell the senders of a shorter
- * way: there is none. (Written through `tee` because minimal images have no `sysctl`.)
- */
-export async function forward(
-  gateway: Gateway,
-  families: readonly IpFamily[],
-  carrier: string,
-): Promise<void> {
-  const root = '/proc/sys/net';
-  const switches = { ipv4: `${root}/ipv4/ip_forward`, ipv6: `${root}/ipv6/conf/all/forwarding` };
-  await gateway.exec(['tee', ...families.map((family) => switches[family])], { input: '1' });
-  const redirects = ['all', carrier].map((name) => `${root}/ipv4/conf/${name}/send_redirects`);
-  await gateway.exec(['tee', ...redirects], { input: '0' });
 }

@@ -113,3 +113,25 @@ export function renderSegments(place: Place, addressesOf: (name: string) => read
 export function renderTable(name: string, body: readonly string[]): string {
   return lines([`table inet ${name}`, `delete table inet ${name}`, `table inet ${name} {`, ...body, '}']);
 }
+
+/**
+ * A script for `sh -e -s` that sets up a gateway in one process: many gateways are set up at once, and starting processes
+ * is what that costs.
+ * @param rules for `nft -f`, may be empty @param batch for `ip -batch`
+ */
+export function renderScript(rules: string, batch: string): string {
+  const document = (command: string, text: string): string => `${command} <<'END'\n${text}END\n`;
+  return (rules && document('nft -f -', rules)) + document('ip -batch -', batch);
+}
+
+/**
+ * Lines for a shell that let a transit gateway forward what comes in and leaves by the same interface, and never tell
+ * the senders of a shorter way: there is none.
+ */
+export function renderForwarding(families: readonly IpFamily[], carrier: string): string {
+  const switches = { ipv4: 'ipv4/ip_forward', ipv6: 'ipv6/conf/all/forwarding' };
+  return lines([
+    ...families.map((family) => `echo 1 > /proc/sys/net/${switches[family]}`),
+    ...['all', carrier].map((name) => `echo 0 > /proc/sys/net/ipv4/conf/${name}/send_redirects`),
+  ]);
+}

@@ -2,7 +2,7 @@
 import { parseCidr } from '../../model/cidr.ts';
 import type { Fleet, Underlay } from '../../model/cluster.ts';
 import { InternalError } from '../../model/errors.ts';
-import { forEachOf, forward, gatewayOf, showEach } from '../gateways.ts';
+import { forEachOf, gatewayOf, showEach } from '../gateways.ts';
 import { type Carrier, mtuInjector } from '../faults.ts';
 import {
   type Network,
@@ -13,6 +13,8 @@ import {
   placesOf,
   rangesOf,
   renderClosed,
+  renderForwarding,
+  renderScript,
   renderSegments,
 } from '../routing.ts';
 
@@ -72,9 +74,10 @@ export const direct: Underlay = {
     await forEachOf([...placesOf(fleet)], CONCURRENCY, async ([name, place]) => {
       const gateway = gatewayOf(fleet, name);
       const rules = renderSegments(place, (cluster) => rangesOf(fleet, cluster));
-      if (rules) await gateway.exec(['nft', '-f', '-'], { input: rules });
-      await gateway.exec(['ip', '-batch', '-'], { input: renderRoutes(fleet, name, place) });
-      if (place.transit) await forward(gateway, fleet.families, gateway.wanInterface);
+      const script =
+        renderScript(rules, renderRoutes(fleet, name, place)) +
+        (place.transit ? renderForwarding(fleet.families, gateway.wanInterface) : '');
+      await gateway.exec(['sh', '-e', '-s'], { input: script });
     });
   },
   injectors: [mtuInjector(carrierOf)],

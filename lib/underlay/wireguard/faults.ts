@@ -85,12 +85,11 @@ const wrongPeerKey = (clock: Clock): FaultInjector =>
       ?.neighbours.find(({ cluster }) => cluster === peer)?.endpoint;
     if (!right || endpoint === undefined) throw new InternalError(`${at} has no tunnel to ${peer}`);
     const wrong = generateKeyPair().publicKey;
-    const replace = (old: string, key: string): Command =>
-      [
-        ...['wg', 'set', tunnel, 'peer', old, 'remove'],
-        ...['peer', key, 'endpoint', endpoint, 'persistent-keepalive', String(KEEPALIVE_SECONDS)],
-        ...['allowed-ips', right.allowedIps.join(',')],
-      ] as unknown as Command;
+    const settings = `endpoint ${endpoint} persistent-keepalive ${KEEPALIVE_SECONDS} allowed-ips`.split(' ');
+    const replace = (old: string, key: string): Command => {
+      const words = ['peer', old, 'remove', 'peer', key, ...settings, right.allowedIps.join(',')];
+      return ['wg', 'set', tunnel, ...words];
+    };
     const mending = replace(wrong, right.publicKey);
     await ledger.add({ description: `wrong key of ${peer} at ${at}`, undo: undoAt(gateway, mending) });
     await gateway.exec(replace(right.publicKey, wrong));

@@ -2,7 +2,9 @@
 import type { Fleet, Gateway, Ledger } from '../../model/cluster.ts';
 import { UserError, messageOf } from '../../model/errors.ts';
 import type { Clock } from '../../system/clock.ts';
-import { forEachOf, forward, gatewayOf, pollUntil } from '../gateways.ts';
+import { type Command, quoteCommand } from '../../system/commands.ts';
+import { forEachOf, gatewayOf, pollUntil } from '../gateways.ts';
+import { renderForwarding, renderScript } from '../routing.ts';
 import { type Configuration, configurationsOf, renderInterface, renderPeers } from './configuration.ts';
 import { generateKeyPair } from './keys.ts';
 import { latestHandshakes } from './links.ts';
@@ -39,10 +41,11 @@ export async function join(fleet: Fleet, ledger: Ledger, options: JoinOptions): 
     const gateway = gatewayOf(fleet, configuration.cluster);
     await createInterface(gateway, configuration);
     const file = await gateway.writeFile('wireguard.conf', renderPeers(configuration, keys), 0o600);
-    await gateway.exec(['wg', 'setconf', configuration.interface, file]);
-    if (configuration.rules) await gateway.exec(['nft', '-f', '-'], { input: configuration.rules });
-    await gateway.exec(['ip', '-batch', '-'], { input: renderInterface(configuration) });
-    if (configuration.transit) await forward(gateway, fleet.families, configuration.interface);
+    const script =
+      `${quoteCommand(['wg', 'setconf', configuration.interface, file])}\n` +
+      renderScript(configuration.rules, renderInterface(configuration)) +
+      (configuration.transit ? renderForwarding(fleet.families, configuration.interface) : '');
+    await gateway.exec(['sh', '-e', '-s'], { input: script });
   };
   await setUp(first);
   await forEachOf(others, CONCURRENCY, setUp);
@@ -83,8 +86,23 @@ async function interfaceMaker(
   return (gateway, { interface: name }) => startWireguardGo(gateway, name, clock);
 }
 
+/**
+ * Without root's other rights, and for the sake of numbers: every wireguard-go holds an inotify instance, of which a user
+ * has 128 by default (fs.inotify.max_user_instances), and a machine's services have used up some of root's.
+ * CAP_DAC_OVERRIDE opens /dev/net/tun and the folder of the sockets.
+ */
+const CAPABILITIES = '+net_admin,+dac_override';
+const AS_NOBODY: Command = [
+  'setpriv',
+  '--reuid=65534',
+  '--clear-groups',
+  `--inh-caps=${CAPABILITIES}`,
+  `--ambient-caps=${CAPABILITIES}`,
+  '--',
+];
+
 async function startWireguardGo(gateway: Gateway, name: string, clock: Clock): Promise<void> {
-  await gateway.startDaemon('wireguard-go', ['wireguard-go', '-f', name], {
+  await gateway.startDaemon('wireguard-go', [...AS_NOBODY, 'wireguard-go', '-f', name], {
     LOG_LEVEL: 'error',
     // Also silences its advice to use the kernel's.
     WG_PROCESS_FOREGROUND: '1',
@@ -102,7 +120,7 @@ async function startWireguardGo(gateway: Gateway, name: string, clock: Clock): P
   if (ready) return;
   throw new UserError(`wireguard-go did not start within ${DAEMON_BUDGET_MS / 1_000} s`, {
     where: `gateway of ${gateway.cluster}`,
-    remedy: 'It needs /dev/net/tun and the right to make interfaces (CAP_NET_ADMIN)',
+    remedy: 'It needs /dev/net/tun, CAP_NET_ADMIN and an inotify instance: its log says what is missing',
     cause: lastError,
   });
 }
