@@ -1,0 +1,66 @@
+/** Interfaces as ip(8) shows them: /sys/class/net may belong to another network namespace. */
+import { readlink, writeFile } from 'node:fs/promises';
+import { isRecord, parseJson } from '../protocol.ts';
+import { checkInteger } from './checks.ts';
+import { type Command, runTool } from './tools.ts';
+
+const IP_TIMEOUT_MS = 5_000;
+
+async function ip(args: readonly string[], signal: AbortSignal): Promise<Record<string, unknown>[]> {
+  const command: Command = ['ip', '-j', ...args];
+  const { stdout, stderr, exitCode } = await runTool(command, { timeoutMs: IP_TIMEOUT_MS, signal });
+  const rows = parseJson(stdout || '[]');
+  if (exitCode !== 0 || !Array.isArray(rows)) {
+    throw new Error(`\`${command.join(' ')}\` failed: ${stderr.trim().slice(0, 200)}`);
+  }
+  return rows.filter(isRecord);
+}
+
+async function mtuOf(device: string, signal: AbortSignal): Promise<number> {
+  const [link] = await ip(['link', 'show', 'dev', device], signal);
+  if (typeof link?.mtu !== 'number') throw new Error(`\`ip link\` names no MTU for ${device}`);
+  return link.mtu;
+}
+
+/** MTU of the interface by which packets to this address leave; undefined when there is no route. */
+export async function mtuTowards(address: string, signal: AbortSignal): Promise<number | undefined> {
+  const routes = await ip(['route', 'get', address], signal).catch((error: unknown) => {
+    if (/unreachable|Permission denied|Invalid argument/i.test(String(error))) return [];
+    throw error;
+  });
+  const device = routes[0]?.dev;
+  return typeof device === 'string' ? mtuOf(device, signal) : undefined;
+}
+
+/** MTU of this workload's own interface: the one of the default route, else the first one, else loopback. */
+export async function ownMtu(signal: AbortSignal): Promise<number> {
+  for (const family of ['-4', '-6']) {
+    const [route] = await ip([family, 'route', 'show', 'default'], signal);
+    if (typeof route?.dev === 'string') return mtuOf(route.dev, signal);
+  }
+  const links = await ip(['link', 'show', 'up'], signal);
+  const link = links.find(({ link_type: type }) => type !== 'loopback') ?? links[0];
+  if (typeof link?.mtu !== 'number') throw new Error('there is no network interface');
+  return link.mtu;
+}
+
+export async function flushRouteCache(signal: AbortSignal): Promise<void> {
+  const families = ['-4', '-6'] as const;
+  const results = await Promise.all(
+    families.map((family) =>
+      runTool(['ip', family, 'route', 'flush', 'cache'], { timeoutMs: IP_TIMEOUT_MS, signal }),
+    ),
+  );
+  const failed = results.find(({ exitCode }) => exitCode !== 0);
+  if (failed) throw new Error(`\`ip route flush cache\` failed: ${failed.stderr.trim().slice(0, 200)}`);
+}
+
+const MTU_PROBING = '/proc/sys/net/ipv4/tcp_mtu_probing';
+
+/** Switches packetization layer path MTU discovery (RFC 4821) here; never in the network namespace of the machine itself. */
+export async function setMtuProbing(mode: unknown): Promise<void> {
+  const [own, first] = await Promise.all([readlink('/proc/self/ns/net'), readlink('/proc/1/ns/net')]);
+  if (own === first)
+    throw new Error("refused to change tcp_mtu_probing of the machine's own network namespace");
+  await writeFile(MTU_PROBING, String(checkInteger('mode', mode, 0, 1)));
+}
