@@ -45,6 +45,6 @@ export async function diagnoseCluster(
 /** Private and pre-shared keys as configuration files, `wg show all dump` or PEM write them never leave the machine. */
 export function redactKeys(text: string): string {
   return text
-    .replace(/((?:private|preshared)[\s_-]?key\s*[:=]?\s*)\S+/gi, '$1(redacted)')
-    .replace(/-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?-----END [A-Z ]*PRIVATE KEY-----/g, '(redacted)');
+    .replace(/-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?-----END [A-Z ]*PRIVATE KEY-----/g, '(redacted)')
+    .replace(/((?:private|preshared)[\s_-]?key\s*[:=]?\s*)\S+/gi, '$1(redacted)');
 }

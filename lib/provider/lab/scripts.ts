@@ -157,6 +157,8 @@ export function renderWorkload(layout: WorkloadLayout): string {
     batch(
       [
         `link set ${port} alias ${layout.key}`,
+        // A port needs no address; the bridge has them.
+        `link set ${port} addrgenmode none`,
         `link set ${port} master ${CLUSTER_INTERFACE}`,
         `link set ${port} type bridge_slave isolated on`,
         `link set ${port} up`,
