@@ -1,9 +1,11 @@
 /** Every suite, in the order in which they run and are shown. */
 import type { Suite } from '../lib/model/check.ts';
+import { dns } from './dns.ts';
 import { encryption } from './encryption.ts';
 import { failover } from './failover.ts';
 import { mtu } from './mtu.ts';
 import { performance } from './performance.ts';
+import { policy } from './policy.ts';
 import { reachability } from './reachability.ts';
 
-export const SUITES: readonly Suite[] = [reachability, mtu, encryption, failover, performance];
+export const SUITES: readonly Suite[] = [reachability, dns, policy, mtu, encryption, failover, performance];

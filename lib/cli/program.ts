@@ -1,10 +1,11 @@
 /** The commands and their flags. Nothing heavy is imported before a command is known. */
-import { Command, type CommandUnknownOpts, CommanderError, Help, Option } from '@commander-js/extra-typings';
+import { Command, CommanderError, Help, Option } from '@commander-js/extra-typings';
 import { closest } from 'fastest-levenshtein';
 import { CONDUCT, FLAGS, type Flag, RESULTS, defaultOf, longFlag } from '../config/flags.ts';
 import { CONFIG_FILE } from '../config/names.ts';
 import { suggest } from '../config/nearest.ts';
 import { UserError } from '../model/errors.ts';
+import { type HelpTexts, helpConfiguration } from './help.ts';
 import { version } from './version.ts';
 
 /** What `list` can list. */
@@ -24,30 +25,61 @@ export interface Actions {
   clean(run: string | undefined, dryRun: boolean): Promise<number>;
 }
 
-const EXAMPLES = `
-Examples:
-  mcnet-conformance --yes                       two clusters of network namespaces, joined by WireGuard, all core checks
-  mcnet-conformance --clusters 3 --topology hub-and-spoke
-  mcnet-conformance --ip-family dual --suite dns --suite mtu
-  mcnet-conformance plan --clusters 5           what would run and with which addresses; creates nothing
-  mcnet-conformance report mcnet-report/record.ndjson
+const PRECEDENCE = `Every flag may also stand in ${CONFIG_FILE}, in camelCase (ipFamily: dual), and in the environment (MCNET_IP_FAMILY=dual). A flag wins over the environment, the environment over the file.`;
 
-Every flag may also stand in ${CONFIG_FILE} (in camelCase: ipFamily) or in the environment (MCNET_IP_FAMILY);
-a flag wins over the environment, the environment over the file.
-
-Exit codes:
-  0  every selected case passed            2  wrong usage, set-up died, or nothing ran
-  1  a case failed                         3  a case is inconclusive
-  130, 143  interrupted
-`;
-
-const RUN_EXAMPLES = `
-Examples:
-  mcnet-conformance --clusters paris,rome,oslo --topology hub-and-spoke --hub rome
-  mcnet-conformance --check 'mtu.*' --check '*[east->west]'
-  mcnet-conformance --keep                      then look around, and run again on what is there:
-  mcnet-conformance --attach k3x9ab
-`;
+const HELP: Readonly<Record<string, HelpTexts>> = {
+  'mcnet-conformance': {
+    examples: [
+      [
+        'Two clusters on this machine, joined by WireGuard, all core checks',
+        'mcnet-conformance --yes',
+      ],
+      [
+        'Three clusters, IPv4 and IPv6, names and packet sizes only',
+        'mcnet-conformance --clusters 3 --ip-family dual --suite dns --suite mtu',
+      ],
+      [
+        'What would run and with which addresses; creates nothing',
+        'mcnet-conformance plan --clusters 5 --topology hub-and-spoke',
+      ],
+    ],
+    notes: [
+      ['Configuration:', PRECEDENCE],
+      [
+        'Exit codes:',
+        '0 all passed; 1 a case failed; 2 wrong usage, the set-up died, or nothing ran; 3 a case is inconclusive; 130 or 143 interrupted.',
+      ],
+    ],
+  },
+  run: {
+    examples: [
+      [
+        'Clusters with names of their own, all traffic through one of them',
+        'mcnet-conformance --clusters paris,rome,oslo --topology hub-and-spoke --hub rome',
+      ],
+      [
+        'Some checks, and every case of one pair',
+        "mcnet-conformance --check 'mtu.*' --check '*[east->west]'",
+      ],
+      [
+        'Leave everything in place, then run again on it',
+        'mcnet-conformance --keep; mcnet-conformance --attach <run id>',
+      ],
+    ],
+    notes: [['Configuration:', PRECEDENCE]],
+  },
+  list: { examples: [['Every check with its budgets, as JSON', 'mcnet-conformance list checks --json']] },
+  report: {
+    examples: [
+      ['Judge a record again', 'mcnet-conformance report mcnet-report/record.ndjson'],
+      [
+        'Merge shards into one JUnit file',
+        'mcnet-conformance report shard-*/record.ndjson --report junit=all.xml',
+      ],
+    ],
+  },
+  clean: { examples: [['Look before anything is removed', 'mcnet-conformance clean --dry-run']] },
+};
 
 const REPORT_FLAG = FLAGS.find((flag) => flag.key === 'report') as Flag;
 
@@ -77,16 +109,14 @@ function createProgram(actions: Actions, finish: (exitCode: number) => void): Co
     .helpOption('-h, --help', 'print this help, or that of a command')
     .helpCommand(false)
     .configureOutput({ outputError: () => undefined })
-    .configureHelp({ visibleOptions: ownOptionsAndThoseOfRun, showGlobalOptions: false })
-    .addHelpText('after', EXAMPLES);
+    .configureHelp(helpConfiguration((name) => HELP[name]));
 
   const run = program
     .command('run', { isDefault: true })
     .description('bring up clusters, join them, check, report, clean up; what happens without a command')
     .usage('[flags]')
     // What is not a flag must be a command that nobody knows.
-    .allowExcessArguments()
-    .addHelpText('after', RUN_EXAMPLES);
+    .allowExcessArguments();
   addFlags(run).action(async (flags, command) => {
     const [unknown] = command.args;
     if (unknown !== undefined) throw unknownCommand(unknown, program);
@@ -181,14 +211,4 @@ function optionOf(flag: Flag): Option {
     option.argParser((text, earlier: string[] | undefined) => [...(earlier ?? []), text]);
   }
   return option;
-}
-
-/** `run` is the default command: a newcomer looks for its flags in the first help. */
-function ownOptionsAndThoseOfRun(command: CommandUnknownOpts): Option[] {
-  const help = new Help();
-  const own = help.visibleOptions(command);
-  if (command.parent) return own;
-  const run = command.commands.find((child) => child.name() === 'run');
-  const flags = run ? help.visibleOptions(run).filter((option) => option.long !== '--help') : [];
-  return [...flags, ...own];
 }

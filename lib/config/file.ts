@@ -42,7 +42,6 @@ export function parseConfigurationFile(bytes: Uint8Array, file: string): Configu
     // Both cost quadratic time on a hostile file; duplicates are looked for below.
     prettyErrors: false,
     uniqueKeys: false,
-    logLevel: 'silent',
   });
   const [problem] = [...document.errors, ...document.warnings];
   if (problem) refuse(firstLine(problem.message), problem.pos[0], 'Mend the YAML there');

@@ -26,7 +26,7 @@ export const CONDUCT = 'How to run:';
 export const FLAGS = [
   {
     key: 'clusters',
-    value: 'number|names',
+    value: 'n|names',
     group: FLEET,
     help: 'how many clusters, or their names: 3, or paris,rome,oslo',
   },
@@ -101,9 +101,9 @@ export const FLAGS = [
   },
   {
     key: 'pairs',
-    value: 'all|sample:<n>',
+    value: 'which',
     group: SELECTION,
-    help: 'which directed pairs of clusters; above 6, performance and failover take a sample of their own',
+    help: 'all, or sample:<n> for n directed pairs in performance and failover, which above 6 pairs are sampled anyway',
   },
   { key: 'seed', value: 'text', group: SELECTION, help: 'what the sample is drawn from' },
   {

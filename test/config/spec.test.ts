@@ -1,0 +1,116 @@
+import { readFileSync } from 'node:fs';
+import t from 'tap';
+import { toRunSpec } from '../../lib/config/spec.ts';
+import { SUITES } from '../../suites/index.ts';
+import { configure, known, refusal, specOf } from './support.ts';
+
+t.test('without a word: two clusters of the lab, joined by WireGuard', async (t) => {
+  const spec = specOf({});
+  t.match(spec, {
+    profile: 'none',
+    provider: 'lab',
+    underlay: 'wireguard',
+    topology: { kind: 'full-mesh', hub: 'east', members: [{ name: 'east' }, { name: 'west' }] },
+    families: ['ipv4'],
+    level: 'core',
+    tuning: 'as-configured',
+    out: 'mcnet-report',
+    verbosity: 'normal',
+    budgets: {},
+    configuration: {},
+  });
+  t.match(spec.providerReason, /context.*profile none/);
+  t.strictSame(spec.pairs, { kind: 'all' }, 'large fleets are sampled unless all pairs are asked for');
+  t.equal(spec.plan.clusters['west']?.pods.ipv4, '10.16.0.0/13');
+  t.equal(spec.plan.clusters['west']?.pods.ipv6, undefined);
+});
+
+t.test('what is said is what is done', async (t) => {
+  const spec = specOf({
+    yaml: [
+      'clusters: [a, {name: b, segments: [prod], nodes: 192.168.0.0/24}, c]',
+      'topology: hub-and-spoke',
+      'hub: c',
+      'ipFamily: dual',
+      'pairs: all',
+      'budgets: {sample.check: {size: 1400, patience: 3s}}',
+    ].join('\n'),
+    flags: { deadline: '5m', verbose: true, keep: true, attach: 'abc123' },
+  });
+  t.strictSame(spec.topology, {
+    kind: 'hub-and-spoke',
+    hub: 'c',
+    members: [{ name: 'a' }, { name: 'b', segments: ['prod'] }, { name: 'c' }],
+  });
+  t.strictSame(spec.families, ['ipv4', 'ipv6']);
+  t.equal(spec.plan.clusters['b']?.nodes.ipv4, '192.168.0.0/24', 'as given');
+  t.equal(spec.plan.clusters['b']?.nodes.ipv6, 'fd6d:636e:6574:102::/64', 'from the plan');
+  t.strictSame(spec.pairs, { kind: 'all', explicit: true });
+  t.strictSame(spec.budgets, { 'sample.check.size': 1400, 'sample.check.patience': 3_000 });
+  t.equal(spec.deadlineMs, 300_000);
+  t.equal(spec.verbosity, 'verbose');
+  t.equal(spec.attach, 'abc123');
+});
+
+t.test('names that contradict each other, or that nothing has', async (t) => {
+  const cases: [Parameters<typeof specOf>[0], string, RegExp, RegExp][] = [
+    [{ flags: { clusters: 'a,b,a' } }, '--clusters', /"a" is given twice/, /./],
+    [{ yaml: 'clusters: [a, a]' }, 'mcnet.yaml:1:15', /"a" is given twice/, /./],
+    [{ flags: { clusters: 'only' } }, '--clusters', /2 clusters/, /./],
+    [{ flags: { hub: 'eats' } }, '--hub', /none of the clusters/, /"east"/],
+    [{ yaml: 'budgets:\n  sample.chek: {size: 1}' }, 'mcnet.yaml:2:3', /known check/, /"sample\.check"/],
+    [{ yaml: 'budgets:\n  sample.check:\n    sise: 1' }, 'mcnet.yaml:3:5', /known budget/, /"size"/],
+    [{ yaml: 'budgets: {sample.check: {constructor: 1}}' }, 'mcnet.yaml:1:26', /known budget/, /mean/],
+    [{ yaml: 'budgets: {sample.check: {size: 3s}}' }, 'mcnet.yaml:1:32', /is no time/, /bytes/],
+    [{ flags: { report: ['jnit'] } }, '--report', /"jnit"/, /"junit"/],
+    [{ flags: { report: ['json='] } }, '--report', /no path/, /json=-/],
+    [{ flags: { quiet: true, verbose: true } }, '--quiet', /verbose and quiet/, /one of/],
+    [{ yaml: 'addressing: {pool: fd00::/8}' }, 'mcnet.yaml:1:20', /no IPv4 range/, /pool/],
+    [
+      { yaml: 'addressing: {pool: 10.0.0.0/15}' },
+      'addressing.pool, addressing.prefix',
+      /too few/,
+      /larger pool/,
+    ],
+  ];
+  for (const [written, where, what, remedy] of cases) {
+    const error = refusal(t, () => specOf(written));
+    const name = JSON.stringify(written);
+    t.equal(error.where, where, name);
+    t.match(error.message, what, name);
+    t.match(error.remedy, remedy, name);
+  }
+});
+
+t.test('names of the stable surface that this version lacks are refused with what it has', async (t) => {
+  const cases: [Parameters<typeof specOf>[0], string, RegExp, RegExp][] = [
+    [{ flags: { provider: 'kind' } }, '--provider', /does not have the provider "kind" yet/, /lab/],
+    [{ flags: { profile: 'istio' } }, '--profile', /does not have the profile "istio" yet/, /none/],
+    [{ flags: { context: ['a'] } }, '--context', /attach to existing clusters/, /lab/],
+    [{ flags: { kubeconfig: 'x' } }, '--kubeconfig', /attach to existing clusters/, /lab/],
+    [{ yaml: 'clusters: [{name: a, context: x}, b]' }, 'mcnet.yaml:1:31', /attach/, /lab/],
+    [{ flags: { underlay: 'existing' } }, '--underlay', /A lab has no underlay/, /wireguard, direct/],
+    [{ flags: { underlay: 'existing', provider: 'lab' } }, '--underlay', /A lab/, /wireguard, direct/],
+    [{ yaml: 'extensions: [./mine.ts]' }, 'mcnet.yaml:1:13', /extensions/, /Leave/],
+    [{ yaml: 'images: {probe: x}' }, 'mcnet.yaml:1:9', /images/, /Leave/],
+  ];
+  for (const [written, where, what, remedy] of cases) {
+    const error = refusal(t, () => specOf(written));
+    const name = JSON.stringify(written);
+    t.equal(error.where, where, name);
+    t.match(error.message, what, name);
+    t.match(error.remedy, remedy, name);
+  }
+});
+
+t.test('overlapping ranges are no matter of the configuration: a suite judges them', async (t) => {
+  const spec = specOf({ yaml: 'clusters: [a, {name: b, pods: 10.0.0.0/13}]' });
+  t.equal(spec.plan.clusters['b']?.pods.ipv4, spec.plan.clusters['a']?.pods.ipv4);
+});
+
+t.test('the sample file is valid', async (t) => {
+  const yaml = readFileSync(new URL('../../fixtures/mcnet.yaml', import.meta.url));
+  const spec = toRunSpec(configure({ yaml }), { ...known, suites: SUITES });
+  t.equal(spec.topology.members.length, 3);
+  t.equal(spec.budgets['mtu.path.minimum'], 1400);
+});
