@@ -1,6 +1,6 @@
 /** From suites and specification to the cases of a run. Pure. */
 import { createHash } from 'node:crypto';
-import { closest } from 'fastest-levenshtein';
+import { suggest } from '../config/nearest.ts';
 import type { Budget } from '../model/budgets.ts';
 import type { AnyCheck, Scope, Suite } from '../model/check.ts';
 import type { IpFamily } from '../model/cidr.ts';
@@ -174,10 +174,10 @@ function assertGlobsMatch(
     const lost = globs.find((glob) => !ids.some((id) => matchesGlob(glob, id)));
     if (lost === undefined) continue;
     // A glob with a subject in brackets is compared by whole case ids, everything else by the short names.
-    const nearest = closest(lost, lost.includes('[') ? ids : names);
+    // A glob with a subject in brackets is compared by whole case ids, everything else by the short names.
     throw new UserError(`"${lost}" matches nothing`, {
       where: flag,
-      remedy: `Did you mean "${nearest}"? \`mcnet-conformance list checks\` shows all`,
+      remedy: `${suggest(lost, lost.includes('[') ? ids : names)}; \`mcnet-conformance list checks\` shows all`,
     });
   }
 }

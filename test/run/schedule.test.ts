@@ -1,0 +1,196 @@
+import t from 'tap';
+import type { Exclusive } from '../../lib/model/check.ts';
+import type { Subject } from '../../lib/model/ids.ts';
+import type { PlannedCase } from '../../lib/model/record.ts';
+import { directedPairs } from '../../lib/model/topology.ts';
+import { type Verdict, failed, passed } from '../../lib/model/verdict.ts';
+import { type Locks, locksOf, runSchedule } from '../../lib/run/schedule.ts';
+import { plannedCase, topologyOf } from './support.ts';
+
+const NAMES = ['east', 'west', 'north', 'south'];
+const lost = failed('request-lost', 'lost', { expected: 'an answer', seen: 'silence' });
+
+/** A small generator with a seed: the same schedule each time (mulberry32). */
+function randomOf(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+const conflict = (a: Locks, b: Locks): boolean =>
+  a.alone.some((name) => b.alone.includes(name) || b.shared.includes(name)) ||
+  b.alone.some((name) => a.shared.includes(name));
+
+interface Run {
+  readonly started: string[];
+  readonly verdicts: Map<string, Verdict>;
+  readonly unstarted: PlannedCase[];
+  readonly mostAtOnce: number;
+  readonly overlaps: string[];
+}
+
+async function schedule(
+  cases: readonly PlannedCase[],
+  locks: (planned: PlannedCase) => Locks,
+  options: {
+    verdict?: (planned: PlannedCase) => Verdict;
+    concurrency?: number;
+    random?: () => number;
+    bail?: boolean;
+    signal?: AbortSignal;
+    onStart?: (planned: PlannedCase) => void;
+  } = {},
+): Promise<Run> {
+  const started: string[] = [];
+  const verdicts = new Map<string, Verdict>();
+  const running = new Map<string, Locks>();
+  const overlaps: string[] = [];
+  let mostAtOnce = 0;
+  const unstarted = await runSchedule({
+    cases,
+    locks,
+    concurrency: options.concurrency ?? 16,
+    known: new Map(),
+    signal: options.signal ?? new AbortController().signal,
+    settle: (planned, verdict) => verdicts.set(planned.id, verdict),
+    execute: async (planned) => {
+      const mine = locks(planned);
+      for (const [id, other] of running)
+        if (conflict(mine, other)) overlaps.push(`${planned.id} beside ${id}`);
+      running.set(planned.id, mine);
+      mostAtOnce = Math.max(mostAtOnce, running.size);
+      started.push(planned.id);
+      options.onStart?.(planned);
+      const turns = Math.floor((options.random?.() ?? 0) * 5);
+      for (let turn = 0; turn <= turns; turn++) await new Promise<void>((resolve) => setImmediate(resolve));
+      running.delete(planned.id);
+      const verdict = options.verdict?.(planned) ?? passed('fine');
+      verdicts.set(planned.id, verdict);
+      return verdict;
+    },
+    ...(options.bail && { stopAfter: ({ status }: Verdict) => status === 'failed' }),
+  });
+  return { started, verdicts, unstarted, mostAtOnce, overlaps };
+}
+
+t.test('cases that would disturb each other never overlap, and all of them run', async (t) => {
+  const kinds: Exclusive[] = ['none', 'none', 'none', 'pair', 'cluster', 'fleet'];
+  const subjects: Subject[] = [
+    { scope: 'fleet' },
+    ...NAMES.map((cluster) => ({ scope: 'cluster', cluster }) as const),
+    ...directedPairs(NAMES).map((pair) => ({ scope: 'pair', ...pair }) as const),
+  ];
+  for (const kind of ['full-mesh', 'hub-and-spoke', 'tree'] as const) {
+    for (let seed = 1; seed <= 20; seed++) {
+      const random = randomOf(seed);
+      const pick = <T>(list: readonly T[]): T => list[Math.floor(random() * list.length)] as T;
+      const exclusives = new Map<string, Exclusive>();
+      const cases = Array.from({ length: 60 }, (_, index) => {
+        const id = `case ${index}`;
+        exclusives.set(id, pick(kinds));
+        const dependsOn = index > 0 && random() < 0.3 ? [`case ${Math.floor(random() * index)}`] : [];
+        return plannedCase({ id, subject: pick(subjects), dependsOn });
+      });
+      const topology = topologyOf(NAMES, kind);
+      const locks = ({ id, subject }: PlannedCase): Locks =>
+        locksOf({ id: 'a.check', exclusive: exclusives.get(id)! }, subject, topology);
+      const run = await schedule(cases, locks, { random });
+      t.strictSame(run.overlaps, [], `${kind}, seed ${seed}`);
+      t.equal(run.started.length, cases.length);
+      t.strictSame(run.unstarted, []);
+      for (const planned of cases) {
+        for (const dependency of planned.dependsOn) {
+          if (run.started.indexOf(dependency) > run.started.indexOf(planned.id)) {
+            t.fail(`${planned.id} started before ${dependency}`);
+          }
+        }
+      }
+    }
+  }
+});
+
+t.test('what each kind takes', (t) => {
+  const topology = topologyOf(['hub', 'a', 'b'], 'hub-and-spoke');
+  const pair: Subject = { scope: 'pair', from: 'a', to: 'b' };
+  t.strictSame(locksOf({ id: 'x', exclusive: 'none' }, pair, topology), {
+    shared: ['fleet', 'cluster a', 'cluster hub', 'cluster b', 'link a|hub', 'link b|hub'],
+    alone: [],
+  });
+  t.strictSame(locksOf({ id: 'x', exclusive: 'pair' }, pair, topology).alone, ['link a|hub', 'link b|hub']);
+  const onA = locksOf({ id: 'x', exclusive: 'cluster' }, { scope: 'cluster', cluster: 'a' }, topology);
+  t.strictSame(onA.alone, ['cluster a']);
+  const onHub = locksOf({ id: 'x', exclusive: 'cluster' }, { scope: 'cluster', cluster: 'hub' }, topology);
+  t.ok(conflict(onHub, locksOf({ id: 'x' }, pair, topology)), 'transit traffic never meets a disturbed hub');
+  t.ok(conflict(onA, locksOf({ id: 'x' }, { scope: 'cluster', cluster: 'b' }, topology)));
+  t.strictSame(locksOf({ id: 'x', exclusive: 'fleet' }, pair, topology), { shared: [], alone: ['fleet'] });
+  const single = { id: 's.one', oneAtATime: true };
+  t.ok(
+    conflict(
+      locksOf(single, { scope: 'cluster', cluster: 'a' }, topology),
+      locksOf(single, { scope: 'cluster', cluster: 'b' }, topology),
+    ),
+  );
+  t.end();
+});
+
+const share = (): Locks => ({ shared: ['fleet'], alone: [] });
+
+t.test('the order is that of the plan, at most so many at once', async (t) => {
+  const cases = Array.from({ length: 40 }, (_, index) => plannedCase({ id: `case ${index}` }));
+  const run = await schedule(cases, share, { concurrency: 5 });
+  t.strictSame(
+    run.started,
+    cases.map(({ id }) => id),
+  );
+  t.equal(run.mostAtOnce, 5);
+});
+
+t.test('an exclusive case does not starve behind an endless row of others', async (t) => {
+  const cases = Array.from({ length: 30 }, (_, index) => plannedCase({ id: `case ${index}` }));
+  cases.splice(4, 0, plannedCase({ id: 'alone' }));
+  const locks = ({ id }: PlannedCase): Locks => (id === 'alone' ? { shared: [], alone: ['fleet'] } : share());
+  const run = await schedule(cases, locks, { concurrency: 3 });
+  t.equal(run.started.indexOf('alone'), 4);
+  t.strictSame(run.overlaps, []);
+});
+
+t.test('dependants of what did not pass are inconclusive and name the root', async (t) => {
+  const cases = [
+    plannedCase({ id: 'root' }),
+    plannedCase({ id: 'second', dependsOn: ['root'] }),
+    plannedCase({ id: 'third', dependsOn: ['second'] }),
+    plannedCase({ id: 'other' }),
+    plannedCase({ id: 'free', dependsOn: ['other', 'never planned'] }),
+  ];
+  const run = await schedule(cases, share, { verdict: ({ id }) => (id === 'root' ? lost : passed('fine')) });
+  t.match(run.verdicts.get('second'), { status: 'inconclusive', cause: 'dependency-failed', reason: /root/ });
+  t.match(run.verdicts.get('third'), {
+    cause: 'dependency-failed',
+    reason: /root, which is failed \(request-lost\)/,
+  });
+  t.equal(run.verdicts.get('free')?.status, 'passed');
+  t.strictSame(run.started.toSorted(), ['free', 'other', 'root']);
+});
+
+t.test('bail stops what has not started; so does an abort', async (t) => {
+  const cases = Array.from({ length: 10 }, (_, index) => plannedCase({ id: `case ${index}` }));
+  const bailed = await schedule(cases, share, {
+    concurrency: 1,
+    bail: true,
+    verdict: ({ id }) => (id === 'case 2' ? lost : passed('')),
+  });
+  t.equal(bailed.started.length, 3);
+  t.equal(bailed.unstarted.length, 7);
+  const controller = new AbortController();
+  const aborted = await schedule(cases, share, {
+    concurrency: 2,
+    signal: controller.signal,
+    onStart: ({ id }) => id === 'case 3' && controller.abort(),
+  });
+  t.equal(aborted.started.length, 4);
+  t.equal(aborted.unstarted.length, 6);
+});
