@@ -1,4 +1,4 @@
-import { readlink } from 'node:fs/promises';
+import { readlink, writeFile } from 'node:fs/promises';
 import t from 'tap';
 import type { ControllerService } from '../../../../lib/provider/lab/controller/config.ts';
 import {
@@ -11,9 +11,9 @@ import {
   spec,
 } from './fixtures/testbed.ts';
 
-if (process.getuid?.() !== 0) {
-  t.skip('network namespaces need root');
-} else {
+const skip = process.getuid?.() === 0 ? false : 'network namespaces need root';
+
+void t.test('two clusters', { skip }, async (t) => {
   const [east, west] = await makeSites();
   t.teardown(() => Promise.all([east.remove(), west.remove()]));
   await Promise.all([east.create(), west.create()]);
@@ -216,7 +216,6 @@ if (process.getuid?.() !== 0) {
       const reply = await east.ask({ method: 'status' });
       return reply.ok ? reply.status?.dnsPid : undefined;
     };
-    const { writeFile } = await import('node:fs/promises');
     const hosts = `${east.folder}/dnsmasq.hosts`;
     await writeFile(hosts, (await east.file('dnsmasq.hosts')).replace(`${east.service(22)} `, '192.0.2.9 '));
     process.kill((await dnsPid())!, 'SIGHUP');
@@ -265,4 +264,4 @@ if (process.getuid?.() !== 0) {
     await inEast('address', 'replace', 'fd00::1/64', 'dev', 'wan', 'nodad');
     await inEast('-6', 'route', 'replace', 'fd00:2::/32', 'via', 'fd00::2');
   }
-}
+});
