@@ -35,7 +35,7 @@ import { resultsOf } from './results.ts';
 import { type CaseRunner, runCase, unfinished } from './runCase.ts';
 import { DEFAULT_CONCURRENCY, dependencyFailed, locksOf, runSchedule } from './schedule.ts';
 import { setUp } from './setUp.ts';
-import { type RunState, EXPIRY_MS, StateFile, attachedSpecOf, loadRun } from './state.ts';
+import { type RunState, EXPIRY_MS, StateFile, attachedSpecOf, loadAttachable } from './state.ts';
 import { type CaseToolkit, type World, clusterNamed, planToolkit, toolkitFor } from './toolkit.ts';
 import { type Undoer, undoAll } from './undoAll.ts';
 import { withinSignal } from './withinSignal.ts';
@@ -106,11 +106,11 @@ export function planRun(spec: RunSpec, parts: RunParts): RunPlan {
 
 /**
  * Resolves when everything is over, with results whatever happened after the plan was made.
- * @throws UserError when the run cannot be planned, or the run to attach to is not there
+ * @throws UserError when the run cannot be planned, or the run to attach to is not there or still lives
  */
 export async function executeRun(asked: RunSpec, dependencies: RunDependencies): Promise<RunOutcome> {
   const attached =
-    asked.attach === undefined ? undefined : await loadRun(dependencies.stateFolder, asked.attach);
+    asked.attach === undefined ? undefined : await loadAttachable(dependencies.stateFolder, asked.attach);
   const spec = attached ? { ...asked, ...attached.spec } : asked;
   return new Run(spec, dependencies, planRun(spec, dependencies), attached).execute();
 }

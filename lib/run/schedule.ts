@@ -147,6 +147,8 @@ export async function runSchedule(options: ScheduleOptions): Promise<PlannedCase
 
   /** A case whose dependencies have all ended gets in line, or ends here because of them. */
   const release = (planned: PlannedCase): void => {
+    // Nothing is concluded from cases that the end of the run caught.
+    if (signal.aborted) return;
     const blocked = blockedBy(planned, verdicts);
     if (!blocked) {
       ready.splice(insertionPoint(ready, planned, rankOf), 0, planned);

@@ -90,9 +90,8 @@ export class StateFile implements Ledger {
     return file;
   }
 
-  /** Takes a kept run over. @throws UserError when its owner lives */
+  /** Takes a kept run over. */
   static async takeOver(stateFolder: string, state: RunState, owner: Owner, now: number): Promise<StateFile> {
-    await refuseLiving(state);
     const file = new StateFile(stateFolder, state);
     await file.update({ owner, expiresAt: new Date(now + EXPIRY_MS).toISOString() });
     return file;
@@ -198,6 +197,13 @@ function parseState(text: string, where: string): RunState {
     });
   }
   return state as RunState;
+}
+
+/** A run that `--attach` may take over. @throws UserError when there is none, or its owner lives */
+export async function loadAttachable(stateFolder: string, run: string): Promise<RunState> {
+  const state = await loadRun(stateFolder, run);
+  await refuseLiving(state);
+  return state;
 }
 
 export interface ListedRun {

@@ -41,7 +41,8 @@ export class NotSettledError extends Error {
   override readonly name = 'NotSettledError';
 }
 
-/** Own deadline for taking back what one case put in place. */
+/** Own deadlines for taking back what a case put in place: one thing, and all of it. */
+const UNDO_ONE_LIMIT_MS = 5_000;
 const UNDO_LIMIT_MS = 15_000;
 /** Waits between looks, growing: quick where things settle at once, easy on control planes that take long. */
 const POLL_MS = [20, 50, 100, 250, 500, 1_000] as const;
@@ -83,18 +84,27 @@ class UndoStack {
     this.forget(entry);
   }
 
-  async undoAll(signal: AbortSignal): Promise<string[]> {
+  /** One that hangs or fails stops no other. */
+  async undoAll(clock: Clock): Promise<string[]> {
     const failures: string[] = [];
+    const whole = deadlineAfter(clock, UNDO_LIMIT_MS, notUndoneWithin(UNDO_LIMIT_MS));
     for (let entry = this.#entries.pop(); entry; entry = this.#entries.pop()) {
+      const limit = deadlineAfter(clock, UNDO_ONE_LIMIT_MS, notUndoneWithin(UNDO_ONE_LIMIT_MS), whole.signal);
       try {
-        await withinSignal(entry.undo(), signal);
+        await withinSignal(entry.undo(), limit.signal);
       } catch (error) {
         failures.push(`${entry.what}: ${messageOf(error)}`);
+      } finally {
+        limit.clear();
       }
     }
+    whole.clear();
     return failures;
   }
 }
+
+const notUndoneWithin = (milliseconds: number) => (): Error =>
+  new Error(`not undone within ${milliseconds} ms`);
 
 export function toolkitFor(world: World, planned: PlannedCase, signal: AbortSignal): CaseToolkit {
   const { fleet, clock } = world;
@@ -291,19 +301,7 @@ export function toolkitFor(world: World, planned: PlannedCase, signal: AbortSign
       world.record({ type: 'step', case: planned.id, step: 'note', durationMs: 0, detail: text }),
   };
 
-  const undo = async (): Promise<readonly string[]> => {
-    const limit = deadlineAfter(
-      clock,
-      UNDO_LIMIT_MS,
-      () => new Error(`not undone within ${UNDO_LIMIT_MS} ms`),
-    );
-    try {
-      return await stack.undoAll(limit.signal);
-    } finally {
-      limit.clear();
-    }
-  };
-  return { toolkit, view, pending: () => [...pending], undo };
+  return { toolkit, view, pending: () => [...pending], undo: () => stack.undoAll(clock) };
 }
 
 /** For checks that read only the address plan: there are no clusters yet, only their names and ranges. */

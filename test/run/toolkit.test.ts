@@ -217,7 +217,8 @@ t.test('an undo that hangs or fails is named and stops nothing', async (t) => {
   await toolkit.disturb({ kind: 'policy-flushed', cluster: 'east' });
   await toolkit.apply(deny, 'west');
   const failures = await tools.undo();
-  t.match(failures, [/policy in west.*device busy/, /policy-flushed.*not undone within/, /policy in east/]);
+  t.equal(failures.length, 2);
+  t.match(failures, [/policy in west.*device busy/, /policy-flushed.*not undone within/]);
 });
 
 t.test('samplers, backends and MTU probing that a check leaves are stopped', async (t) => {
