@@ -114,7 +114,12 @@ export const icmp = defineCheck({
 
   async observe(context): Promise<Pings> {
     const [caller, target] = [context.from.site(CLIENT), context.to.site(ECHO)];
-    const ping = await caller.ping({ address: target.address, count: TRIES, intervalMs: 20, timeoutMs: 2_000 });
+    const ping = await caller.ping({
+      address: target.address,
+      count: TRIES,
+      intervalMs: 20,
+      timeoutMs: 2_000,
+    });
     return {
       caller: partyOf(caller),
       target: partyOf(target),
@@ -126,11 +131,17 @@ export const icmp = defineCheck({
   judge({ caller, target, ping, way }) {
     const { sent, received, detail } = ping;
     if (!(sent > 0) || !(received >= 0) || received > sent) {
-      return inconclusive('probe-failed', `ping sent ${sent} and received ${received}: ${detail ?? 'no reason given'}`);
+      return inconclusive(
+        'probe-failed',
+        `ping sent ${sent} and received ${received}: ${detail ?? 'no reason given'}`,
+      );
     }
     const details = {
       expected: `${target.address} (${target.cluster}/${target.workload}) answers ${sent} of ${sent} echo requests`,
-      reproduce: { at: `${caller.cluster}/${caller.workload}`, command: `ping -c ${TRIES} -W 2 ${target.address}` },
+      reproduce: {
+        at: `${caller.cluster}/${caller.workload}`,
+        command: `ping -c ${TRIES} -W 2 ${target.address}`,
+      },
     };
     if (received === 0) {
       const seen = `none answered${detail ? ` (${detail})` : ''}; ${way?.arrived.length ?? 0} UDP nonces sent on the same way arrived`;
@@ -138,19 +149,26 @@ export const icmp = defineCheck({
         return failed('no-route', 'A router on the way says unreachable', { ...details, seen });
       }
       const udpAnswered = way?.exchanges.some(({ outcome }) => outcome === 'answered') ?? false;
-      if (udpAnswered) return failed('request-lost', 'ICMP is swallowed on the way, UDP is not', { ...details, seen });
+      if (udpAnswered)
+        return failed('request-lost', 'ICMP is swallowed on the way, UDP is not', { ...details, seen });
       return way && way.arrived.length > 0
         ? failed('reply-lost', `The way back from ${target.cluster} to ${caller.cluster} loses everything`, {
             ...details,
             seen,
           })
-        : failed('request-lost', `Nothing from ${caller.cluster} arrives in ${target.cluster}`, { ...details, seen });
+        : failed('request-lost', `Nothing from ${caller.cluster} arrives in ${target.cluster}`, {
+            ...details,
+            seen,
+          });
     }
     if (received < sent) {
       return failed('packets-lost', `${sent - received} of ${sent} pings were lost`, {
         ...details,
         seen: `${received} of ${sent} answered`,
-        figures: { lost: { value: sent - received, unit: 'packets' }, sent: { value: sent, unit: 'packets' } },
+        figures: {
+          lost: { value: sent - received, unit: 'packets' },
+          sent: { value: sent, unit: 'packets' },
+        },
       });
     }
     return passed(
@@ -177,13 +195,18 @@ interface Route {
 }
 
 /** The cluster whose ranges, gateway or tunnel end have this address. */
-function clusterOf(address: string, { clusters, plan }: Pick<Toolkit, 'clusters' | 'plan'>): string | undefined {
+function clusterOf(
+  address: string,
+  { clusters, plan }: Pick<Toolkit, 'clusters' | 'plan'>,
+): string | undefined {
   return clusters.find(({ ranges, gateway }, index) => {
     const blocks = [ranges.pods, ranges.services, ranges.nodes].flatMap(({ ipv4, ipv6 }) => [ipv4, ipv6]);
     const single = [gateway.addresses, gateway.wanAddresses, tunnelAddressesAt(plan, index)];
     return (
       blocks.some((block) => block !== undefined && containsAddress(parseCidr(block), address)) ||
-      single.some(({ ipv4, ipv6 }) => [ipv4, ipv6].some((own) => own !== undefined && sameAddress(own, address)))
+      single.some(({ ipv4, ipv6 }) =>
+        [ipv4, ipv6].some((own) => own !== undefined && sameAddress(own, address)),
+      )
     );
   })?.name;
 }
@@ -237,7 +260,8 @@ export const path = defineCheck({
     }
     if (transit.join() !== expected.join()) {
       return failed('wrong-path', `The way from ${from} to ${to} is not the one of the topology`, {
-        expected: expected.length === 0 ? 'no cluster between the two' : `by way of ${expected.join(', then ')}`,
+        expected:
+          expected.length === 0 ? 'no cluster between the two' : `by way of ${expected.join(', then ')}`,
         seen: `${transit.length === 0 ? 'no cluster between the two' : `by way of ${transit.join(', then ')}`}: ${shown}`,
         reproduce: { at: `${from}/${CLIENT}`, command: `tracepath -n ${target}` },
       });
@@ -318,27 +342,33 @@ export const forbidden = defineCheck({
 
   judge({ caller, target, attempts, targetControl, callerControl }) {
     const broken =
-      malformed(targetControl, ATTEMPTED.length) ?? malformed(callerControl, ATTEMPTED.length) ??
+      malformed(targetControl, ATTEMPTED.length) ??
+      malformed(callerControl, ATTEMPTED.length) ??
       attempts.map(({ exchanges }) => malformed(exchanges, ATTEMPTED.length)).find((verdict) => verdict);
     const open = attempts.flatMap(({ exchanges }) => exchanges).find(({ outcome }) => outcome === 'answered');
     const arrived = attempts.flatMap((attempt) => attempt.arrived);
     const answeredPings = attempts.reduce((sum, { pings }) => sum + pings.received, 0);
     if (open || arrived.length > 0 || answeredPings > 0) {
-      return failed('path-not-closed', `${caller.cluster} reaches ${target.cluster}, which the topology forbids`, {
-        expected: `nothing of ${caller.cluster}/${caller.workload} arrives at ${target.cluster}/${target.workload} (${target.address})`,
-        seen: open
-          ? `${open.protocol.toUpperCase()} answered by ${answererOf(open)}`
-          : arrived.length > 0
-            ? `${arrived.length} requests arrived, though no answer came back`
-            : `${answeredPings} pings answered`,
-        reproduce: {
-          at: `${caller.cluster}/${caller.workload}`,
-          command: callCommand(open?.protocol ?? 'tcp', target.address, PORTS.echo),
+      return failed(
+        'path-not-closed',
+        `${caller.cluster} reaches ${target.cluster}, which the topology forbids`,
+        {
+          expected: `nothing of ${caller.cluster}/${caller.workload} arrives at ${target.cluster}/${target.workload} (${target.address})`,
+          seen: open
+            ? `${open.protocol.toUpperCase()} answered by ${answererOf(open)}`
+            : arrived.length > 0
+              ? `${arrived.length} requests arrived, though no answer came back`
+              : `${answeredPings} pings answered`,
+          reproduce: {
+            at: `${caller.cluster}/${caller.workload}`,
+            command: callCommand(open?.protocol ?? 'tcp', target.address, PORTS.echo),
+          },
         },
-      });
+      );
     }
     if (broken) return broken;
-    if (attempts.length < 2) return inconclusive('probe-failed', 'The window was not probed at both of its ends');
+    if (attempts.length < 2)
+      return inconclusive('probe-failed', 'The window was not probed at both of its ends');
     const dead = [...targetControl, ...callerControl].filter(({ outcome }) => outcome !== 'answered');
     if (dead.length > 0) {
       return inconclusive(
@@ -346,7 +376,9 @@ export const forbidden = defineCheck({
         `Calls that are allowed are not answered either (${countOutcomes(dead)}), so silence proves nothing`,
       );
     }
-    return passed(`Nothing arrived in ${attempts.length * ATTEMPTED.length} calls, allowed ones were answered`);
+    return passed(
+      `Nothing arrived in ${attempts.length * ATTEMPTED.length} calls, allowed ones were answered`,
+    );
   },
 });
 
@@ -400,22 +432,30 @@ export const order = defineCheck({
       sent: { value: sent, unit: 'packets' },
     };
     if (received < LEAST_ARRIVED * sent) {
-      return inconclusive('control-failed', `Only ${received} of ${sent} datagrams arrived: their order says little`, {
-        figures,
-      });
+      return inconclusive(
+        'control-failed',
+        `Only ${received} of ${sent} datagrams arrived: their order says little`,
+        {
+          figures,
+        },
+      );
     }
     const judgeShare = (count: number, limit: number, cause: 'packets-reordered' | 'packets-duplicated') =>
       count <= limit * received
         ? undefined
-        : failed(cause, `${count} of ${received} datagrams ${cause === 'packets-reordered' ? 'out of order' : 'more than once'}`, {
-            expected: `at most ${100 * limit} % from ${caller.cluster} to ${target.cluster}`,
-            seen: `${count} of ${received} (${((100 * count) / received).toFixed(2)} %)`,
-            figures,
-            reproduce: {
-              at: `${caller.cluster}/${caller.workload}`,
-              command: `ping -n -i 0.002 -c 1000 ${target.address}`,
+        : failed(
+            cause,
+            `${count} of ${received} datagrams ${cause === 'packets-reordered' ? 'out of order' : 'more than once'}`,
+            {
+              expected: `at most ${100 * limit} % from ${caller.cluster} to ${target.cluster}`,
+              seen: `${count} of ${received} (${((100 * count) / received).toFixed(2)} %)`,
+              figures,
+              reproduce: {
+                at: `${caller.cluster}/${caller.workload}`,
+                command: `ping -n -i 0.002 -c 1000 ${target.address}`,
+              },
             },
-          });
+          );
     return (
       judgeShare(reordered, budgets.reordered, 'packets-reordered') ??
       judgeShare(duplicates, budgets.duplicated, 'packets-duplicated') ??
@@ -440,7 +480,8 @@ export const hairpin = defineCheck({
   scope: 'cluster',
   requires: ['l3.pod'],
   uses: [echo, privateEcho],
-  withoutFaults: 'What a hairpin needs is a rule of the service proxy, and no injector takes single rules away',
+  withoutFaults:
+    'What a hairpin needs is a rule of the service proxy, and no injector takes single rules away',
   hint: 'Look for the masquerade rule of the service proxy and for hairpin mode of the bridge port',
   reference: 'Kubernetes, Debug Services: a pod fails to reach itself via the Service IP',
 
@@ -470,18 +511,25 @@ export const hairpin = defineCheck({
     if (answered.length === exchanges.length) {
       return self.length > 0
         ? passed(`Reached itself in ${self.length} of ${exchanges.length} calls`)
-        : inconclusive('control-failed', `None of ${exchanges.length} calls was balanced to the caller itself`);
+        : inconclusive(
+            'control-failed',
+            `None of ${exchanges.length} calls was balanced to the caller itself`,
+          );
     }
     const lost = exchanges.length - answered.length;
-    return failed(self.length === 0 ? 'no-hairpin' : 'packets-lost', `${lost} calls to the own service were lost`, {
-      expected: `every call of ${caller.cluster}/${caller.workload} to ${service} is answered, by itself too`,
-      seen: `${lost} of ${exchanges.length} calls ${countOutcomes(exchanges)}; ${self.length} answered by itself`,
-      figures: { lost: { value: lost, unit: 'calls' } },
-      reproduce: {
-        at: `${caller.cluster}/${caller.workload}`,
-        command: callCommand('tcp', service, PORTS.echo),
+    return failed(
+      self.length === 0 ? 'no-hairpin' : 'packets-lost',
+      `${lost} calls to the own service were lost`,
+      {
+        expected: `every call of ${caller.cluster}/${caller.workload} to ${service} is answered, by itself too`,
+        seen: `${lost} of ${exchanges.length} calls ${countOutcomes(exchanges)}; ${self.length} answered by itself`,
+        figures: { lost: { value: lost, unit: 'calls' } },
+        reproduce: {
+          at: `${caller.cluster}/${caller.workload}`,
+          command: callCommand('tcp', service, PORTS.echo),
+        },
       },
-    });
+    );
   },
 });
 
@@ -528,7 +576,10 @@ export const emptyServiceRefuses = defineCheck({
     const broken = malformed(exchanges, TRIES) ?? malformed(control, TRIES);
     if (broken) return broken;
     if (control.some(({ outcome }) => outcome !== 'answered')) {
-      return inconclusive('control-failed', `A service with endpoints does not answer: ${countOutcomes(control)}`);
+      return inconclusive(
+        'control-failed',
+        `A service with endpoints does not answer: ${countOutcomes(control)}`,
+      );
     }
     const details = {
       expected: `${service} refuses TCP within ${refusal} ms`,

@@ -94,10 +94,7 @@ export async function callWorkload(
 ): Promise<Calls> {
   const tries = await tryCalls(caller, target, protocol, toolkit, CALL_TIMEOUT_MS);
   const silent = tries.exchanges.some(({ outcome }) => outcome === 'timed-out');
-  const way =
-    silent && protocol !== 'udp'
-      ? await probeWay(caller, target, toolkit)
-      : undefined;
+  const way = silent && protocol !== 'udp' ? await probeWay(caller, target, toolkit) : undefined;
   return {
     caller: partyOf(caller),
     target: partyOf(target),
@@ -178,7 +175,9 @@ export function judgeCalls(calls: Calls): Verdict {
       figures: { lost: { value: lost, unit: 'calls' }, calls: { value: wanted, unit: 'calls' } },
     });
   }
-  const rewritten = answered.find(({ seenSource }) => !sameAddress(seenSource?.address ?? '', caller.address));
+  const rewritten = answered.find(
+    ({ seenSource }) => !sameAddress(seenSource?.address ?? '', caller.address),
+  );
   if (rewritten) {
     return failed('source-rewritten', 'The target sees another source address than the caller has', {
       ...details,
