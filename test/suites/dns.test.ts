@@ -50,7 +50,11 @@ t.test('dns.shared', async (t) => {
     ['healthy', observation(), 'passed'],
     ...WRONG_LOOKUPS.map(([name, bad, expected]) => [name, observation({ lookup: bad }), expected] as const),
     ['address of west', observation({ lookup: resolved('10.28.0.16') }), 'failed: dns-wrong-address'],
-    ['one address too many', observation({ lookup: resolved(VIP, '10.28.0.16') }), 'failed: dns-wrong-address'],
+    [
+      'one address too many',
+      observation({ lookup: resolved(VIP, '10.28.0.16') }),
+      'failed: dns-wrong-address',
+    ],
     [
       'only the own cluster answers',
       observation({ exchanges: times(30, () => answeredBy('east')) }),
@@ -189,7 +193,11 @@ t.test('dns.not-shared', async (t) => {
   });
   tell(t, notShared, [
     ['healthy', observation(), 'passed'],
-    ['time-out is not NXDOMAIN', observation({ foreign: lookup({ outcome: 'timed-out' }) }), 'failed: dns-timeout'],
+    [
+      'time-out is not NXDOMAIN',
+      observation({ foreign: lookup({ outcome: 'timed-out' }) }),
+      'failed: dns-timeout',
+    ],
     ['no server', observation({ foreign: lookup({ outcome: 'refused' }) }), 'failed: dns-refused'],
     [
       'the local name times out',
@@ -223,7 +231,11 @@ t.test('dns.local', async (t) => {
     ['healthy', observation(resolved(VIP)), 'passed'],
     ...WRONG_LOOKUPS.map(([name, bad, expected]) => [name, observation(bad), expected] as const),
     ['address of west', observation(resolved('10.28.0.16')), 'failed: dns-wrong-address'],
-    ['no address to expect', { ...observation(resolved(VIP)), wantedAddress: '' }, 'inconclusive: control-failed'],
+    [
+      'no address to expect',
+      { ...observation(resolved(VIP)), wantedAddress: '' },
+      'inconclusive: control-failed',
+    ],
   ]);
 });
 
@@ -255,7 +267,11 @@ t.test('dns.truncation', async (t) => {
   tell(t, truncation, [
     ['healthy', observation(), 'passed'],
     ['not truncated', observation({ truncated: false, addresses: many }), 'failed: dns-truncation'],
-    ['cut without TC', observation({ truncated: false, addresses: many.slice(0, 28) }), 'failed: dns-truncation'],
+    [
+      'cut without TC',
+      observation({ truncated: false, addresses: many.slice(0, 28) }),
+      'failed: dns-truncation',
+    ],
     ['TCP refused', observation({}, { outcome: 'refused', addresses: [] }), 'failed: dns-truncation'],
     ['TCP incomplete', observation({}, { addresses: many.slice(0, 63) }), 'failed: dns-truncation'],
     ['time-out', observation({ outcome: 'timed-out' }), 'failed: dns-timeout'],

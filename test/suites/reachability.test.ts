@@ -60,11 +60,7 @@ for (const check of [tcp, udp, http, http2] as AnyCheck[]) {
       ['something else', calls(times(5, () => exchange({ outcome: 'garbled' }))), 'failed: wrong-answerer'],
       ['another cluster', calls(times(5, () => answeredBy('east'))), 'failed: wrong-answerer'],
       ['another workload', calls(times(5, () => answeredBy('west', 'echo-2'))), 'failed: wrong-answerer'],
-      [
-        'one answer of another',
-        calls([...times(4, exchange), answeredBy('east')]),
-        'failed: wrong-answerer',
-      ],
+      ['one answer of another', calls([...times(4, exchange), answeredBy('east')]), 'failed: wrong-answerer'],
       [
         'source rewritten',
         calls(times(5, () => exchange({ seenSource: { address: '198.19.0.1', port: 1 } }))),
@@ -126,8 +122,7 @@ t.test('reachability.icmp', async (t) => {
     ['more than sent', pings({ received: 6 }), 'inconclusive: probe-failed'],
     ['no figures', pings({ sent: undefined, received: undefined }), 'inconclusive: probe-failed'],
   ];
-  for (const [name, observed, expected] of cases)
-    t.equal(outcomeOf(judge(icmp, observed)), expected, name);
+  for (const [name, observed, expected] of cases) t.equal(outcomeOf(judge(icmp, observed)), expected, name);
 });
 
 t.test('reachability.path', async (t) => {
@@ -152,12 +147,7 @@ t.test('reachability.path', async (t) => {
     ['via two, wrong order', route('east', 'south', 'north', 'west'), viaTwo, 'failed: wrong-path'],
     ['a silent router', route('east', undefined, 'west'), direct, 'inconclusive: control-failed'],
     ['a silent router may be the hub', route('east', undefined, 'west'), via, 'inconclusive: control-failed'],
-    [
-      'a wrong one beside a silent one',
-      route('east', undefined, 'south', 'west'),
-      via,
-      'failed: wrong-path',
-    ],
+    ['a wrong one beside a silent one', route('east', undefined, 'south', 'west'), via, 'failed: wrong-path'],
     ['no router at all', route(), direct, 'inconclusive: probe-failed'],
     ['not reached', { ...route('east'), reached: false }, direct, 'inconclusive: probe-failed'],
   ];
@@ -226,8 +216,7 @@ t.test('reachability.order', async (t) => {
     ['nothing sent', burst({ sent: 0, received: 0 }), 'inconclusive: probe-failed'],
     ['no figures', burst({ reordered: undefined }), 'inconclusive: probe-failed'],
   ];
-  for (const [name, observed, expected] of cases)
-    t.equal(outcomeOf(judge(order, observed)), expected, name);
+  for (const [name, observed, expected] of cases) t.equal(outcomeOf(judge(order, observed)), expected, name);
 });
 
 t.test('reachability.hairpin', async (t) => {
