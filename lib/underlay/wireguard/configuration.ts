@@ -192,9 +192,12 @@ export function renderInterface(
   return (
     renderClosed(configuration.closed) +
     lines([
+      `link set ${dev} mtu ${configuration.mtu}`,
       // A link-local address would make a transit gateway send IPv6 redirects between its spokes.
-      `link set ${dev} addrgenmode none`,
-      `link set ${dev} mtu ${configuration.mtu} up`,
+      ...(configuration.addresses.some((address) => address.includes(':'))
+        ? [`link set ${dev} addrgenmode none`, `address flush ${dev} scope link`]
+        : []),
+      `link set ${dev} up`,
       ...configuration.addresses.map(
         (address) => `address replace ${address} ${dev}${address.includes(':') ? ' nodad' : ''}`,
       ),

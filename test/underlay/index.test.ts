@@ -1,0 +1,18 @@
+import t from 'tap';
+import { UNDERLAY_NAMES, underlayNamed } from '../../lib/underlay/index.ts';
+
+t.test('underlays for the lab are found by name', async (t) => {
+  for (const name of ['wireguard', 'direct'] as const) t.equal(underlayNamed(name).name, name);
+  t.strictSame(underlayNamed('wireguard').features, ['tunnel.encrypted']);
+  t.notOk(underlayNamed('direct').wire, 'there is no tunnel to look for on the wire');
+});
+
+t.test('`existing` is known, but joins nothing', async (t) => {
+  t.ok(UNDERLAY_NAMES.includes('existing'));
+  t.throws(() => underlayNamed('existing'), { name: 'UserError', remedy: /--context/ });
+});
+
+t.test('requirements are known before anything exists', async (t) => {
+  t.match(underlayNamed('wireguard').requirements(['ipv4']), { wan: true, pathMtu: 1420 });
+  t.match(underlayNamed('direct').requirements(['ipv6']), { wan: true, pathMtu: 1500 });
+});
