@@ -1,0 +1,329 @@
+/** What a person reads: live while a run goes on, and the final report. */
+import type { PlannedCase } from '../lib/model/record.ts';
+import type { CaseResult, RunEvent, RunResults } from '../lib/model/results.ts';
+import type { RunSpec } from '../lib/model/spec.ts';
+import { type SuiteResults, bySuite, subjectLabel } from './digest.ts';
+import { formatSeconds } from './format.ts';
+import { annotations } from './github.ts';
+import type { Reporter } from './reporter.ts';
+import {
+  type Page,
+  checkLines,
+  heading,
+  headlineLines,
+  phaseLine,
+  problemSections,
+  summaryLines,
+} from './sections.ts';
+import { styleOf } from './style.ts';
+import { counted, oneLine, truncate, widthOf } from './text.ts';
+
+/** What the console writes to: a stream, or a string in tests. */
+export interface Screen {
+  write(text: string): void;
+}
+
+export interface ConsoleOptions {
+  readonly stream: Screen;
+  readonly colour: boolean;
+  /** Columns. */
+  readonly width: number;
+  /** Whether the cursor may be moved: false off a terminal, and in CI. */
+  readonly isTTY: boolean;
+  readonly verbosity: RunSpec['verbosity'];
+  /** Whether to write annotations for GitHub Actions. */
+  readonly githubActions: boolean;
+}
+
+export interface LiveConsole {
+  onEvent(event: RunEvent): void;
+  /** Tells the time between events, for the status line. @param elapsedMs since the run began */
+  tick(elapsedMs: number): void;
+  /** Erases the status line and prints the final report. */
+  onEnd(results: readonly RunResults[]): void;
+}
+
+/** Below this a line cannot hold an id and say something about it. */
+const NARROWEST = 60;
+/** Beyond this the eye loses the line. */
+const WIDEST = 120;
+
+const pageWidth = (width: number): number => Math.min(WIDEST, Math.max(NARROWEST, width));
+
+/** Renders the whole report at once, for stored results. */
+export function renderConsole(
+  all: readonly RunResults[],
+  options: Pick<ConsoleOptions, 'colour' | 'width' | 'verbosity'>,
+): string {
+  const page = pageOf(options);
+  const blocks = all.flatMap((results) => {
+    const [title, ...rest] = finalBlocks(page, results);
+    const label = all.length > 1 ? [[heading(page, subjectLabel(results.subject))]] : [];
+    const suites =
+      options.verbosity === 'quiet' ? [] : bySuite(results.cases).map((suite) => suiteBlock(page, suite));
+    return options.verbosity === 'quiet'
+      ? [...quietBlocks(page, results)]
+      : [[...(title ?? []), ...label.flat()], ...suites, ...rest];
+  });
+  return `${blocks.map((lines) => lines.join('\n')).join('\n\n')}\n`;
+}
+
+export const consoleReporter: Reporter = {
+  format: 'console',
+  render: (all) => renderConsole(all, { colour: false, width: 100, verbosity: 'normal' }),
+};
+
+const pageOf = ({
+  colour,
+  width,
+  verbosity,
+}: Pick<ConsoleOptions, 'colour' | 'width' | 'verbosity'>): Page => ({
+  style: styleOf(colour),
+  width: pageWidth(width),
+  verbose: verbosity === 'verbose',
+});
+
+const suiteBlock = (page: Page, { suite, checks }: SuiteResults): string[] => [
+  heading(page, suite),
+  ...checks.flatMap((check) => checkLines(page, check)),
+];
+
+const finalBlocks = (page: Page, results: RunResults): string[][] => [
+  headlineLines(page, results),
+  ...problemSections(page, results),
+  summaryLines(page, results),
+];
+
+const quietBlocks = (page: Page, results: RunResults): string[][] => [
+  headlineLines(page, results),
+  ...problemSections(page, results),
+];
+
+export function createConsole(options: ConsoleOptions): LiveConsole {
+  const page = pageOf(options);
+  const output = new Output(options);
+  const quiet = options.verbosity === 'quiet';
+  const progress = new Progress(page, output);
+  return {
+    onEvent: quiet ? () => {} : (event) => progress.onEvent(event),
+    tick: quiet ? () => {} : (elapsedMs) => progress.tick(elapsedMs),
+    onEnd(all) {
+      progress.finish();
+      for (const results of all) {
+        const blocks = quiet ? quietBlocks(page, results) : finalBlocks(page, results);
+        if (!quiet) output.block();
+        output.print(
+          blocks
+            .map((lines) => lines.join('\n'))
+            .join('\n\n')
+            .split('\n'),
+        );
+        if (options.githubActions) output.raw(annotations(results));
+      }
+    },
+  };
+}
+
+/** Lines, with a status line below them on a terminal. */
+class Output {
+  readonly #options: ConsoleOptions;
+  #status = '';
+  #printed = false;
+
+  constructor(options: ConsoleOptions) {
+    this.#options = options;
+  }
+
+  print(lines: readonly string[]): void {
+    const status = this.#status;
+    this.status('');
+    for (const line of lines) this.#options.stream.write(`${this.#harmless(line)}\n`);
+    this.#printed ||= lines.length > 0;
+    this.status(status);
+  }
+
+  /** An empty line between blocks. */
+  block(): void {
+    if (this.#printed) this.print(['']);
+  }
+
+  raw(lines: readonly string[]): void {
+    for (const line of lines) this.#options.stream.write(`${line}\n`);
+  }
+
+  status(text: string): void {
+    if (!this.#options.isTTY || text === this.#status) return;
+    this.#options.stream.write(`${this.#status === '' ? '' : '\r\u001B[K'}${text}`);
+    this.#status = text;
+  }
+
+  /** On GitHub a line that begins with two colons is a command; ours are written raw. */
+  #harmless(line: string): string {
+    return this.#options.githubActions ? line.replace(/^(\s*)::/, '$1: :') : line;
+  }
+}
+
+/** Follows a run: phases as they end, then checks in the order of the plan, each as soon as all before it are known. */
+class Progress {
+  readonly #page: Page;
+  readonly #output: Output;
+  #planned: readonly PlannedCase[] = [];
+  readonly #done = new Map<string, CaseResult>();
+  readonly #running = new Set<string>();
+  /** Checks not yet printed, in order. */
+  #waiting: { readonly suite: string; readonly check: string; readonly cases: readonly PlannedCase[] }[] = [];
+  #section = '';
+  #phase = '';
+  #failed = 0;
+  #elapsedMs = 0;
+
+  constructor(page: Page, output: Output) {
+    this.#page = page;
+    this.#output = output;
+  }
+
+  onEvent(event: RunEvent): void {
+    this.#elapsedMs = event.monoMs;
+    switch (event.type) {
+      case 'run.began':
+        this.#begin(event.run, event.spec, event.cases);
+        break;
+      case 'phase.started':
+        this.#phase = event.phase;
+        break;
+      case 'phase':
+        this.#phase = '';
+        this.#printPhase(event);
+        break;
+      case 'case.started':
+        this.#running.add(event.case);
+        break;
+      case 'step':
+        if (this.#page.verbose) this.#printStep(event);
+        break;
+      case 'verdict':
+        this.#settle(event);
+        break;
+      default:
+    }
+    this.#showStatus();
+  }
+
+  tick(elapsedMs: number): void {
+    this.#elapsedMs = Math.max(this.#elapsedMs, elapsedMs);
+    this.#showStatus();
+  }
+
+  /** Prints checks that are known in part: the run ended before the rest was. */
+  finish(): void {
+    this.#output.status('');
+    for (const next of this.#waiting) this.#printCheck(next);
+    this.#waiting = [];
+  }
+
+  #begin(run: string, spec: RunSpec, cases: readonly PlannedCase[]): void {
+    this.#planned = cases;
+    this.#waiting = bySuiteAndCheck(cases);
+    const names = spec.topology.members.map(({ name }) => name);
+    const clusters = names.length > 4 ? counted(names.length, 'cluster') : names.join(', ');
+    const { style } = this.#page;
+    this.#output.print([
+      `${style('bold', 'mcnet-conformance')} ${style('dim', `run ${run}`)}`,
+      [
+        clusters,
+        spec.topology.kind,
+        spec.underlay,
+        `profile ${spec.profile}`,
+        spec.families.join('+'),
+        counted(cases.length, 'case'),
+      ].join(' · '),
+      style('dim', truncate(`${spec.provider}: ${oneLine(spec.providerReason)}`, this.#page.width)),
+    ]);
+  }
+
+  #enter(section: string): void {
+    if (section === this.#section) return;
+    this.#section = section;
+    this.#output.block();
+    this.#output.print([heading(this.#page, section)]);
+  }
+
+  #printPhase(phase: { phase: string; durationMs: number; detail?: string }): void {
+    // It spans all cases, which have lines of their own.
+    if (phase.phase === 'cases') return;
+    const after = this.#waiting.length === 0 && this.#planned.length > 0;
+    this.#enter(after ? 'clean-up' : 'set-up');
+    this.#output.print([phaseLine(this.#page, phase)]);
+  }
+
+  #printStep({ case: id, step, durationMs }: { case: string; step: string; durationMs: number }): void {
+    const text = `  ${id}  ${oneLine(step)}  ${formatSeconds(durationMs)}`;
+    this.#output.print([this.#page.style('dim', text)]);
+  }
+
+  #settle({ case: id, verdict, durationMs }: Extract<RunEvent, { type: 'verdict' }>): void {
+    const planned = this.#planned.find((other) => other.id === id);
+    this.#running.delete(id);
+    if (!planned) return;
+    this.#done.set(id, { ...planned, verdict, durationMs });
+    if (verdict.status === 'failed') this.#failed += 1;
+    for (
+      let next = this.#waiting[0];
+      next?.cases.every((one) => this.#done.has(one.id));
+      next = this.#waiting[0]
+    ) {
+      this.#waiting.shift();
+      this.#printCheck(next);
+    }
+  }
+
+  #printCheck({
+    suite,
+    check,
+    cases,
+  }: {
+    suite: string;
+    check: string;
+    cases: readonly PlannedCase[];
+  }): void {
+    const known = cases.flatMap(({ id }) => this.#done.get(id) ?? []);
+    if (known.length === 0) return;
+    this.#enter(suite);
+    this.#output.print(checkLines(this.#page, { check, title: known[0]?.title ?? check, cases: known }));
+  }
+
+  #showStatus(): void {
+    const { style, width } = this.#page;
+    const total = this.#planned.length;
+    const done = this.#done.size;
+    const seconds = `${Math.floor(this.#elapsedMs / 1_000)} s`;
+    const now = [...this.#running];
+    const doing =
+      now.length > 0 ? `${now[0]}${now.length > 1 ? ` and ${now.length - 1} more` : ''}` : this.#phase;
+    const bar = progressBar(total === 0 ? 0 : done / total);
+    const facts = [`${done}/${total}`, seconds, ...(this.#failed > 0 ? [`${this.#failed} failed`] : [])].join(
+      ' · ',
+    );
+    const room = width - 1 - widthOf(bar.full + bar.empty) - 1 - widthOf(facts) - 3;
+    this.#output.status(
+      `${style('cyan', bar.full)}${style('dim', bar.empty)} ${facts} · ${style('dim', truncate(doing, room))}`,
+    );
+  }
+}
+
+const BAR_COLUMNS = 16;
+
+function progressBar(share: number): { full: string; empty: string } {
+  const full = Math.round(share * BAR_COLUMNS);
+  return { full: '━'.repeat(full), empty: '─'.repeat(BAR_COLUMNS - full) };
+}
+
+function bySuiteAndCheck(cases: readonly PlannedCase[]) {
+  return [...Map.groupBy(cases, ({ suite }) => suite)].flatMap(([suite, ofSuite]) =>
+    [...Map.groupBy(ofSuite, ({ check }) => check)].map(([check, ofCheck]) => ({
+      suite,
+      check,
+      cases: ofCheck,
+    })),
+  );
+}

@@ -1,0 +1,276 @@
+/** The parts of the console report as lines; colour and width are given, the rest follows from the results. */
+import type { CaseResult, RunResults } from '../lib/model/results.ts';
+import { STATUSES, type Figure, type Status } from '../lib/model/verdict.ts';
+import {
+  type CheckResults,
+  type Explanation,
+  type Problem,
+  causeText,
+  countsOf,
+  explain,
+  placesOf,
+  placeOf,
+  problemsOf,
+  remarks,
+  runFailure,
+  skippedCoreText,
+  skipsByReason,
+  verdictText,
+} from './digest.ts';
+import { formatFigure, formatRange, formatSeconds } from './format.ts';
+import { type Style, inColourOf, mark } from './style.ts';
+import { counted, oneLine, padEnd, padStart, truncate, widthOf, wrap } from './text.ts';
+
+export interface Page {
+  readonly style: Style;
+  /** Columns. */
+  readonly width: number;
+  readonly verbose: boolean;
+}
+
+/** Columns of the id of a check; longer ones push the title. */
+const ID_COLUMNS = 26;
+/** Columns of how long something took. */
+const TIME_COLUMNS = 8;
+/** Columns of the labels in a failure. */
+const LABEL_COLUMNS = 11;
+/** A list of places longer than this many lines is cut in the console; JUnit and JSON have every case. */
+const PLACE_LINES = 4;
+
+export const heading = (page: Page, text: string): string => page.style('bold', text);
+
+/** A mark, a name, what is said of it, and a duration at the right edge. */
+function row(
+  page: Page,
+  parts: { mark: string; name: string; text: string; facts: string; durationMs?: number },
+): string {
+  const time = parts.durationMs === undefined ? '' : formatSeconds(parts.durationMs);
+  const name = padEnd(parts.name, ID_COLUMNS);
+  const room = page.width - widthOf(name) - 2 - 2 - TIME_COLUMNS;
+  const facts = truncate(parts.facts, Math.max(0, room));
+  const text = truncate(parts.text, Math.max(0, room - (facts ? widthOf(facts) + 2 : 0)));
+  const gap = ' '.repeat(Math.max(0, room - widthOf(text) - widthOf(facts)));
+  const line = `${parts.mark} ${name}  ${page.style('dim', text)}${gap}${facts}${page.style('dim', padStart(time, TIME_COLUMNS))}`;
+  return line.trimEnd();
+}
+
+export function phaseLine(page: Page, phase: { phase: string; durationMs: number; detail?: string }): string {
+  const failed = phase.detail === 'failed';
+  return row(page, {
+    mark: mark(page.style, failed ? 'failed' : 'passed'),
+    name: oneLine(phase.phase),
+    text: failed ? '' : oneLine(phase.detail ?? ''),
+    facts: failed ? page.style('red', 'failed') : '',
+    durationMs: phase.durationMs,
+  });
+}
+
+const worstOf = (cases: readonly CaseResult[]): Status =>
+  STATUSES.find((status) => cases.some(({ verdict }) => verdict.status === status)) ?? 'passed';
+
+const NOUNS = { pair: 'pair', cluster: 'cluster', fleet: 'fleet' } as const;
+
+/** `6 pairs` when they agree, else what became of how many: `2 of 6 failed`. */
+function extent(cases: readonly CaseResult[]): string {
+  const counts = countsOf(cases);
+  const ran = cases.length - counts.skipped;
+  const noun = NOUNS[cases[0]?.subject.scope ?? 'fleet'];
+  if (ran === 0) return 'skipped';
+  const wrong = (['failed', 'inconclusive'] as const)
+    .filter((status) => counts[status] > 0)
+    .map((status) => (ran === 1 ? status : `${counts[status]} of ${ran} ${status}`));
+  if (wrong.length > 0) return wrong.join(', ');
+  return noun === 'fleet'
+    ? ''
+    : counts.skipped > 0
+      ? `${ran} of ${counted(cases.length, noun)}`
+      : counted(ran, noun);
+}
+
+/** Figures that compare across runs: times, rates, sizes, shares. What only counts probes is for the verbose report. */
+const TELLING_UNIT = /^(m?s|[kMGT]?bit\/s|bytes|%|of (?!\d).*|× .*)$/;
+
+/** As many of the judge's figures as there is room for, over all cases. */
+function figuresOf(cases: readonly CaseResult[], room: number): string {
+  const byName = new Map<string, Figure[]>();
+  for (const { verdict } of cases) {
+    for (const [name, figure] of Object.entries(verdict.figures ?? {})) {
+      if (TELLING_UNIT.test(figure.unit)) byName.set(name, [...(byName.get(name) ?? []), figure]);
+    }
+  }
+  let text = '';
+  for (const [name, figures] of byName) {
+    const next = [...(text ? [text] : []), `${oneLine(name, 40)} ${formatRange(figures)}`].join(' · ');
+    if (widthOf(next) > room) break;
+    text = next;
+  }
+  return text;
+}
+
+/** One line for a check; in the verbose report each of its cases follows. */
+export function checkLines(page: Page, { check, title, cases }: CheckResults): string[] {
+  const status = worstOf(cases);
+  const where = extent(cases);
+  const skip = status === 'skipped' ? oneLine(cases[0]?.verdict.reason ?? '') : undefined;
+  const wrong = status === 'failed' || status === 'inconclusive';
+  // The title keeps at least half of what is left.
+  const room = Math.floor((page.width - ID_COLUMNS - TIME_COLUMNS - 4) / 2) - widthOf(where) - 3;
+  const figures = wrong ? '' : figuresOf(cases, Math.max(room, 24));
+  const facts = [
+    ...(figures ? [page.style('cyan', figures)] : []),
+    ...(where ? [wrong ? inColourOf(page.style, status, where) : where] : []),
+  ];
+  const line = row(page, {
+    mark: mark(page.style, status),
+    name: check,
+    text: oneLine(skip ?? title),
+    facts: facts.join('  '),
+    ...(status !== 'skipped' && { durationMs: Math.max(...cases.map(({ durationMs }) => durationMs)) }),
+  });
+  return page.verbose ? [line, ...cases.flatMap((result) => caseLines(page, result))] : [line];
+}
+
+function caseLines(page: Page, { id, verdict, durationMs, repeated, kept }: CaseResult): string[] {
+  const figures = Object.entries(verdict.figures ?? {}).map(
+    ([name, figure]) => `${oneLine(name)} ${formatFigure(figure)}`,
+  );
+  const notes = [
+    oneLine(verdict.reason),
+    ...(repeated ? ['the worse of several results'] : []),
+    ...(kept === undefined ? [] : [`verdict as stored: ${oneLine(kept)}`]),
+  ];
+  const time = verdict.status === 'skipped' ? '' : page.style('dim', `  ${formatSeconds(durationMs)}`);
+  return [
+    `    ${mark(page.style, verdict.status)} ${id}${time}`,
+    ...indented(page, notes.join('; '), 6).map((line) => page.style('dim', line)),
+    ...(figures.length > 0
+      ? indented(page, figures.join(' · '), 6).map((line) => page.style('cyan', line))
+      : []),
+  ];
+}
+
+const indented = (page: Page, text: string, columns: number): string[] =>
+  wrap(text, Math.max(20, page.width - columns)).map((line) => ' '.repeat(columns) + line);
+
+/** Class, verdict and what was skipped of the core: the first line of the final report. */
+export function headlineLines(page: Page, results: RunResults): string[] {
+  const status = { conformant: 'passed', partial: 'inconclusive', 'not conformant': 'failed' } as const;
+  const kind = status[results.conformance.verdict];
+  const skipped = skippedCoreText(results);
+  const title = `${mark(page.style, kind)} ${inColourOf(page.style, kind, verdictText(results))}`;
+  if (skipped === undefined) return [`${title}${page.style('dim', ' · nothing of the core was skipped')}`];
+  const text = `skipped of the core: ${skipped}`;
+  const rest = ` · ${text}`;
+  if (widthOf(title + rest) <= page.width) return [title + rest];
+  const first = wrap(text, page.width - widthOf(title) - 3);
+  return [`${title} · ${first[0]}`, ...indented(page, first.slice(1).join(' '), 2)];
+}
+
+function field(page: Page, label: string, text: string, whole = false): string[] {
+  const room = page.width - LABEL_COLUMNS - 2;
+  // A command must survive being pasted: the terminal breaks it, not we.
+  const lines = whole ? text.split('\n') : wrap(text, Math.max(20, room));
+  return lines.map(
+    (line, index) => `  ${page.style('dim', padEnd(index === 0 ? label : '', LABEL_COLUMNS))}${line}`,
+  );
+}
+
+function explanationLines(page: Page, { label, text }: Explanation): string[] {
+  return field(page, label, text, label === 'reproduce').map((line) =>
+    label === 'see' ? page.style('dim', line) : line,
+  );
+}
+
+function problemLines(page: Page, problem: Problem, planned: readonly CaseResult[]): string[] {
+  const [first] = problem.cases;
+  const ofCheck = planned.filter(
+    ({ check, verdict }) => check === problem.check && verdict.status !== 'skipped',
+  );
+  const count = problem.cases.length;
+  const lines = [
+    `${mark(page.style, problem.status)} ${inColourOf(page.style, problem.status, first.id)}`,
+    ...indented(page, oneLine(first.title), 2).map((line) => page.style('dim', line)),
+    ...explain(first).flatMap((line) => explanationLines(page, line)),
+  ];
+  if (count > 1) {
+    const noun = NOUNS[first.subject.scope];
+    const places =
+      count === problem.of && count > 3
+        ? `all ${counted(count, noun)}`
+        : `${count} of ${counted(problem.of, noun)}: ${placesOf(problem.cases, ofCheck).join(', ')}`;
+    const also = field(page, 'where', places);
+    lines.push(
+      ...also.slice(0, PLACE_LINES),
+      ...(also.length > PLACE_LINES ? field(page, '', `… the rest is in the other reports`) : []),
+    );
+  }
+  if (problem.dependants.length > 0) {
+    const checks = [...new Set(problem.dependants.map(({ check }) => check))];
+    const because = count === 1 ? first.id : `${first.id} and the like`;
+    lines.push(
+      ...field(
+        page,
+        'so also',
+        `${counted(problem.dependants.length, 'case')} inconclusive because ${because} ${problem.status === 'failed' ? 'failed' : 'is inconclusive'}: ${checks.join(', ')}`,
+      ),
+    );
+  }
+  return lines;
+}
+
+/** Everything that did not pass, in full, identical ones together. */
+export function problemSections(page: Page, results: RunResults): string[][] {
+  const { roots, notStarted } = problemsOf(results.cases);
+  const sections: string[][] = [];
+  const failure = runFailure(results);
+  if (failure) {
+    sections.push([
+      `${mark(page.style, 'failed')} ${inColourOf(page.style, 'failed', failure.id)}`,
+      `  ${page.style('dim', failure.title)}`,
+      ...field(page, 'expected', failure.expected),
+      ...field(page, 'seen', failure.seen),
+    ]);
+  }
+  sections.push(...roots.map((problem) => problemLines(page, problem, results.cases)));
+  for (const { cause, cases } of notStarted) {
+    sections.push([
+      `${mark(page.style, 'inconclusive')} ${inColourOf(page.style, 'inconclusive', counted(cases.length, 'case'))} inconclusive`,
+      ...field(page, 'cause', causeText(cause)),
+      ...field(page, 'checks', shortList([...new Set(cases.map(({ check }) => check))], 12)),
+    ]);
+  }
+  return sections;
+}
+
+const shortList = (items: readonly string[], limit: number): string =>
+  items.length <= limit
+    ? items.join(', ')
+    : `${items.slice(0, limit).join(', ')} and ${items.length - limit} more`;
+
+/** Counts, skips by reason, and what must be known before the result is trusted. */
+export function summaryLines(page: Page, results: RunResults): string[] {
+  const counts = countsOf(results.cases);
+  const parts = STATUSES.filter((status) => counts[status] > 0).map(
+    (status) => `${mark(page.style, status)} ${counts[status]} ${status}`,
+  );
+  const skips = skipsByReason(results.cases).flatMap(({ reason, cases }) => {
+    const checks = shortList([...new Set(cases.map(({ check }) => check))], 3);
+    return hanging(
+      page,
+      'skipped',
+      `${cases.length} × ${reason} (${cases.length === 1 ? placeText(cases[0] as CaseResult) : checks})`,
+    );
+  });
+  return [
+    ...remarks(results).flatMap((remark) => hanging(page, 'remark', remark)),
+    ...skips,
+    `${parts.join('  ') || 'no cases'}${page.style('dim', `  of ${counted(results.cases.length, 'case')} in ${formatSeconds(results.durationMs)}`)}`,
+  ];
+}
+
+const placeText = (result: CaseResult): string => `${result.check}[${placeOf(result)}]`;
+
+const hanging = (page: Page, kind: 'skipped' | 'remark', text: string): string[] =>
+  wrap(text, Math.max(20, page.width - 2)).map((line, index) =>
+    index === 0 ? `${mark(page.style, kind)} ${line}` : `  ${line}`,
+  );
