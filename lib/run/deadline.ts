@@ -3,7 +3,7 @@ import type { Clock } from '../system/clock.ts';
 export interface Deadline {
   readonly signal: AbortSignal;
   /** Lets go of the timer. */
-  clear(): void;
+  readonly clear: () => void;
 }
 
 /** A signal that is aborted with `reason` after a while, or with its own reason when the outer one is. */

@@ -13,7 +13,7 @@ import type { RunSpec } from '../model/spec.ts';
 import { type PairPath, type Topology, directedPairs, pathBetween } from '../model/topology.ts';
 
 /** Suites of which a large fleet runs only a sample of the pairs: each case of them takes many seconds. */
-const SAMPLED_SUITES: readonly string[] = ['performance', 'failover'];
+const SAMPLED_SUITES: ReadonlySet<string> = new Set(['performance', 'failover']);
 /** Pairs that are never sampled down: three clusters in full mesh. */
 const SAMPLE_SIZE = 6;
 
@@ -198,7 +198,7 @@ function skipReason(
       if (reason !== undefined) return reason;
     }
   }
-  if (subject.scope === 'pair' && SAMPLED_SUITES.includes(suite.id) && sampledOut.has(pairKey(subject))) {
+  if (subject.scope === 'pair' && SAMPLED_SUITES.has(suite.id) && sampledOut.has(pairKey(subject))) {
     return 'not sampled';
   }
   return undefined;
@@ -212,7 +212,7 @@ function pairsOutsideSample(selected: readonly Candidate[], spec: Selection): Se
   const count = spec.pairs.kind === 'sample' ? spec.pairs.count : SAMPLE_SIZE;
   const pairs = new Set(
     selected.flatMap(({ suite, subject }) =>
-      subject.scope === 'pair' && SAMPLED_SUITES.includes(suite.id) ? [pairKey(subject)] : [],
+      subject.scope === 'pair' && SAMPLED_SUITES.has(suite.id) ? [pairKey(subject)] : [],
     ),
   );
   const rank = new Map(
@@ -307,7 +307,8 @@ function assertDependencies(checks: ReadonlyMap<string, AnyCheck>): void {
     const check = checks.get(id);
     if (!check) throw new InternalError(`${trail.at(-1)} depends on ${id}, which does not exist`);
     if (done.has(id)) return;
-    for (const next of (check.dependsOn ?? []) as readonly string[]) visit(next, [...trail, id]);
+    const wanted: readonly string[] = check.dependsOn ?? [];
+    for (const next of wanted) visit(next, [...trail, id]);
     done.add(id);
   };
   for (const id of checks.keys()) visit(id, []);

@@ -15,7 +15,9 @@ export interface CaseOutcome {
 }
 
 /** All that the results of a run follow from. */
-export interface RunFacts extends Omit<RunResults, 'cases' | 'conformance' | 'exitCode'> {
+export interface RunFacts {
+  /** What goes into the results as it is. */
+  readonly about: Omit<RunResults, 'cases' | 'conformance' | 'exitCode'>;
   readonly planned: readonly PlannedCase[];
   /** Every planned case has one. */
   readonly outcomes: ReadonlyMap<string, CaseOutcome>;
@@ -27,8 +29,11 @@ export interface RunFacts extends Omit<RunResults, 'cases' | 'conformance' | 'ex
 }
 
 export function resultsOf(facts: RunFacts): RunResults {
-  const cases = facts.planned.map((planned) => caseResult(planned, facts));
-  return conclude(facts, cases, facts.unselected);
+  return conclude(facts, casesOf(facts));
+}
+
+function casesOf(facts: RunFacts): CaseResult[] {
+  return facts.planned.map((planned) => caseResult(planned, facts));
 }
 
 function caseResult(planned: PlannedCase, { outcomes, shells }: RunFacts): CaseResult {
@@ -46,17 +51,19 @@ function caseResult(planned: PlannedCase, { outcomes, shells }: RunFacts): CaseR
   };
 }
 
-function conclude(facts: RunFacts, cases: readonly CaseResult[], unselected: readonly string[]): RunResults {
-  const { planned, outcomes, shells, interruptedBy, recordBroken, unselected: _, ...shown } = facts;
+type Conclusion = Pick<RunFacts, 'about' | 'unselected' | 'interruptedBy' | 'recordBroken'>;
+
+function conclude(facts: Conclusion, cases: readonly CaseResult[]): RunResults {
+  const { about, unselected, interruptedBy, recordBroken } = facts;
   return {
-    ...shown,
+    ...about,
     cases,
-    conformance: conformanceOf(facts.subject.class, cases, unselected),
+    conformance: conformanceOf(about.subject.class, cases, unselected),
     exitCode: exitCodeOf({
       ...(interruptedBy && { interruptedBy }),
-      broken: recordBroken || facts.ended === 'set-up-failed',
+      broken: recordBroken || about.ended === 'set-up-failed',
       statuses: cases.map(({ verdict }) => verdict.status),
-      teardownFailed: facts.teardown === 'failed',
+      teardownFailed: about.teardown === 'failed',
     }),
   };
 }
@@ -71,7 +78,7 @@ export function readResults(lines: Iterable<string>, registry: CheckRegistry): R
   if (facts.length === 0) {
     throw new UserError('There is no record to report', { remedy: 'Give the record.ndjson of a run' });
   }
-  const bySubject = Map.groupBy(facts, ({ subject }) => subjectKey(subject));
+  const bySubject = Map.groupBy(facts, ({ about }) => subjectKey(about.subject));
   return [...bySubject.values()].map(mergeRuns);
 }
 
@@ -92,31 +99,33 @@ function subjectKey({
 function mergeRuns(runs: readonly RunFacts[]): RunResults {
   const [first, ...others] = runs as [RunFacts, ...RunFacts[]];
   if (others.length === 0) return resultsOf(first);
-  const worstEnd = runs.find(({ ended }) => ended !== 'completed')?.ended ?? 'completed';
+  const all = runs.map(({ about }) => about);
   const interruptedBy = runs.find((run) => run.interruptedBy)?.interruptedBy;
-  const error = runs.find((run) => run.error !== undefined)?.error;
-  const teardown = runs.find((run) => run.teardown === 'failed')?.teardown ?? first.teardown;
-  const merged: RunFacts = {
-    ...first,
-    merged: runs.map(({ run }) => run),
-    startedAt: runs.map(({ startedAt }) => startedAt).toSorted()[0] as string,
-    durationMs: runs.reduce((sum, run) => sum + run.durationMs, 0),
-    ended: worstEnd,
-    phases: runs.flatMap(({ phases }) => phases),
-    teardown,
-    leftovers: runs.flatMap(({ leftovers }) => leftovers),
-    diagnostics: runs.flatMap(({ diagnostics }) => diagnostics),
-    recordProblems: runs.flatMap(({ recordProblems }) => recordProblems),
-    recordBroken: runs.some(({ recordBroken }) => recordBroken),
-    ...(interruptedBy && { interruptedBy }),
+  const error = all.find((about) => about.error !== undefined)?.error;
+  const checkOf = (text: string): string => text.slice(0, text.indexOf(':'));
+  const about: RunFacts['about'] = {
+    ...first.about,
+    merged: all.map(({ run }) => run),
+    startedAt: all.map(({ startedAt }) => startedAt).toSorted()[0] as string,
+    durationMs: all.reduce((sum, { durationMs }) => sum + durationMs, 0),
+    ended: all.find(({ ended }) => ended !== 'completed')?.ended ?? 'completed',
+    phases: all.flatMap(({ phases }) => phases),
+    teardown: all.find(({ teardown }) => teardown === 'failed')?.teardown ?? first.about.teardown,
+    leftovers: all.flatMap(({ leftovers }) => leftovers),
+    diagnostics: all.flatMap(({ diagnostics }) => diagnostics),
+    recordProblems: all.flatMap(({ recordProblems }) => recordProblems),
     ...(error !== undefined && { error }),
   };
-  const cases = mergeCases(runs.map((run) => resultsOf(run).cases));
-  const checkOf = (text: string): string => text.slice(0, text.indexOf(':'));
   const missingEverywhere = first.unselected.filter((text) =>
-    others.every((run) => run.unselected.some((other) => checkOf(other) === checkOf(text))),
+    others.every(({ unselected }) => unselected.some((other) => checkOf(other) === checkOf(text))),
   );
-  return conclude(merged, cases, missingEverywhere);
+  const facts: Conclusion = {
+    about,
+    unselected: missingEverywhere,
+    recordBroken: runs.some(({ recordBroken }) => recordBroken),
+    ...(interruptedBy && { interruptedBy }),
+  };
+  return conclude(facts, mergeCases(runs.map(casesOf)));
 }
 
 type EventOf<T extends RecordEvent['type']> = Extract<RecordEvent, { type: T }>;
@@ -137,7 +146,7 @@ function factsOf(record: StoredRecord, registry: CheckRegistry): RunFacts {
   const plans = eventsOf(record, 'plan');
   const planned = plans.flatMap(({ cases }) => cases);
   const interruptedBy = end?.exitCode === 143 ? 'SIGTERM' : end?.exitCode === 130 ? 'SIGINT' : undefined;
-  return {
+  const about: RunFacts['about'] = {
     subject: start.subject,
     run: start.run,
     startedAt: start.at,
@@ -153,6 +162,9 @@ function factsOf(record: StoredRecord, registry: CheckRegistry): RunFacts {
     diagnostics: eventsOf(record, 'diagnostic').map(({ cluster, files }) => ({ cluster, files })),
     recordProblems: record.problems,
     ...(end?.error !== undefined && { error: end.error }),
+  };
+  return {
+    about,
     planned,
     outcomes: outcomesOf(record, planned, registry),
     shells: Object.assign({}, ...plans.map(({ shells }) => shells)) as Record<string, string>,

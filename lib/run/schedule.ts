@@ -172,10 +172,11 @@ export async function runSchedule(options: ScheduleOptions): Promise<PlannedCase
   const start = (planned: PlannedCase, locks: Locks): void => {
     unstarted.delete(planned.id);
     table.take(locks);
-    const run = options.execute(planned).then((verdict) => {
+    const run = options.execute(planned).then((verdict): void => {
       table.release(locks);
       running.delete(run);
       finish(planned, verdict);
+      return undefined;
     });
     running.add(run);
   };

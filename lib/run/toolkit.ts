@@ -50,7 +50,7 @@ const CONVERGE_INTERVAL_MS = 200;
 
 export interface CaseToolkit {
   readonly toolkit: Toolkit;
-  view(cluster: string): ClusterView;
+  readonly view: (cluster: string) => ClusterView;
   /** What was being waited for, for the words of a time-out. */
   pending(): readonly string[];
   /** Takes everything back, newest first, under its own deadline. Never rejects. @returns what could not be undone */
@@ -308,7 +308,7 @@ export function toolkitFor(world: World, planned: PlannedCase, signal: AbortSign
 export function planToolkit(
   plan: AddressPlan,
   facts: { run: string; topology: Topology; planned: PlannedCase; clock: Clock; signal: AbortSignal },
-): { toolkit: Toolkit; view(cluster: string): ClusterView } {
+): Pick<CaseToolkit, 'toolkit' | 'view'> {
   const { run, topology, planned, clock, signal } = facts;
   const absent = (): never => {
     throw new InternalError(`${planned.check} says that it reads only the address plan, but asks for more`);

@@ -82,9 +82,9 @@ t.test(
     const types = lines.slice(0, -1).map((line) => (JSON.parse(line) as { type: string }).type);
     t.strictSame([types[0], types[1], types.at(-1)], ['run.start', 'plan', 'run.end']);
     const [again] = readResults(lines, registryOf(standard));
-    const { durationMs: _, ...live } = outcome.results;
-    const { durationMs: __, ...stored } = again!;
-    t.strictSame(stored, JSON.parse(JSON.stringify(live)));
+    // Closing the record takes time that its last line cannot know.
+    const live = { ...outcome.results, durationMs: again?.durationMs };
+    t.strictSame(again, JSON.parse(JSON.stringify(live)));
     t.strictSame(outcome.results.subject.versions, { kernel: '6.1', direct: 'routes' });
     t.match(system.events[0], { type: 'run.began' });
     t.ok(system.events.some(({ type }) => type === 'case.started'));

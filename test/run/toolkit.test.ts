@@ -274,16 +274,16 @@ t.test('converge counts successes in a row and gives up with the budget', async 
 });
 
 t.test('checks of the plan get the plan and nothing else', (t) => {
-  const { toolkit, view } = planToolkit(planOf(['east']), {
+  const early = planToolkit(planOf(['east']), {
     run: 'abc123',
     topology: topologyOf(['east']),
     planned: plannedCase({ id: 'addressing.overlap[fleet]', check: 'addressing.overlap' }),
     clock: fastClock,
     signal: new AbortController().signal,
   });
-  t.match(toolkit.plan.clusters, { east: {} });
-  t.match(view('east').ranges.pods, { ipv4: '10.0.0.0/13' });
-  t.throws(() => view('east').site('mcnet/client'), /reads only the address plan/);
-  t.throws(() => view('east').gateway, /reads only the address plan/);
+  t.match(early.toolkit.plan.clusters, { east: {} });
+  t.match(early.view('east').ranges.pods, { ipv4: '10.0.0.0/13' });
+  t.throws(() => early.view('east').site('mcnet/client'), /reads only the address plan/);
+  t.throws(() => early.view('east').gateway, /reads only the address plan/);
   t.end();
 });
