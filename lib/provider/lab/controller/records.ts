@@ -28,12 +28,13 @@ export function renderHosts(state: readonly ServiceState[], config: ControllerCo
 
 type HostsLine = readonly [address: string, ...names: string[]];
 
+/** The addresses of a service itself: none when it is headless, or imported and so not of `cluster.local`. */
+const addressesIn = ({ clusterIps, clustersetIps }: ControllerService, zone: Zone): string[] =>
+  Object.values(zone === 'cluster.local' ? clusterIps : clustersetIps);
+
 function namesOf({ service, local, remote }: ServiceState, zone: Zone): HostsLine[] {
   const name = serviceName(service.spec, zone);
-  if (!service.spec.headless) {
-    const addresses = zone === 'cluster.local' ? service.clusterIps : service.clustersetIps;
-    return [addresses.ipv4, addresses.ipv6].flatMap((address) => (address ? [[address, name]] : []));
-  }
+  if (!service.spec.headless) return addressesIn(service, zone).map((address) => [address, name]);
   const endpoints = zone === 'cluster.local' ? local : [...local, ...remote];
   return endpoints.map((endpoint) => [endpoint.address, name, endpointName(service, endpoint, zone)]);
 }
@@ -83,11 +84,12 @@ export const REVISION_ZONE = 'revision.internal';
 
 function srvRecords(config: ControllerConfig, service: ControllerService, zone: Zone): string[] {
   const name = serviceName(service.spec, zone);
+  const ownName = addressesIn(service, zone).length > 0 ? [name] : [];
   const targets = service.spec.headless
     ? service.endpoints.map(({ workload }) =>
         endpointName(service, { workload, cluster: config.cluster }, zone),
       )
-    : [name];
+    : ownName;
   return service.spec.ports.flatMap(({ name: portName, protocol, port }) =>
     targets.map(
       (target) => `srv-host=_${portName}._${protocol}.${name},${target},${port},${SRV_PRIORITY_AND_WEIGHT}`,
