@@ -38,8 +38,10 @@ const SERVER_HINT = 'Look at the DNS server of this cluster: is it running, and 
 const callerIn = (cluster: string): string => `${cluster}/${CLIENT}`;
 
 /** The clusters whose endpoints a caller in this cluster may be given. */
-function reachableFrom(cluster: string, { clusters, pathBetween }: Toolkit): ClusterView[] {
-  return clusters.filter(({ name }) => name === cluster || pathBetween(cluster, name).kind !== 'forbidden');
+function reachableFrom(cluster: string, toolkit: Toolkit): ClusterView[] {
+  return toolkit.clusters.filter(
+    ({ name }) => name === cluster || toolkit.pathBetween(cluster, name).kind !== 'forbidden',
+  );
 }
 
 /** Odds of one in a million that random balancing over `count` equals never picks one of them. */

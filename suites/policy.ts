@@ -243,10 +243,10 @@ export const consistency = defineCheck({
   reference: KUBERNETES,
 
   async observe(context): Promise<Fleet> {
-    const { clusters, pathBetween } = context;
+    const { clusters } = context;
     const pairs = clusters.flatMap((from) =>
       clusters
-        .filter((to) => to === from || pathBetween(from.name, to.name).kind !== 'forbidden')
+        .filter((to) => to === from || context.pathBetween(from.name, to.name).kind !== 'forbidden')
         .map((to) => [from, to] as const),
     );
     // How long a refusal holds is the truth tables' business.

@@ -10,7 +10,7 @@ import {
 } from '../fixtures/workloads.ts';
 import { tunnelAddressesAt } from '../lib/model/addressing.ts';
 import { DENY_HOLDS_MS, DUPLICATED_SHARE, REFUSAL_MS, REORDERED_SHARE } from '../lib/model/budgets.ts';
-import { type ClusterView, type Site, type Suite, type Toolkit, defineCheck } from '../lib/model/check.ts';
+import { type PairContext, type Site, type Suite, type Toolkit, defineCheck } from '../lib/model/check.ts';
 import { containsAddress, parseCidr } from '../lib/model/cidr.ts';
 import type { Feature } from '../lib/model/cluster.ts';
 import type { FaultExpectation } from '../lib/model/fault.ts';
@@ -42,8 +42,8 @@ const WAY_HINT =
   'Follow the packet: `tcpdump` at the caller, both gateways and the target shows where it, or its answer, ends';
 
 /** The same five calls in each protocol; what differs is what they need and what says how they must look. */
-function callCheck<P extends DialProtocol>(
-  protocol: P,
+function callCheck(
+  protocol: DialProtocol,
   declared: {
     readonly title: string;
     readonly requires: readonly Feature[];
@@ -383,9 +383,10 @@ export const forbidden = defineCheck({
 });
 
 /** Somebody that the caller may ask: in another cluster where there is one. */
-function allowedTarget({ from, clusters, pathBetween }: Toolkit & { from: ClusterView }): Site {
+function allowedTarget(context: PairContext): Site {
+  const { from, clusters } = context;
   const other = clusters.find(
-    ({ name }) => name !== from.name && pathBetween(from.name, name).kind !== 'forbidden',
+    ({ name }) => name !== from.name && context.pathBetween(from.name, name).kind !== 'forbidden',
   );
   return (other ?? from).site(ECHO);
 }

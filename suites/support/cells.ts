@@ -75,7 +75,7 @@ function flowsBetween(from: ClusterView, to: ClusterView): Flow[] {
 }
 
 /** Tries flows from fresh sockets: one request per source, all at once. In the order of the flows. */
-async function tryFlows(flows: readonly Flow[], nonce: () => string): Promise<Exchange[]> {
+async function tryFlows(flows: readonly Flow[], toolkit: Toolkit): Promise<Exchange[]> {
   const bySource = Map.groupBy(flows, ({ source }) => `${source.cluster}/${source.key}`);
   const results = new Map<Flow, Exchange>();
   await Promise.all(
@@ -85,7 +85,7 @@ async function tryFlows(flows: readonly Flow[], nonce: () => string): Promise<Ex
           protocol,
           address: target.address,
           port,
-          nonce: nonce(),
+          nonce: toolkit.nonce(),
           timeoutMs: CELL_TIMEOUT_MS,
         })),
       );
@@ -158,7 +158,7 @@ export async function probeTables(
   }));
 
   async function tryAll(wanted: readonly Flow[]): Promise<Map<Flow, Exchange>> {
-    const exchanges = await tryFlows(wanted, toolkit.nonce);
+    const exchanges = await tryFlows(wanted, toolkit);
     return new Map(wanted.map((flow, index) => [flow, exchanges[index] as Exchange]));
   }
 }

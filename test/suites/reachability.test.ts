@@ -110,6 +110,17 @@ t.test('reachability.icmp', async (t) => {
   const cases: [string, object, string][] = [
     ['healthy', pings({}), 'passed'],
     ['some lost', pings({ received: 4 }), 'failed: packets-lost'],
+    [
+      'the last answer came too late for ping, the next were in time',
+      pings({ received: 4 }, { again: { sent: 20, received: 20 } }),
+      'passed',
+    ],
+    ['lost again', pings({ received: 4 }, { again: { sent: 20, received: 17 } }), 'failed: packets-lost'],
+    [
+      'lost altogether then',
+      pings({ received: 4 }, { again: { sent: 20, received: 0 } }),
+      'failed: request-lost',
+    ],
     ['request lost', pings({ received: 0 }, { way }), 'failed: request-lost'],
     ['reply lost', pings({ received: 0 }, { way: { ...way, arrived: ['a'] } }), 'failed: reply-lost'],
     [
