@@ -196,9 +196,11 @@ class Run {
     await this.#journal.phase('machine', () => withinSignal(this.#checkMachine(), this.#signal));
     if (!(await this.#judgePlan()) || this.#open.length === 0) return;
     this.#fleet = await this.#bringUp();
-    this.#subject = { ...this.#subject, versions: await this.#observeVersions(this.#fleet) };
+    const fleet = this.#fleet;
+    const versions = await this.#journal.phase('versions', () => this.#observeVersions(fleet));
+    this.#subject = { ...this.#subject, versions };
     this.#begin();
-    await this.#journal.phase('cases', () => this.#runCases(this.#fleet as Fleet));
+    await this.#journal.phase('cases', () => this.#runCases(fleet));
   }
 
   async #checkMachine(): Promise<void> {
