@@ -31,7 +31,7 @@ function serve(socket: Socket): void {
       const reply = answer(line);
       order = order.then(async () => {
         const text = JSON.stringify(await reply);
-        if (socket.writable) socket.write(`${text}\n`);
+        return socket.writable && socket.write(`${text}\n`);
       });
     }
     if (received.length > LINE_LIMIT) socket.destroy();

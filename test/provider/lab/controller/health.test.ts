@@ -11,21 +11,21 @@ import {
 const after = (start: Health, ...successes: boolean[]) => successes.reduce(nextHealth, start);
 const unknown: Health = { state: 'unknown', failures: 0 };
 
-void t.test('one success brings up, two failures in a row take down', async (t) => {
-  t.equal(after(unknown, true).state, 'up');
-  t.equal(after(unknown, false).state, 'down', 'what never answered is not up');
-  t.equal(after(unknown, true, false).state, 'up');
-  t.equal(after(unknown, true, false, true, false).state, 'up');
-  t.equal(after(unknown, true, false, false).state, 'down');
-  t.equal(after(unknown, true, false, false, true).state, 'up');
+void t.test('one success brings up, two failures in a row take down', async (test) => {
+  test.equal(after(unknown, true).state, 'up');
+  test.equal(after(unknown, false).state, 'down', 'what never answered is not up');
+  test.equal(after(unknown, true, false).state, 'up');
+  test.equal(after(unknown, true, false, true, false).state, 'up');
+  test.equal(after(unknown, true, false, false).state, 'down');
+  test.equal(after(unknown, true, false, false, true).state, 'up');
 });
 
-void t.test('the worst case is one period and two time-outs', async (t) => {
-  t.equal(worstCaseDetectionMs(), 1000);
-  t.equal(worstCaseDetectionMs(5000), 5000 + 5000 + 400);
+void t.test('the worst case is one period and two time-outs', async (test) => {
+  test.equal(worstCaseDetectionMs(), 1000);
+  test.equal(worstCaseDetectionMs(5000), 5000 + 5000 + 400);
 });
 
-void t.test('only a status 200 is healthy', async (t) => {
+void t.test('only a status 200 is healthy', async (test) => {
   const answering = async (answer: string | undefined) => {
     const server = createServer((socket) => {
       socket.on('error', () => undefined);
@@ -37,11 +37,11 @@ void t.test('only a status 200 is healthy', async (t) => {
     server.close();
     return { result, port };
   };
-  t.equal((await answering('HTTP/1.1 200 OK\r\n\r\n')).result, undefined);
-  t.equal((await answering('HTTP/1.1 503 Busy\r\n\r\n')).result, 'HTTP status 503');
-  t.equal((await answering('SSH-2.0-OpenSSH\r\n')).result, 'no HTTP answer');
-  t.equal((await answering('')).result, 'closed without an answer');
+  test.equal((await answering('HTTP/1.1 200 OK\r\n\r\n')).result, undefined);
+  test.equal((await answering('HTTP/1.1 503 Busy\r\n\r\n')).result, 'HTTP status 503');
+  test.equal((await answering('SSH-2.0-OpenSSH\r\n')).result, 'no HTTP answer');
+  test.equal((await answering('')).result, 'closed without an answer');
   const { result, port } = await answering(undefined);
-  t.equal(result, 'no answer in 100 ms');
-  t.match(await checkHealth('127.0.0.1', port, '/healthz', 100), /ECONNREFUSED/);
+  test.equal(result, 'no answer in 100 ms');
+  test.match(await checkHealth('127.0.0.1', port, '/healthz', 100), /ECONNREFUSED/);
 });

@@ -5,30 +5,34 @@ import { configWith, endpoint, sharedWeb, stateWith, web } from './fixtures/serv
 const near = [endpoint('east', 'a', '10.0.0.3')];
 const far = [endpoint('west', 'c', '10.16.0.3')];
 
-void t.test('what stands behind a shared address', async (t) => {
-  t.strictSame(merge(near, far, 'spread'), [...near, ...far]);
-  t.strictSame(merge(near, far, 'prefer-local'), near);
-  t.strictSame(merge([], far, 'prefer-local'), far);
-  t.strictSame(merge([], [], 'prefer-local'), []);
+void t.test('what stands behind a shared address', async (test) => {
+  test.strictSame(merge(near, far, 'spread'), [...near, ...far]);
+  test.strictSame(merge(near, far, 'prefer-local'), near);
+  test.strictSame(merge([], far, 'prefer-local'), far);
+  test.strictSame(merge([], [], 'prefer-local'), []);
 });
 
-void t.test('each family prefers its own local endpoints', async (t) => {
+void t.test('each family prefers its own local endpoints', async (test) => {
   const state = stateWith(sharedWeb, near, [...far, endpoint('west', 'c', 'fd00:16::3')]);
-  t.strictSame(endpointsBehind(state, 'clusterset.local', 'ipv4'), near);
-  t.strictSame(endpointsBehind(state, 'clusterset.local', 'ipv6'), [endpoint('west', 'c', 'fd00:16::3')]);
-  t.strictSame(endpointsBehind(state, 'cluster.local', 'ipv6'), [], 'no remote endpoints in cluster.local');
-  t.strictSame(endpointsBehind(stateWith(web, near, far), 'clusterset.local', 'ipv4'), []);
+  test.strictSame(endpointsBehind(state, 'clusterset.local', 'ipv4'), near);
+  test.strictSame(endpointsBehind(state, 'clusterset.local', 'ipv6'), [endpoint('west', 'c', 'fd00:16::3')]);
+  test.strictSame(
+    endpointsBehind(state, 'cluster.local', 'ipv6'),
+    [],
+    'no remote endpoints in cluster.local',
+  );
+  test.strictSame(endpointsBehind(stateWith(web, near, far), 'clusterset.local', 'ipv4'), []);
 });
 
-void t.test('only healthy backends, and remote ones only of shared services', async (t) => {
+void t.test('only healthy backends, and remote ones only of shared services', async (test) => {
   const fixed = { ...web, spec: { ...web.spec, name: 'fixed', fixedEndpoints: 2 } };
   const [own, shared, always] = stateOf(
     configWith([web, { ...sharedWeb, spec: { ...web.spec, name: 'shared' } }, fixed]),
     (address, port) => address === '10.0.0.4' && port === 8080,
     () => far,
   );
-  t.strictSame(own?.local, [endpoint('east', 'b', '10.0.0.4')]);
-  t.strictSame(own?.remote, []);
-  t.strictSame(shared?.remote, far);
-  t.equal(always?.local.length, 4, 'fixed endpoints have no health');
+  test.strictSame(own?.local, [endpoint('east', 'b', '10.0.0.4')]);
+  test.strictSame(own?.remote, []);
+  test.strictSame(shared?.remote, far);
+  test.equal(always?.local.length, 4, 'fixed endpoints have no health');
 });
