@@ -15,7 +15,7 @@ function isNewEnough(version) {
 
 /** In a checkout the dev dependency `node` brings a Node of its own. */
 function runWith(node) {
-  const child = spawn(node, [...process.execArgv, ...process.argv.slice(1)], { stdio: 'inherit' });
+  const child = spawn(node, process.argv.slice(1), { stdio: 'inherit' });
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal));
   child.on('error', (error) => {
     console.error(`mcnet-conformance: ${node} does not start: ${error.message}`);
@@ -28,7 +28,13 @@ if (isNewEnough(process.versions.node)) {
   module.enableCompileCache?.();
   const bundle = new URL('../../dist/cli.js', import.meta.url);
   const source = new URL('./main.ts', import.meta.url);
-  import(existsSync(bundle) ? bundle.href : source.href).then(({ main }) => main());
+  import(existsSync(bundle) ? bundle.href : source.href)
+    .then(({ main }) => main())
+    .catch((error) => {
+      // By default Node would end with 1, which here says that a case failed.
+      console.error(error);
+      process.exit(2);
+    });
 } else {
   const checkout = fileURLToPath(new URL('../../node_modules/node/bin/node', import.meta.url));
   if (existsSync(checkout)) {

@@ -45,7 +45,10 @@ function formatHelp(command: CommandUnknownOpts, helper: Help, texts: HelpTexts 
     helper.formatItem(term, termWidth, description, helper);
   const section = (title: string, lines: readonly string[]): string[] =>
     lines.length === 0 ? [] : ['', helper.styleTitle(title), ...lines];
-  const groups = Map.groupBy(helper.visibleOptions(command), (option) => option.helpGroupHeading ?? UNGROUPED);
+  const groups = Map.groupBy(
+    helper.visibleOptions(command),
+    (option) => option.helpGroupHeading ?? UNGROUPED,
+  );
   return [
     `${helper.styleTitle('Usage:')} ${helper.commandUsage(command)}`,
     '',

@@ -5,10 +5,17 @@ import { type Actions, parseCommands } from './program.ts';
 
 export async function main(argv: readonly string[] = process.argv.slice(2)): Promise<void> {
   tolerateClosedPipes();
-  process.exitCode = await execute(argv);
-  // Writes to pipes and files are synchronous on Linux; whatever else is still open must not keep us here.
-  process.exit();
+  const exitCode = await execute(argv);
+  await Promise.all([flushed(process.stdout), flushed(process.stderr)]);
+  // Whatever is still open must not keep us here.
+  process.exit(exitCode);
 }
+
+/** Resolves when everything written so far is read, or can no longer be. */
+const flushed = (stream: NodeJS.WriteStream): Promise<void> =>
+  new Promise((resolve) => {
+    stream.write('', () => resolve());
+  });
 
 /** `mcnet-conformance … | head` is no error: what nobody reads is not written. */
 function tolerateClosedPipes(): void {

@@ -1,9 +1,7 @@
 /** Finds the output folder of a run whose arguments may be wrong in every other respect. */
-import { CONFIG_FILE } from '../config/names.ts';
 import { DEFAULTS } from '../config/names.ts';
-import { parseConfigurationFile } from '../config/file.ts';
 import { type Output, openOutput } from '../run/output.ts';
-import { readBytes } from '../system/files.ts';
+import { readConfigurationFile } from './configuration-file.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -23,10 +21,9 @@ function lastValueOf(flag: string, argv: readonly string[]): string | undefined 
 
 /** Whatever is wrong with the file is told later; here it only must not hide where the results go. */
 async function outOfFile(argv: readonly string[], environment: Environment): Promise<string | undefined> {
-  const file = lastValueOf('--config', argv) ?? environment['MCNET_CONFIG'] ?? CONFIG_FILE;
   try {
-    const { values } = parseConfigurationFile(await readBytes(file), file);
-    const { out } = values as { out?: unknown };
+    const file = await readConfigurationFile(lastValueOf('--config', argv) ?? environment['MCNET_CONFIG']);
+    const out = (file?.values as { out?: unknown } | undefined)?.out;
     return typeof out === 'string' ? out : undefined;
   } catch {
     return undefined;

@@ -30,10 +30,7 @@ const PRECEDENCE = `Every flag may also stand in ${CONFIG_FILE}, in camelCase (i
 const HELP: Readonly<Record<string, HelpTexts>> = {
   'mcnet-conformance': {
     examples: [
-      [
-        'Two clusters on this machine, joined by WireGuard, all core checks',
-        'mcnet-conformance --yes',
-      ],
+      ['Two clusters on this machine, joined by WireGuard, all core checks', 'mcnet-conformance --yes'],
       [
         'Three clusters, IPv4 and IPv6, names and packet sizes only',
         'mcnet-conformance --clusters 3 --ip-family dual --suite dns --suite mtu',
@@ -161,7 +158,7 @@ function createProgram(actions: Actions, finish: (exitCode: number) => void): Co
       throw error.exitCode === 0 ? error : usageError(error, command);
     });
   }
-  return program as unknown as Command;
+  return program;
 }
 
 /** In our words, with the nearest known name. */

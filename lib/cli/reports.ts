@@ -3,7 +3,9 @@ import path from 'node:path';
 import type { RunResults } from '../model/results.ts';
 import type { RunSpec } from '../model/spec.ts';
 import { writeAtomically } from '../system/files.ts';
+import { renderConsole } from '../../reports/console.ts';
 import { REPORTERS, type Reporter } from '../../reports/index.ts';
+import { consoleOptions } from './terminal.ts';
 
 /** Where a report goes that is meant for standard output. */
 export const STANDARD_OUTPUT = '-';
@@ -39,18 +41,26 @@ export function destinationsOfReport(reports: RunSpec['reports']): Destination[]
   }));
 }
 
-export const takesStandardOutput = (destinations: readonly Destination[]): boolean =>
-  destinations.some((destination) => destination.path === STANDARD_OUTPUT);
-
 export async function writeReports(
   results: readonly RunResults[],
   destinations: readonly Destination[],
 ): Promise<void> {
   for (const destination of destinations) {
-    const text = destination.reporter.render(results);
-    if (destination.path === STANDARD_OUTPUT) process.stdout.write(text.endsWith('\n') ? text : `${text}\n`);
-    else await writeAtomically(destination.path, text);
+    if (destination.path === STANDARD_OUTPUT) {
+      process.stdout.write(renderForStandardOutput(destination.reporter, results));
+    } else {
+      await writeAtomically(destination.path, destination.reporter.render(results));
+    }
   }
+}
+
+/** What a person reads fits the terminal. */
+function renderForStandardOutput(reporter: Reporter, results: readonly RunResults[]): string {
+  const text =
+    reporter.format === 'console'
+      ? renderConsole(results, consoleOptions(process.stdout, 'normal'))
+      : reporter.render(results);
+  return text.endsWith('\n') ? text : `${text}\n`;
 }
 
 function reporterOf(format: string): Reporter {

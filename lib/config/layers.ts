@@ -35,7 +35,7 @@ interface Layer {
 }
 
 /** The rest of the environment that has our prefix: marks that a run gives to its own processes. */
-const OWN_MARKS: readonly string[] = ['MCNET_RUN'];
+const OWN_MARKS: ReadonlySet<string> = new Set(['MCNET_RUN']);
 /** Named on the command line or in the environment only. */
 export const CONFIG_KEY = 'config';
 
@@ -168,7 +168,7 @@ function fromEnvironment(environment: Sources['environment']): Record<string, un
   const known = [...flags.keys(), environmentName(CONFIG_KEY)];
   const values: Record<string, unknown> = {};
   for (const [name, value] of Object.entries(environment)) {
-    if (!name.startsWith('MCNET_') || OWN_MARKS.includes(name)) continue;
+    if (!name.startsWith('MCNET_') || OWN_MARKS.has(name)) continue;
     if (!known.includes(name)) {
       throw new UserError(`"${name}" is not a known variable`, {
         where: 'environment',

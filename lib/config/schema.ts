@@ -179,6 +179,6 @@ export const configurationSchema = z.strictObject({
 });
 
 export type Configuration = z.output<typeof configurationSchema>;
-export type ConfigurationKey = keyof Configuration & string;
+export type ConfigurationKey = keyof Configuration;
 
 export const CONFIGURATION_KEYS = Object.keys(configurationSchema.shape) as ConfigurationKey[];

@@ -78,7 +78,7 @@ function refuseWhatIsMissing(configured: Configured): void {
     });
   }
   refuseChoice(configured, 'provider', values.provider);
-  const [key] = (['context', 'kubeconfig'] as const).filter((name) => values[name] !== undefined);
+  const key = (['context', 'kubeconfig'] as const).find((name) => values[name] !== undefined);
   const entry = key ? { key, path: [] } : attachesTo(configured)[0];
   if (entry) {
     throw notInThisVersion(

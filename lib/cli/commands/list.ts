@@ -80,8 +80,7 @@ function listChecks(): Listing {
 }
 
 function describeCheck(suite: string, check: AnyCheck): Record<string, unknown> {
-  const { id, title, level, scope, classes, requires, dependsOn, paths, exclusive, faults, hint, reference } =
-    check;
+  const { id, title, level, scope, classes, requires, dependsOn, paths, exclusive, hint, reference } = check;
   return {
     id,
     suite,
@@ -94,19 +93,21 @@ function describeCheck(suite: string, check: AnyCheck): Record<string, unknown> 
     ...(scope === 'pair' && { paths: paths ?? ['direct', 'via'] }),
     exclusive: exclusive ?? 'none',
     budgets: declaredBudgets(check),
-    faults: faults ?? [],
+    faults: faultsOf(check),
     hint,
     ...(reference !== undefined && { reference }),
   };
 }
 
+const faultsOf = (check: AnyCheck): readonly FaultExpectation[] => check.faults ?? [];
+
 /** Each fault that some check must notice, with the cause it must name. */
 function listFaults(): Listing {
   const expectations = SUITES.flatMap(({ checks }) =>
     checks.flatMap((check) =>
-      ((check.faults ?? []) as readonly FaultExpectation[]).map(({ kind, cause }) => ({
+      faultsOf(check).map(({ kind, cause }) => ({
         kind,
-        check: check.id as string,
+        check: check.id,
         cause,
       })),
     ),

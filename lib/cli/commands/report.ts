@@ -9,7 +9,7 @@ import { SUITES } from '../../../suites/index.ts';
 import { destinationsOfReport, writeReports } from '../reports.ts';
 
 /** As contract: what is further to the left hides what is further to the right. */
-const EXIT_CODES = [130, 143, 2, 1, 3] as const;
+const EXIT_CODES: readonly number[] = [130, 143, 2, 1, 3];
 
 /** Judges stored records again. @throws UserError for what is no record */
 export async function report(
