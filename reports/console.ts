@@ -3,7 +3,7 @@ import type { PlannedCase } from '../lib/model/record.ts';
 import type { CaseResult, RunEvent, RunResults } from '../lib/model/results.ts';
 import type { RunSpec } from '../lib/model/spec.ts';
 import { type SuiteResults, bySuite, subjectLabel } from './digest.ts';
-import { formatSeconds } from './format.ts';
+import { formatDuration } from './format.ts';
 import { annotations } from './github.ts';
 import type { Reporter } from './reporter.ts';
 import {
@@ -257,7 +257,7 @@ class Progress {
   }
 
   #printStep({ case: id, step, durationMs }: { case: string; step: string; durationMs: number }): void {
-    const text = `  ${id}  ${oneLine(step)}  ${formatSeconds(durationMs)}`;
+    const text = `  ${id}  ${oneLine(step)}  ${formatDuration(durationMs)}`;
     this.#output.print([this.#page.style('dim', text)]);
   }
 

@@ -27,14 +27,6 @@ export function formatDuration(milliseconds: number): string {
   return whole < 120 ? `${whole} s` : `${Math.floor(whole / 60)} min ${whole % 60} s`;
 }
 
-/** How long something took, always in seconds so that a column of them compares at a glance: `0.4 s`. */
-export function formatSeconds(milliseconds: number): string {
-  if (!Number.isFinite(milliseconds)) return '';
-  return milliseconds < 99_950
-    ? `${(Math.max(0, milliseconds) / 1_000).toFixed(1)} s`
-    : formatDuration(milliseconds);
-}
-
 const RATES = ['bit/s', 'kbit/s', 'Mbit/s', 'Gbit/s', 'Tbit/s'];
 const SIZES = ['bytes', 'kB', 'MB', 'GB', 'TB'];
 

@@ -13,7 +13,7 @@ import {
   runFailure,
   subjectLabel,
 } from './digest.ts';
-import { formatSeconds } from './format.ts';
+import { formatDuration } from './format.ts';
 import { MARKS } from './style.ts';
 import { counted, oneLine } from './text.ts';
 
@@ -65,7 +65,7 @@ function summaryOf(results: RunResults, several: boolean): string[] {
     `### ${escaped(headline(results))}`,
     '',
     ...(several ? [escaped(subjectLabel(results.subject)), ''] : []),
-    `${escaped(countsText(countsOf(results.cases)))} in ${formatSeconds(results.durationMs)}`,
+    `${escaped(countsText(countsOf(results.cases)))} in ${formatDuration(results.durationMs)}`,
     '',
     ...remarks(results).map((remark) => `- ${MARKS.remark} ${escaped(remark)}`),
     '',

@@ -38,7 +38,7 @@ export const junitReporter: Reporter = {
     const report = builder.newBuilder();
     report.name(attribute(all.map((results) => describe(results, all.length > 1)).join(' | ')));
     for (const [index, results] of all.entries()) {
-      const package_ = subjectLabel(results.subject);
+      const label = subjectLabel(results.subject);
       const failure = runFailure(results);
       const suites = bySuite(results.cases);
       const addSuite = (name: string, milliseconds: number): TestSuite => {
@@ -48,7 +48,7 @@ export const junitReporter: Reporter = {
         suite.timestamp(results.startedAt);
         describeRun(suite, results);
         // Readers keep suites of one name apart by their id (Jenkins) and package.
-        withAttributes(suite, { id: `${index}.${name}`, package: package_ });
+        withAttributes(suite, { id: `${index}.${name}`, package: label });
         return suite;
       };
       if (failure) addRunFailure(addSuite('run', results.durationMs), results.subject, failure);
@@ -154,11 +154,13 @@ function withAttributes(
   attributes: Readonly<Record<string, string>>,
   child?: string,
 ): void {
-  const build = node.build.bind(node);
-  node.build = (parent: Parameters<typeof build>[0]) => {
+  const build: TestCase['build'] = node.build.bind(node);
+  node.build = (parent: Parameters<TestCase['build']>[0]) => {
     const element = build(parent);
     const target =
-      child === undefined ? element : element.children.find((node) => 'name' in node && node.name === child);
+      child === undefined
+        ? element
+        : element.children.find((inner) => 'name' in inner && inner.name === child);
     for (const [name, value] of Object.entries(attributes)) (target as typeof element).att(name, value);
     return element;
   };

@@ -17,7 +17,7 @@ import {
   skipsByReason,
   verdictText,
 } from './digest.ts';
-import { formatFigure, formatRange, formatSeconds } from './format.ts';
+import { formatFigure, formatRange, formatDuration } from './format.ts';
 import { type Style, inColourOf, mark } from './style.ts';
 import { counted, oneLine, padEnd, padStart, truncate, widthOf, wrap } from './text.ts';
 
@@ -30,6 +30,8 @@ export interface Page {
 
 /** Columns of the id of a check; longer ones push the title. */
 const ID_COLUMNS = 26;
+/** What figures leave of a title. */
+const TITLE_COLUMNS = 12;
 /** Columns of how long something took. */
 const TIME_COLUMNS = 8;
 /** Columns of the labels in a failure. */
@@ -44,10 +46,10 @@ function row(
   page: Page,
   parts: { mark: string; name: string; text: string; facts: string; durationMs?: number },
 ): string {
-  const time = parts.durationMs === undefined ? '' : formatSeconds(parts.durationMs);
+  const time = parts.durationMs === undefined ? '' : formatDuration(parts.durationMs);
   const name = padEnd(parts.name, ID_COLUMNS);
   const room = page.width - widthOf(name) - 2 - 2 - TIME_COLUMNS;
-  const facts = truncate(parts.facts, Math.max(0, room));
+  const { facts } = parts;
   const text = truncate(parts.text, Math.max(0, room - (facts ? widthOf(facts) + 2 : 0)));
   const gap = ' '.repeat(Math.max(0, room - widthOf(text) - widthOf(facts)));
   const line = `${parts.mark} ${name}  ${page.style('dim', text)}${gap}${facts}${page.style('dim', padStart(time, TIME_COLUMNS))}`;
@@ -68,23 +70,23 @@ export function phaseLine(page: Page, phase: { phase: string; durationMs: number
 const worstOf = (cases: readonly CaseResult[]): Status =>
   STATUSES.find((status) => cases.some(({ verdict }) => verdict.status === status)) ?? 'passed';
 
-const NOUNS = { pair: 'pair', cluster: 'cluster', fleet: 'fleet' } as const;
+/** What the cases of a check are counted in: with variants a pair has several. */
+const nounOf = ([first]: readonly CaseResult[]): string =>
+  first === undefined || first.variants.length > 0 ? 'case' : first.subject.scope;
 
-/** `6 pairs` when they agree, else what became of how many: `2 of 6 failed`. */
+/** `6 pairs` when they agree, else what became of them: `2 failed of 6`. */
 function extent(cases: readonly CaseResult[]): string {
   const counts = countsOf(cases);
   const ran = cases.length - counts.skipped;
-  const noun = NOUNS[cases[0]?.subject.scope ?? 'fleet'];
   if (ran === 0) return 'skipped';
-  const wrong = (['failed', 'inconclusive'] as const)
-    .filter((status) => counts[status] > 0)
-    .map((status) => (ran === 1 ? status : `${counts[status]} of ${ran} ${status}`));
-  if (wrong.length > 0) return wrong.join(', ');
-  return noun === 'fleet'
-    ? ''
-    : counts.skipped > 0
-      ? `${ran} of ${counted(cases.length, noun)}`
-      : counted(ran, noun);
+  const wrong = (['failed', 'inconclusive'] as const).filter((status) => counts[status] > 0);
+  if (wrong.length > 0) {
+    if (ran === 1) return wrong.join('');
+    return `${wrong.map((status) => `${counts[status]} ${status}`).join(', ')} of ${ran}`;
+  }
+  const noun = nounOf(cases);
+  if (counts.skipped > 0) return `${ran} of ${counted(cases.length, noun)}`;
+  return noun === 'fleet' ? '' : counted(ran, noun);
 }
 
 /** Figures that compare across runs: times, rates, sizes, shares. What only counts probes is for the verbose report. */
@@ -113,9 +115,8 @@ export function checkLines(page: Page, { check, title, cases }: CheckResults): s
   const where = extent(cases);
   const skip = status === 'skipped' ? oneLine(cases[0]?.verdict.reason ?? '') : undefined;
   const wrong = status === 'failed' || status === 'inconclusive';
-  // The title keeps at least half of what is left.
-  const room = Math.floor((page.width - ID_COLUMNS - TIME_COLUMNS - 4) / 2) - widthOf(where) - 3;
-  const figures = wrong ? '' : figuresOf(cases, Math.max(room, 24));
+  const room = page.width - ID_COLUMNS - TIME_COLUMNS - 4 - widthOf(where) - 2 - TITLE_COLUMNS - 2;
+  const figures = wrong ? '' : figuresOf(cases, room);
   const facts = [
     ...(figures ? [page.style('cyan', figures)] : []),
     ...(where ? [wrong ? inColourOf(page.style, status, where) : where] : []),
@@ -139,7 +140,7 @@ function caseLines(page: Page, { id, verdict, durationMs, repeated, kept }: Case
     ...(repeated ? ['the worse of several results'] : []),
     ...(kept === undefined ? [] : [`verdict as stored: ${oneLine(kept)}`]),
   ];
-  const time = verdict.status === 'skipped' ? '' : page.style('dim', `  ${formatSeconds(durationMs)}`);
+  const time = verdict.status === 'skipped' ? '' : page.style('dim', `  ${formatDuration(durationMs)}`);
   return [
     `    ${mark(page.style, verdict.status)} ${id}${time}`,
     ...indented(page, notes.join('; '), 6).map((line) => page.style('dim', line)),
@@ -193,7 +194,7 @@ function problemLines(page: Page, problem: Problem, planned: readonly CaseResult
     ...explain(first).flatMap((line) => explanationLines(page, line)),
   ];
   if (count > 1) {
-    const noun = NOUNS[first.subject.scope];
+    const noun = nounOf(problem.cases);
     const places =
       count === problem.of && count > 3
         ? `all ${counted(count, noun)}`
@@ -264,7 +265,7 @@ export function summaryLines(page: Page, results: RunResults): string[] {
   return [
     ...remarks(results).flatMap((remark) => hanging(page, 'remark', remark)),
     ...skips,
-    `${parts.join('  ') || 'no cases'}${page.style('dim', `  of ${counted(results.cases.length, 'case')} in ${formatSeconds(results.durationMs)}`)}`,
+    `${parts.join('  ') || 'no cases'}${page.style('dim', `  of ${counted(results.cases.length, 'case')} in ${formatDuration(results.durationMs)}`)}`,
   ];
 }
 

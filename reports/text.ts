@@ -1,8 +1,8 @@
 /** Text from the systems under test, made safe to print and measured in columns of a terminal. */
 import { stripVTControlCharacters } from 'node:util';
 
-/** C0 and C1 controls without line feed and tab; what else XML 1.0 (section 2.2) forbids; what reverses text (Bidi). */
-const UNPRINTABLE = /[\0-\x08\x0B-\x1F\x7F-\x9F\uFFFE\uFFFF\u202A-\u202E\u2066-\u2069]/g;
+/** Controls but line feed and tab; what else XML 1.0 (section 2.2) forbids; what reverses text (Unicode Bidi). */
+const UNPRINTABLE = /(?![\n\t])\p{Cc}|[\uFFFE\uFFFF\u202A-\u202E\u2066-\u2069]/gu;
 
 /**
  * Longest text that a report takes from a system under test, in UTF-16 code units: a page of a terminal. What is
