@@ -84,29 +84,47 @@ async function deleteUnlessGone(action: UndoAction, command: readonly [string, .
 
 /** Ends the processes that `find` gives, with their groups; looks again each time, since they may have started others. */
 async function endProcesses(find: () => Promise<readonly number[]>): Promise<void> {
-  for (const pid of await find()) {
-    signalGroup(pid, 'SIGTERM');
-    // A stopped process handles no signal but this one.
-    signalGroup(pid, 'SIGCONT');
-  }
-  if (await goneWithin(TERMINATION_MS, find)) return;
-  if (await goneWithin(KILL_MS, async () => (await find()).filter((pid) => signalGroup(pid, 'SIGKILL')))) {
-    return;
-  }
-  throw new Error(`processes survive SIGKILL: ${(await find()).join(', ')}`);
-}
-
-/** A process that leads no group is signalled alone. @returns whether there was such a process */
-function signalGroup(pid: number, signal: NodeJS.Signals): boolean {
-  return sendSignal(-pid, signal) || sendSignal(pid, signal);
-}
-
-async function goneWithin(limitMs: number, find: () => Promise<readonly number[]>): Promise<boolean> {
-  const end = systemClock.monotonic() + limitMs;
+  const end = systemClock.monotonic() + TERMINATION_MS + KILL_MS;
+  let signal: NodeJS.Signals = 'SIGTERM';
   for (;;) {
-    const alive = await Promise.all((await find()).map(startTimeOf));
-    if (alive.every((startTime) => startTime === undefined)) return true;
-    if (systemClock.monotonic() > end) return false;
+    const processes = await withStartTimes(await find());
+    if (processes.length === 0) return;
+    if (systemClock.monotonic() > end) {
+      throw new Error(`processes survive SIGKILL: ${processes.map(({ pid }) => pid).join(', ')}`);
+    }
+    for (const { pid } of processes) {
+      signalGroup(pid, signal);
+      // A stopped process handles no other signal before this one.
+      signalGroup(pid, 'SIGCONT');
+    }
+    await goneWithin(TERMINATION_MS, processes);
+    signal = 'SIGKILL';
+  }
+}
+
+/** A process that leads no group is signalled alone. */
+function signalGroup(pid: number, signal: NodeJS.Signals): void {
+  if (!sendSignal(-pid, signal)) sendSignal(pid, signal);
+}
+
+interface Identified {
+  readonly pid: number;
+  readonly startTime: string;
+}
+
+async function withStartTimes(pids: readonly number[]): Promise<Identified[]> {
+  const startTimes = await Promise.all(pids.map(startTimeOf));
+  return pids.flatMap((pid, index) => {
+    const startTime = startTimes[index];
+    return startTime === undefined ? [] : [{ pid, startTime }];
+  });
+}
+
+async function goneWithin(limitMs: number, processes: readonly Identified[]): Promise<void> {
+  const end = systemClock.monotonic() + limitMs;
+  while (systemClock.monotonic() < end) {
+    const alive = await Promise.all(processes.map(({ pid, startTime }) => isAlive(pid, startTime)));
+    if (!alive.includes(true)) return;
     await systemClock.sleep(POLL_MS);
   }
 }

@@ -38,7 +38,14 @@ export async function startAgent(context: LabContext, place: AgentPlace): Promis
     workload ? workloadNetns(run, cluster, workload) : gatewayNetns(run, cluster),
     [
       ...context.dependencies.agentCommand,
-      ...['--socket', socket, '--cluster', cluster, '--namespace', namespace, '--workload', name],
+      '--socket',
+      socket,
+      '--cluster',
+      cluster,
+      '--namespace',
+      namespace,
+      '--workload',
+      name,
       ...(workload ? [] : ['--gateway']),
     ],
     { run, logPath },
@@ -65,7 +72,10 @@ export function lazyProbe(start: () => Promise<Probe>): Probe {
       // Whoever awaits the probe itself asks whether it is a promise.
       if (typeof method === 'symbol' || method === 'then') return undefined;
       return async (...parameters: unknown[]): Promise<unknown> => {
-        started ??= start();
+        started ??= start().catch((error: unknown) => {
+          started = undefined;
+          throw error;
+        });
         const probe = await started;
         const call = probe[method as keyof Probe] as (...all: unknown[]) => Promise<unknown>;
         return call.apply(probe, parameters);

@@ -190,7 +190,11 @@ export class LabCluster implements Cluster {
   }
 }
 
-/** Runs a rendered script; any line of it that fails ends it. */
+/**
+ * Runs a rendered script; any line of it that fails ends it. One that has begun is never cut short: what its programs
+ * still made could not be seen by a clean-up that had already begun.
+ */
 export async function runScript(script: string, signal: AbortSignal): Promise<void> {
-  await runCommand(['sh', '-e', '-s'], { input: script, signal });
+  signal.throwIfAborted();
+  await runCommand(['sh', '-e', '-s'], { input: script });
 }

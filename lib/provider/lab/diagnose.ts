@@ -42,7 +42,7 @@ export async function diagnoseCluster(
   return Object.fromEntries(answers.map(([file, text]) => [file, redactKeys(text)]));
 }
 
-/** Private and pre-shared keys as configuration files, `wg show all dump` or PEM write them never leave the machine. */
+/** Private and pre-shared keys, as configuration files and PEM write them, never leave the machine. */
 export function redactKeys(text: string): string {
   return text
     .replace(/-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?-----END [A-Z ]*PRIVATE KEY-----/g, '(redacted)')

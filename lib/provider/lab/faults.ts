@@ -127,10 +127,10 @@ async function takeClusterAway(
   return {
     async tookHold() {
       const answers = await Promise.all([
-        other ? answersPing(asLabCluster(other), firstOf(cluster.gateway.wanAddresses)) : false,
-        workload ? answersPing(cluster, firstOf(workload.addresses)) : false,
+        ...(other ? [answersPing(asLabCluster(other), firstOf(cluster.gateway.wanAddresses))] : []),
+        ...(workload ? [answersPing(cluster, firstOf(workload.addresses))] : []),
       ]);
-      return !answers.includes(true);
+      return answers.length > 0 && !answers.includes(true);
     },
     mend: () => set('up'),
   };

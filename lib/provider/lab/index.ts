@@ -53,13 +53,19 @@ async function createFleet(options: ProviderOptions, dependencies: LabDependenci
   const context = contextOf(newFleetState(options), options, dependencies);
   await makeFolders(context);
   await buildNetns(context, wanNetns(options.run), renderWan);
-  await Promise.all(options.names.map((name) => buildGateway(context, name)));
+  await allEnded(options.names.map((name) => buildGateway(context, name)));
   await context.ledger.add({
     description: `processes of run ${options.run}`,
     undo: { kind: 'kill-marked-processes', run: options.run },
   });
   await context.save();
   return fleetOf(context);
+}
+
+/** Rejects with the first failure, but only when nothing is being built any more. */
+async function allEnded(tasks: readonly Promise<void>[]): Promise<void> {
+  await Promise.allSettled(tasks);
+  await Promise.all(tasks);
 }
 
 /** A gateway's namespace is called after its cluster, beside the one of the wan. */

@@ -1,6 +1,6 @@
 /** What the lab needs of the machine, and what is there. */
 import type { MachineProblem, Requirements } from '../../model/cluster.ts';
-import { type Command, CommandError, runCommand } from '../../system/commands.ts';
+import { type Command, runCommand } from '../../system/commands.ts';
 
 /** Programs the lab uses, with the Debian package each comes in. */
 export const TOOL_PACKAGES = {
@@ -20,7 +20,7 @@ export const TOOL_PACKAGES = {
 
 type Tool = keyof typeof TOOL_PACKAGES;
 /** Only some underlays need these; they ask for the package. */
-const UNDERLAY_TOOLS: readonly Tool[] = ['wg', 'wireguard-go'];
+const UNDERLAY_TOOLS: ReadonlySet<Tool> = new Set(['wg', 'wireguard-go']);
 /** Folders of programs for administrators, which `su` without `-` leaves out of the PATH. */
 const ADMINISTRATOR_FOLDERS = ['/usr/sbin', '/sbin'];
 
@@ -70,11 +70,11 @@ const succeeds = (command: Command): Promise<boolean> =>
   );
 
 /** Tried in a namespace that goes with the process, so that nothing of it is seen outside. */
-export const kernelHasWireguard = (): Promise<boolean> =>
+const kernelHasWireguard = (): Promise<boolean> =>
   succeeds(['unshare', '--net', 'ip', 'link', 'add', 'trial', 'type', 'wireguard']);
 
 function wantedTools({ hostPackages }: Requirements): Tool[] {
-  return TOOLS.filter((tool) => !UNDERLAY_TOOLS.includes(tool) || hostPackages.includes(TOOL_PACKAGES[tool]));
+  return TOOLS.filter((tool) => !UNDERLAY_TOOLS.has(tool) || hostPackages.includes(TOOL_PACKAGES[tool]));
 }
 
 type Place = 'on PATH' | 'elsewhere' | 'missing';

@@ -32,8 +32,8 @@ export function agentPath(
   cluster: string,
   workload?: { namespace: string; name: string },
 ): string {
-  const name = workload ? `${cluster}-${workload.namespace}-${workload.name}` : `${cluster}-gateway`;
-  return path.join(runtimeFolder(run), name);
+  if (!workload) return path.join(clusterFolder(run, cluster), 'agent');
+  return path.join(runtimeFolder(run), `${cluster}-${workload.namespace}-${workload.name}`);
 }
 
 /** Room for a path in sockaddr_un, see unix(7), without the final zero. */

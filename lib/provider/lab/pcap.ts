@@ -14,9 +14,9 @@ const ETHERTYPE_VLAN = 0x8100;
 const ETHERTYPE_IPV6 = 0x86dd;
 
 const PROTOCOL_NAMES: Readonly<Record<number, string>> = { 1: 'icmp', 6: 'tcp', 17: 'udp', 58: 'icmpv6' };
-const WITH_PORTS: readonly number[] = [6, 17];
+const WITH_PORTS: ReadonlySet<number> = new Set([6, 17]);
 /** Hop-by-hop options, routing, destination options: headers that stand before the protocol (RFC 8200, section 4). */
-const IPV6_OPTION_HEADERS: readonly number[] = [0, 43, 60];
+const IPV6_OPTION_HEADERS: ReadonlySet<number> = new Set([0, 43, 60]);
 const IPV6_FRAGMENT = 44;
 
 /**
@@ -103,7 +103,7 @@ function ipv6Flow(packet: Buffer): string {
   let protocol = packet.readUInt8(6);
   let offset = 40;
   let laterFragment = false;
-  while (IPV6_OPTION_HEADERS.includes(protocol) || protocol === IPV6_FRAGMENT) {
+  while (IPV6_OPTION_HEADERS.has(protocol) || protocol === IPV6_FRAGMENT) {
     const fragment = protocol === IPV6_FRAGMENT;
     if (fragment) laterFragment ||= packet.readUInt16BE(offset + 2) >> 3 !== 0;
     protocol = packet.readUInt8(offset);
@@ -122,7 +122,7 @@ function describe(
 ): string {
   const name = PROTOCOL_NAMES[protocol] ?? `protocol ${protocol}`;
   if (laterFragment) return `${name} ${source} > ${destination} fragment`;
-  if (!WITH_PORTS.includes(protocol)) return `${name} ${source} > ${destination}`;
+  if (!WITH_PORTS.has(protocol)) return `${name} ${source} > ${destination}`;
   const end = (address: string, port: number): string =>
     `${address.includes(':') ? `[${address}]` : address}:${port}`;
   return `${name} ${end(source, segment.readUInt16BE(0))} > ${end(destination, segment.readUInt16BE(2))}`;

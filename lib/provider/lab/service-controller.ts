@@ -24,6 +24,8 @@ export class ServiceController {
   readonly #context: LabContext;
   readonly #gateway: LabGateway;
   readonly #socket: string;
+  /** The configuration that the controller has confirmed to this process. */
+  #inForce: string | undefined;
 
   constructor(context: LabContext, gateway: LabGateway) {
     this.#context = context;
@@ -34,9 +36,13 @@ export class ServiceController {
   /** Puts the fleet's present state in force in this cluster; callers at the same time share one reload. */
   readonly follow: () => Promise<void> = shared(async () => {
     const config = controllerConfig(this.#context.state, this.#gateway.cluster);
-    await this.#gateway.writeFile(CONFIG_FILE, JSON.stringify(config, undefined, 2));
+    const text = JSON.stringify(config, undefined, 2);
+    const isIdle = this.#inForce === undefined && config.services.length === 0;
+    if (isIdle || text === this.#inForce) return;
+    await this.#gateway.writeFile(CONFIG_FILE, text);
     if (!(await acceptsConnections(this.#socket))) await this.#start();
     await this.#ask({ method: 'reload' });
+    this.#inForce = text;
   });
 
   async status(): Promise<ControllerStatus> {
