@@ -11,11 +11,15 @@ const SOURCES: Record<Entry, string> = { agent: './agent/main.ts', backend: './a
  */
 const FLAGS = ['--v8-pool-size=0', '--max-semi-space-size=2', '--max-old-space-size=192'];
 
+/** Folder of the bundles; the bundler may put this module into a folder of chunks below it. */
+const BUNDLES = /^.*\/dist\//;
+
 /**
- * Program and arguments that start an entry: `<bundle folder>/<entry>.js` when this module itself is part of a
- * bundle, else the source file.
+ * Program and arguments that start an entry: `dist/<entry>.js` when this module itself has been bundled, else the
+ * source file.
  */
 export function agentCommand(entry: Entry): [string, ...string[]] {
-  const file = import.meta.url.endsWith('.ts') ? SOURCES[entry] : `./${entry}.js`;
-  return [process.execPath, ...FLAGS, fileURLToPath(new URL(file, import.meta.url))];
+  const bundles = import.meta.url.endsWith('.ts') ? undefined : BUNDLES.exec(import.meta.url)?.[0];
+  const url = bundles ? new URL(`${entry}.js`, bundles) : new URL(SOURCES[entry], import.meta.url);
+  return [process.execPath, ...FLAGS, fileURLToPath(url)];
 }

@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises';
 import { setTimeout as wait } from 'node:timers/promises';
 import type { Throughput, ThroughputRequest } from '../../model/probe.ts';
 import { DEFAULTS, isRecord, parseJson } from '../protocol.ts';
-import { checkAddress, checkInteger, checkNumber, checkPort } from './checks.ts';
+import { checkAddress, checkInteger, checkPort } from './checks.ts';
 import { type ToolResult, ToolMissingError, killCompanion, runTool, startCompanion } from './tools.ts';
 
 const CONNECT_TIMEOUT_MS = 1_000;
@@ -79,7 +79,8 @@ function listening(child: ChildProcess, port: number): Promise<void> {
 }
 
 export async function throughput(request: ThroughputRequest, signal: AbortSignal): Promise<Throughput> {
-  const seconds = checkNumber('seconds', request.seconds, 0.1, 600);
+  // iperf3 takes whole seconds, and 0 for ever.
+  const seconds = checkInteger('seconds', request.seconds, 1, 600);
   const omitSeconds = checkInteger('omitSeconds', request.omitSeconds ?? 0, 0, 60);
   const streams = checkInteger('streams', request.streams ?? 1, 1, 64);
   const command = [
