@@ -310,6 +310,8 @@ interface Canary {
 }
 
 const CANARY_TIMEOUT_MS = 500;
+/** No policy stands, so nothing but a busy machine can keep the flow from being open at once. */
+const OPEN_WITHIN_MS = 5_000;
 const CANARY_BUDGETS = {
   convergence: CONVERGENCE_MS,
   successes: CONVERGENCE_SUCCESSES,
@@ -360,7 +362,11 @@ function canaryCheck(direction: PolicyIntent['direction']) {
       const call = () => callAll(caller, target);
       const converge = (succeeded: (exchanges: readonly Exchange[]) => boolean) =>
         context.converge(call, { succeeded, budgetMs: convergence, successes, intervalMs: 0 });
-      const before = await call();
+      const before = await context.converge(call, {
+        succeeded: isOpen,
+        budgetMs: OPEN_WITHIN_MS,
+        successes: 1,
+      });
       await context.apply(deny, name);
       const began = context.elapsed();
       const closing = await converge(isClosed);
@@ -373,7 +379,7 @@ function canaryCheck(direction: PolicyIntent['direction']) {
         caller: callerKey,
         target: targetKey,
         address: target.address,
-        before,
+        before: before.last,
         closing,
         held,
         opening,

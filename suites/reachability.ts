@@ -18,6 +18,7 @@ import type { Burst, DialProtocol, Exchange, PingResult } from '../lib/model/pro
 import { type Verdict, failed, inconclusive, passed } from '../lib/model/verdict.ts';
 import { PORTS } from '../lib/model/workload.ts';
 import {
+  CALL_TIMEOUT_MS,
   type Calls,
   type Party,
   TRIES,
@@ -502,7 +503,7 @@ export const hairpin = defineCheck({
         protocol: 'tcp' as const,
         address: service,
         port: PORTS.echo,
-        timeoutMs: ATTEMPT_TIMEOUT_MS,
+        timeoutMs: CALL_TIMEOUT_MS,
       })),
     );
     return { caller: partyOf(caller), service, exchanges };
