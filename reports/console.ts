@@ -47,23 +47,20 @@ export interface LiveConsole {
 const NARROWEST = 60;
 /** Beyond this the eye loses the line. */
 const WIDEST = 120;
+/** Names of checks are aligned within these. */
+const NAME_COLUMNS = { least: 16, most: 30 } as const;
 
-const pageWidth = (width: number): number => Math.min(WIDEST, Math.max(NARROWEST, width));
+/** One column less than there are: some terminals break a line that fills the last one. */
+const pageWidth = (width: number): number => Math.min(WIDEST, Math.max(NARROWEST, width - 1));
 
 /** Renders the whole report at once, for stored results. */
-export function renderConsole(
-  all: readonly RunResults[],
-  options: Pick<ConsoleOptions, 'colour' | 'width' | 'verbosity'>,
-): string {
-  const page = pageOf(options);
+export function renderConsole(all: readonly RunResults[], options: PageOptions): string {
   const blocks = all.flatMap((results) => {
-    const [title, ...rest] = finalBlocks(page, results);
-    const label = all.length > 1 ? [[heading(page, subjectLabel(results.subject))]] : [];
-    const suites =
-      options.verbosity === 'quiet' ? [] : bySuite(results.cases).map((suite) => suiteBlock(page, suite));
-    return options.verbosity === 'quiet'
-      ? [...quietBlocks(page, results)]
-      : [[...(title ?? []), ...label.flat()], ...suites, ...rest];
+    const page = pageOf(options, results.cases);
+    const [title = [], ...rest] = reportBlocks(page, results, options.verbosity);
+    const label = all.length > 1 ? [page.style('dim', subjectLabel(results.subject))] : [];
+    const suites = bySuite(results.cases).map((suite) => suiteBlock(page, suite));
+    return [[...title, ...label], ...(options.verbosity === 'quiet' ? [] : suites), ...rest];
   });
   return `${blocks.map((lines) => lines.join('\n')).join('\n\n')}\n`;
 }
@@ -73,51 +70,48 @@ export const consoleReporter: Reporter = {
   render: (all) => renderConsole(all, { colour: false, width: 100, verbosity: 'normal' }),
 };
 
-const pageOf = ({
-  colour,
-  width,
-  verbosity,
-}: Pick<ConsoleOptions, 'colour' | 'width' | 'verbosity'>): Page => ({
-  style: styleOf(colour),
-  width: pageWidth(width),
-  verbose: verbosity === 'verbose',
-});
+type PageOptions = Pick<ConsoleOptions, 'colour' | 'width' | 'verbosity'>;
+
+function pageOf({ colour, width, verbosity }: PageOptions, cases: readonly PlannedCase[] = []): Page {
+  const longest = Math.max(...cases.map(({ check }) => widthOf(check)), NAME_COLUMNS.least);
+  return {
+    style: styleOf(colour),
+    width: pageWidth(width),
+    nameColumns: Math.min(longest, NAME_COLUMNS.most),
+    verbose: verbosity === 'verbose',
+  };
+}
 
 const suiteBlock = (page: Page, { suite, checks }: SuiteResults): string[] => [
   heading(page, suite),
   ...checks.flatMap((check) => checkLines(page, check)),
 ];
 
-const finalBlocks = (page: Page, results: RunResults): string[][] => [
+/** The final report in blocks, the headline first. Quiet: no counts, and nothing of what was skipped. */
+const reportBlocks = (
+  page: Page,
+  results: RunResults,
+  verbosity: ConsoleOptions['verbosity'],
+): string[][] => [
   headlineLines(page, results),
   ...problemSections(page, results),
-  summaryLines(page, results),
-];
-
-const quietBlocks = (page: Page, results: RunResults): string[][] => [
-  headlineLines(page, results),
-  ...problemSections(page, results),
+  ...(verbosity === 'quiet' ? [] : [summaryLines(page, results)]),
 ];
 
 export function createConsole(options: ConsoleOptions): LiveConsole {
-  const page = pageOf(options);
   const output = new Output(options);
   const quiet = options.verbosity === 'quiet';
-  const progress = new Progress(page, output);
+  const progress = new Progress((cases) => pageOf(options, cases), output);
   return {
     onEvent: quiet ? () => {} : (event) => progress.onEvent(event),
     tick: quiet ? () => {} : (elapsedMs) => progress.tick(elapsedMs),
     onEnd(all) {
       progress.finish();
       for (const results of all) {
-        const blocks = quiet ? quietBlocks(page, results) : finalBlocks(page, results);
-        if (!quiet) output.block();
-        output.print(
-          blocks
-            .map((lines) => lines.join('\n'))
-            .join('\n\n')
-            .split('\n'),
-        );
+        for (const lines of reportBlocks(pageOf(options, results.cases), results, options.verbosity)) {
+          output.block();
+          output.print(lines);
+        }
         if (options.githubActions) output.raw(annotations(results));
       }
     },
@@ -163,22 +157,32 @@ class Output {
   }
 }
 
+interface PlannedCheck {
+  readonly suite: string;
+  readonly check: string;
+  readonly cases: readonly PlannedCase[];
+  /** Its cases without a verdict. */
+  open: number;
+}
+
 /** Follows a run: phases as they end, then checks in the order of the plan, each as soon as all before it are known. */
 class Progress {
-  readonly #page: Page;
+  readonly #pageFor: (cases: readonly PlannedCase[]) => Page;
   readonly #output: Output;
-  #planned: readonly PlannedCase[] = [];
+  #page: Page;
+  readonly #planned = new Map<string, { readonly plan: PlannedCase; readonly check: PlannedCheck }>();
   readonly #done = new Map<string, CaseResult>();
   readonly #running = new Set<string>();
   /** Checks not yet printed, in order. */
-  #waiting: { readonly suite: string; readonly check: string; readonly cases: readonly PlannedCase[] }[] = [];
+  #waiting: PlannedCheck[] = [];
   #section = '';
   #phase = '';
   #failed = 0;
   #elapsedMs = 0;
 
-  constructor(page: Page, output: Output) {
-    this.#page = page;
+  constructor(pageFor: (cases: readonly PlannedCase[]) => Page, output: Output) {
+    this.#pageFor = pageFor;
+    this.#page = pageFor([]);
     this.#output = output;
   }
 
@@ -222,8 +226,11 @@ class Progress {
   }
 
   #begin(run: string, spec: RunSpec, cases: readonly PlannedCase[]): void {
-    this.#planned = cases;
-    this.#waiting = bySuiteAndCheck(cases);
+    this.#page = this.#pageFor(cases);
+    this.#waiting = checksOf(cases);
+    for (const check of this.#waiting) {
+      for (const plan of check.cases) this.#planned.set(plan.id, { plan, check });
+    }
     const names = spec.topology.members.map(({ name }) => name);
     const clusters = names.length > 4 ? counted(names.length, 'cluster') : names.join(', ');
     const { style } = this.#page;
@@ -251,7 +258,7 @@ class Progress {
   #printPhase(phase: { phase: string; durationMs: number; detail?: string }): void {
     // It spans all cases, which have lines of their own.
     if (phase.phase === 'cases') return;
-    const after = this.#waiting.length === 0 && this.#planned.length > 0;
+    const after = this.#waiting.length === 0 && this.#planned.size > 0;
     this.#enter(after ? 'clean-up' : 'set-up');
     this.#output.print([phaseLine(this.#page, phase)]);
   }
@@ -262,30 +269,18 @@ class Progress {
   }
 
   #settle({ case: id, verdict, durationMs }: Extract<RunEvent, { type: 'verdict' }>): void {
-    const planned = this.#planned.find((other) => other.id === id);
-    this.#running.delete(id);
-    if (!planned) return;
-    this.#done.set(id, { ...planned, verdict, durationMs });
+    const planned = this.#planned.get(id);
+    if (!planned || this.#done.has(id)) return;
+    this.#done.set(id, { ...planned.plan, verdict, durationMs });
+    planned.check.open -= 1;
     if (verdict.status === 'failed') this.#failed += 1;
-    for (
-      let next = this.#waiting[0];
-      next?.cases.every((one) => this.#done.has(one.id));
-      next = this.#waiting[0]
-    ) {
+    for (let next = this.#waiting[0]; next?.open === 0; next = this.#waiting[0]) {
       this.#waiting.shift();
       this.#printCheck(next);
     }
   }
 
-  #printCheck({
-    suite,
-    check,
-    cases,
-  }: {
-    suite: string;
-    check: string;
-    cases: readonly PlannedCase[];
-  }): void {
+  #printCheck({ suite, check, cases }: PlannedCheck): void {
     const known = cases.flatMap(({ id }) => this.#done.get(id) ?? []);
     if (known.length === 0) return;
     this.#enter(suite);
@@ -294,7 +289,7 @@ class Progress {
 
   #showStatus(): void {
     const { style, width } = this.#page;
-    const total = this.#planned.length;
+    const total = this.#planned.size;
     const done = this.#done.size;
     const seconds = `${Math.floor(this.#elapsedMs / 1_000)} s`;
     const now = [...this.#running];
@@ -318,12 +313,12 @@ function progressBar(share: number): { full: string; empty: string } {
   return { full: '━'.repeat(full), empty: '─'.repeat(BAR_COLUMNS - full) };
 }
 
-function bySuiteAndCheck(cases: readonly PlannedCase[]) {
-  return [...Map.groupBy(cases, ({ suite }) => suite)].flatMap(([suite, ofSuite]) =>
+const checksOf = (cases: readonly PlannedCase[]): PlannedCheck[] =>
+  [...Map.groupBy(cases, ({ suite }) => suite)].flatMap(([suite, ofSuite]) =>
     [...Map.groupBy(ofSuite, ({ check }) => check)].map(([check, ofCheck]) => ({
       suite,
       check,
       cases: ofCheck,
+      open: ofCheck.length,
     })),
   );
-}

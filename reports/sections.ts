@@ -25,11 +25,11 @@ export interface Page {
   readonly style: Style;
   /** Columns. */
   readonly width: number;
+  /** Columns of the name that a line begins with; a longer one pushes what follows. */
+  readonly nameColumns: number;
   readonly verbose: boolean;
 }
 
-/** Columns of the id of a check; longer ones push the title. */
-const ID_COLUMNS = 26;
 /** What figures leave of a title. */
 const TITLE_COLUMNS = 12;
 /** Columns of how long something took. */
@@ -47,7 +47,7 @@ function row(
   parts: { mark: string; name: string; text: string; facts: string; durationMs?: number },
 ): string {
   const time = parts.durationMs === undefined ? '' : formatDuration(parts.durationMs);
-  const name = padEnd(parts.name, ID_COLUMNS);
+  const name = padEnd(parts.name, page.nameColumns);
   const room = page.width - widthOf(name) - 2 - 2 - TIME_COLUMNS;
   const { facts } = parts;
   const text = truncate(parts.text, Math.max(0, room - (facts ? widthOf(facts) + 2 : 0)));
@@ -56,12 +56,27 @@ function row(
   return line.trimEnd();
 }
 
+/** What happens in the phases of a run. */
+const PHASES: Readonly<Record<string, string>> = {
+  machine: 'what a run needs of this machine',
+  addressing: 'the address plan',
+  create: 'clusters come up',
+  attach: 'clusters that were kept',
+  join: 'gateways are joined',
+  install: 'the profile is installed',
+  workloads: 'workloads and their agents',
+  services: 'services',
+  intents: 'shared services and policies',
+  diagnostics: 'rules, routes and logs are gathered',
+  teardown: 'everything that was created is removed',
+};
+
 export function phaseLine(page: Page, phase: { phase: string; durationMs: number; detail?: string }): string {
   const failed = phase.detail === 'failed';
   return row(page, {
     mark: mark(page.style, failed ? 'failed' : 'passed'),
     name: oneLine(phase.phase),
-    text: failed ? '' : oneLine(phase.detail ?? ''),
+    text: PHASES[phase.phase] ?? '',
     facts: failed ? page.style('red', 'failed') : '',
     durationMs: phase.durationMs,
   });
@@ -115,7 +130,7 @@ export function checkLines(page: Page, { check, title, cases }: CheckResults): s
   const where = extent(cases);
   const skip = status === 'skipped' ? oneLine(cases[0]?.verdict.reason ?? '') : undefined;
   const wrong = status === 'failed' || status === 'inconclusive';
-  const room = page.width - ID_COLUMNS - TIME_COLUMNS - 4 - widthOf(where) - 2 - TITLE_COLUMNS - 2;
+  const room = page.width - page.nameColumns - TIME_COLUMNS - 4 - widthOf(where) - 2 - TITLE_COLUMNS - 2;
   const figures = wrong ? '' : figuresOf(cases, room);
   const facts = [
     ...(figures ? [page.style('cyan', figures)] : []),
