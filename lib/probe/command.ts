@@ -1,4 +1,4 @@
-import { fileURLToPath } from 'node:url';
+import { entryFile } from '../model/entry.ts';
 
 /** What runs as a process of its own: the agent of a workload, and a backend that the agent may crash. */
 export type Entry = 'agent' | 'backend';
@@ -11,15 +11,10 @@ const SOURCES: Record<Entry, string> = { agent: './agent/main.ts', backend: './a
  */
 const FLAGS = ['--v8-pool-size=0', '--max-semi-space-size=2', '--max-old-space-size=192'];
 
-/** Folder of the bundles; the bundler may put this module into a folder of chunks below it. */
-const BUNDLES = /^.*\/dist\//;
-
 /**
  * Program and arguments that start an entry: `dist/<entry>.js` when this module itself has been bundled, else the
  * source file.
  */
 export function agentCommand(entry: Entry): [string, ...string[]] {
-  const bundles = import.meta.url.endsWith('.ts') ? undefined : BUNDLES.exec(import.meta.url)?.[0];
-  const url = bundles ? new URL(`${entry}.js`, bundles) : new URL(SOURCES[entry], import.meta.url);
-  return [process.execPath, ...FLAGS, fileURLToPath(url)];
+  return [process.execPath, ...FLAGS, entryFile(import.meta.url, entry, SOURCES[entry])];
 }

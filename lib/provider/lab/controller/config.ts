@@ -1,5 +1,5 @@
 /** What a lab cluster's service controller is told: the file that the provider writes and the controller reads. */
-import { fileURLToPath } from 'node:url';
+import { entryFile } from '../../../model/entry.ts';
 import type { IpFamily, PerFamily } from '../../../model/cidr.ts';
 import type { ServiceSpec } from '../../../model/workload.ts';
 
@@ -87,6 +87,5 @@ const NODE_FLAGS = ['--max-old-space-size=64', '--max-semi-space-size=1'];
 
 /** The program to start in the gateway's namespace; append `--folder <folder>`. */
 export function controllerCommand(): [string, ...string[]] {
-  const main = import.meta.url.endsWith('.ts') ? './main.ts' : './controller.js';
-  return [process.execPath, ...NODE_FLAGS, fileURLToPath(new URL(main, import.meta.url))];
+  return [process.execPath, ...NODE_FLAGS, entryFile(import.meta.url, 'controller', './main.ts')];
 }
