@@ -23,18 +23,11 @@ import {
   probeTables,
   reproduceCell,
   shownFlow,
+  shownFlows,
 } from './support/cells.ts';
 
 const POLICY: readonly Feature[] = ['l3.pod', 'l4.udp', 'policy'];
 const KUBERNETES = 'Kubernetes, Network Policies (networking.k8s.io/v1)';
-/** Cells named in one text; the observation holds them all. */
-const SHOWN_CELLS = 6;
-
-const listed = (items: readonly string[]): string =>
-  items.length <= SHOWN_CELLS
-    ? items.join('; ')
-    : `${items.slice(0, SHOWN_CELLS).join('; ')}; and ${items.length - SHOWN_CELLS} more`;
-
 /** The cell can be judged: it was tried, and what came back is no failure of the probe. */
 const isTried = ({ outcomes }: Cell): boolean =>
   outcomes.length > 0 && outcomes.every((outcome) => outcome !== 'error');
@@ -74,6 +67,9 @@ function judgeTable({ from, to, cells }: Table): Verdict {
     'not expressible': { value: cells.length - judged.length, unit: 'cells' },
   };
   const where = from === to ? `within ${from}` : `from ${from} to ${to}`;
+  /** Cells that have the same in common, as one text. */
+  const grouped = (wrong: readonly Cell[], common: (cell: Cell) => string): string =>
+    [...Map.groupBy(wrong, common)].map(([what, group]) => `${what}: ${shownFlows(group)}`).join('; ');
   const fail = (
     cause: 'wrong-answerer' | 'policy-not-enforced' | 'policy-too-strict',
     wrong: readonly Cell[],
@@ -81,8 +77,11 @@ function judgeTable({ from, to, cells }: Table): Verdict {
     seen: (cell: Cell) => string,
   ): Verdict =>
     failed(cause, reason, {
-      expected: `${where}: ${listed(wrong.map((cell) => `${shownFlow(cell)} ${expectedEffect(cell) ?? 'free'}`))}`,
-      seen: listed(wrong.map((cell) => `${shownFlow(cell)} ${seen(cell)}`)),
+      expected: grouped(
+        wrong,
+        (cell) => `${where} ${expectedEffect(cell) ?? 'answered by the target, if at all'}`,
+      ),
+      seen: grouped(wrong, seen),
       figures: { ...figures, wrong: { value: wrong.length, unit: 'cells' } },
       reproduce: reproduceCell(from, wrong[0] as Cell),
     });
@@ -121,7 +120,7 @@ function judgeTable({ from, to, cells }: Table): Verdict {
   return unproven.length > 0
     ? inconclusive(
         'control-failed',
-        `No allowed flow shows that these would be answered: ${listed(unproven.map(shownFlow))}`,
+        `No allowed flow shows that these would be answered: ${shownFlows(unproven)}`,
       )
     : passed(`${judged.length} cells as the policies say, ${denied.length} of them refused`, figures);
 }
@@ -188,7 +187,6 @@ interface Fleet {
 /** The same flow in different clusters, or between different pairs of them. */
 interface LogicalCell {
   readonly relation: 'local' | 'remote';
-  readonly flow: string;
   readonly members: readonly { readonly from: string; readonly to: string; readonly cell: Cell }[];
 }
 
@@ -198,21 +196,34 @@ function logicalCells(tables: readonly Table[]): LogicalCell[] {
     return `${from === to ? 'local' : 'remote'} ${shownFlow(cell)}`;
   });
   return [...groups.values()].map((group) => {
-    const { from, to, cell } = group[0] as (typeof group)[number];
-    return { relation: from === to ? 'local' : 'remote', flow: shownFlow(cell), members: group };
+    const { from, to } = group[0] as (typeof group)[number];
+    return { relation: from === to ? 'local' : 'remote', members: group };
   });
 }
 
 const placeOf = ({ from, to }: { from: string; to: string }): string =>
   from === to ? from : `${from}->${to}`;
 
-/** `remote a → b TCP 7000: allowed east->west, refused west->east`; undefined when all have the same effect. */
-function disagreement({ relation, flow, members }: LogicalCell): string | undefined {
+/** Places named in one text; with ten clusters there are ninety. */
+const SHOWN_PLACES = 6;
+
+/** `remote, allowed east->west, refused west->east`; undefined when all have the same effect. */
+function disagreement({ relation, members }: LogicalCell): string | undefined {
   const byEffect = Map.groupBy(members, ({ cell }) => effectOf(cell));
   if (byEffect.size < 2) return undefined;
-  const places = (effect: Effect): string =>
-    `${effect} ${(byEffect.get(effect) ?? []).map(placeOf).join(' ')}`;
-  return `${relation} ${flow}: ${places('allowed')}, ${places('refused')}`;
+  const places = (effect: Effect): string => {
+    const all = (byEffect.get(effect) ?? []).map(placeOf);
+    const more = all.length > SHOWN_PLACES ? ` and ${all.length - SHOWN_PLACES} more` : '';
+    return `${effect} ${all.slice(0, SHOWN_PLACES).join(' ')}${more}`;
+  };
+  return `${relation}, ${places('allowed')}, ${places('refused')}`;
+}
+
+/** Every cell by name, those that differ in the same way together. */
+function shownDisagreements(differing: readonly LogicalCell[]): string {
+  return [...Map.groupBy(differing, disagreement)]
+    .map(([how, group]) => `${how}: ${shownFlows(group.flatMap(({ members }) => members[0]?.cell ?? []))}`)
+    .join('; ');
 }
 
 /** The cluster that stands in every place where the effect is not the expected one: the one to look at first. */
@@ -288,7 +299,7 @@ export const consistency = defineCheck({
       `${differing.length} of ${cells.length} cells differ between clusters${odd ? `; every one of them involves ${odd}` : ''}`,
       {
         expected: 'the same effect in every cluster for the same flow',
-        seen: listed(differing.map((cell) => disagreement(cell) as string)),
+        seen: shownDisagreements(differing),
         figures,
         ...(example && { reproduce: reproduceCell(example.from, example.cell) }),
       },

@@ -192,10 +192,8 @@ export function judgeCalls(calls: Calls): Verdict {
 type Details = Pick<Verdict, 'reproduce'> & { readonly expected: string };
 
 function judgeUnanswered(calls: Calls, details: Details): Verdict {
-  const [exchange] = calls.exchanges;
   const outcome = commonest(calls.exchanges.map((each) => each.outcome)) ?? 'timed-out';
-  const detail = exchange?.detail ? ` (${exchange.detail})` : '';
-  const seen = `${countOutcomes(calls.exchanges)}${detail}`;
+  const seen = countOutcomes(calls.exchanges);
   const { caller, target } = calls;
   const [from, to] = [caller.cluster, target.cluster];
   switch (outcome) {

@@ -172,8 +172,16 @@ function strangerOf({ answeredBy }: Exchange, target: Site): string | undefined 
 }
 
 /** `mcnet-policy-x/a → mcnet-policy-x/b TCP 7000` */
-export const shownFlow = ({ source, target, port, protocol }: Cell): string =>
-  `${source} → ${target} ${protocol.toUpperCase()} ${port}`;
+export const shownFlow = (cell: Cell): string => `${endsOf(cell)} ${portOf(cell)}`;
+
+/** The same of many cells, those between the same ends together: `… TCP 7000, TCP 7001; …` */
+export function shownFlows(cells: readonly Cell[]): string {
+  const groups = [...Map.groupBy(cells, endsOf)];
+  return groups.map(([ends, group]) => `${ends} ${group.map(portOf).join(', ')}`).join('; ');
+}
+
+const endsOf = ({ source, target }: Cell): string => `${source} → ${target}`;
+const portOf = ({ port, protocol }: Cell): string => `${protocol.toUpperCase()} ${port}`;
 
 /** The flow with its clusters, `reproduce` at its source. */
 export const reproduceCell = (from: string, { source, address, port, protocol }: Cell) => ({
