@@ -73,3 +73,18 @@ export const REFUSAL_MS = budget(
   'ms',
   'A SYN that is not refused is sent again after one second (RFC 6298, section 2)',
 );
+export const POD_ADDRESSES = budget(
+  256,
+  'addresses',
+  'One node takes a /24 (default of kube-controller-manager --node-cidr-mask-size)',
+);
+export const SERVICE_ADDRESSES = budget(
+  64,
+  'addresses',
+  'A dozen services with two addresses each, and the low ones that clusters keep for themselves',
+);
+export const NODE_ADDRESSES = budget(
+  8,
+  'addresses',
+  'A control plane, workers, a gateway, and the two that an IPv4 subnet loses',
+);
