@@ -89,7 +89,7 @@ t.test('an agent with a faulty iperf3 or none', { skip: NEEDS_ROOT }, async (t) 
   t.match(await probe.throughput(request), { outcome: 'error', detail: /terminated/ });
   install('echo \'{"error":"error - the server is busy running a test. try again later"}\'; exit 1');
   t.match(await probe.throughput(request), { outcome: 'error', detail: /busy/ }, 'retries come to an end');
-  await t.rejects(probe.throughput({ ...request, seconds: 0.5 }), {
+  await t.rejects(probe.throughput({ ...request, seconds: 1.5 }), {
     name: 'ProbeError',
     message: /not whole/,
   });

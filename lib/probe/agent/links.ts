@@ -1,5 +1,6 @@
 /** Interfaces as ip(8) shows them: /sys/class/net may belong to another network namespace. */
-import { readlink, writeFile } from 'node:fs/promises';
+import { readlinkSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
 import { isRecord, parseJson } from '../protocol.ts';
 import { checkInteger } from './checks.ts';
 import { type Command, runTool } from './tools.ts';
@@ -57,10 +58,22 @@ export async function flushRouteCache(signal: AbortSignal): Promise<void> {
 
 const MTU_PROBING = '/proc/sys/net/ipv4/tcp_mtu_probing';
 
-/** Switches packetization layer path MTU discovery (RFC 4821) here; never in the network namespace of the machine itself. */
+/** Taken when the agent starts, because its starter may be gone later. */
+const starterNetwork = networkOf(process.ppid);
+
+/** Undefined for a process that is gone or not ours to look at. */
+function networkOf(pid: number | 'self'): string | undefined {
+  try {
+    return readlinkSync(`/proc/${pid}/ns/net`);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Switches packetization layer path MTU discovery (RFC 4821) here; never in the network namespace of the starter. */
 export async function setMtuProbing(mode: unknown): Promise<void> {
-  const [own, first] = await Promise.all([readlink('/proc/self/ns/net'), readlink('/proc/1/ns/net')]);
-  if (own === first)
-    throw new Error("refused to change tcp_mtu_probing of the machine's own network namespace");
+  if (networkOf('self') === starterNetwork) {
+    throw new Error("tcp_mtu_probing is only changed in a network namespace of the workload's own");
+  }
   await writeFile(MTU_PROBING, String(checkInteger('mode', mode, 0, 1)));
 }

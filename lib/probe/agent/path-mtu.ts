@@ -25,81 +25,115 @@ const SMALLEST = { ipv4: 84, ipv6: 104 } as const;
 const LARGEST = 65_535;
 /** Sizes tried at once in a stretch where nothing is signalled. */
 const AT_ONCE = 8;
-const MOST_ROUNDS = 24;
+const MOST_ROUNDS = 40;
 const CONFIRMATIONS = 2;
 
-/** Pure search over an injected probe: largest size that passes, found with few rounds of parallel probes. */
+/**
+ * Pure search over an injected probe: the largest size that passes, found with few rounds of parallel probes.
+ * @throws Error when the answers contradict each other to the end
+ */
 export async function searchPathMtu(
   probe: (size: number) => Promise<SizeProbe>,
   { family, interfaceMtu, floor }: { family: IpFamily; interfaceMtu: number; floor: number },
 ): Promise<PathMtu> {
   const ceiling = Math.min(interfaceMtu, LARGEST);
-  const probes: { size: number; outcome: SizeOutcome }[] = [];
-  const passed = new Set<number>();
-  const failed = new Map<number, SizeProbe>();
-  const named = new Set<number>();
-
-  const ask = async (sizes: readonly number[]): Promise<void> => {
-    const answers = await Promise.all(sizes.map(async (size) => ({ size, ...(await probe(size)) })));
-    for (const { size, outcome, mtu } of answers) {
-      probes.push({ size, outcome });
-      if (outcome === 'answered') {
-        passed.add(size);
-        failed.delete(size);
-      } else if (!passed.has(size)) failed.set(size, { outcome, ...(mtu !== undefined && { mtu }) });
-      if (outcome === 'signalled' && mtu !== undefined) named.add(mtu);
-    }
-  };
-  const low = (): number => Math.max(0, ...passed);
-  const high = (): number => Math.min(ceiling + 1, ...[...failed.keys()].filter((size) => size > low()));
-  const tried = new Set<number>();
-  const narrow = async (): Promise<void> => {
-    for (let round = 0; round < MOST_ROUNDS && high() - low() > 1; round++) {
-      const hint = [...named].find((mtu) => mtu > low() && mtu < high() && !tried.has(mtu));
-      if (hint !== undefined) tried.add(hint);
-      await ask(
-        hint === undefined ? between(low(), high()) : [hint, hint + 1].filter((size) => size < high()),
-      );
-    }
-  };
-
-  await ask([...new Set([Math.min(floor, ceiling), ceiling])]);
-  if (passed.size === 0 && floor > SMALLEST[family]) await ask([SMALLEST[family]]);
-  for (let pass = 0; pass < MOST_ROUNDS && passed.size > 0; pass++) {
-    await narrow();
-    if (await confirmed(low(), ask, passed, failed)) break;
+  const findings = new Findings(probe, ceiling);
+  await findings.ask([...new Set([Math.min(floor, ceiling), ceiling])]);
+  if (findings.low === 0 && floor > SMALLEST[family]) await findings.ask([SMALLEST[family]]);
+  while (findings.low > 0) {
+    await findings.narrow();
+    if (await findings.confirm()) break;
   }
-
-  const mtu = low();
-  const above = failed.get(mtu + 1);
+  const { low: mtu, named, probes } = findings;
   return {
     family,
     interfaceMtu,
     mtu,
     ...(named.size > 0 && { signalled: Math.min(...named) }),
-    ...(mtu > 0 && mtu < ceiling && above?.outcome === 'silent' && { silentAbove: mtu }),
+    ...(mtu > 0 && mtu < ceiling && findings.isSilent(mtu + 1) && { silentAbove: mtu }),
     probes,
   };
 }
 
-/** Asks for the boundary again: chance losses must not shift it. */
-async function confirmed(
-  boundary: number,
-  ask: (sizes: readonly number[]) => Promise<void>,
-  passed: Set<number>,
-  failed: Map<number, SizeProbe>,
-): Promise<boolean> {
-  let held = 0;
-  for (let time = 0; time < CONFIRMATIONS; time++) {
-    passed.delete(boundary);
-    await ask([boundary, boundary + 1]);
-    if (passed.has(boundary + 1)) return false;
-    if (passed.has(boundary)) held++;
+/** What is known of each size so far. */
+class Findings {
+  readonly probes: { size: number; outcome: SizeOutcome }[] = [];
+  /** MTUs that ICMP errors named. */
+  readonly named = new Set<number>();
+  readonly #probe: (size: number) => Promise<SizeProbe>;
+  readonly #ceiling: number;
+  readonly #passed = new Set<number>();
+  readonly #failed = new Map<number, SizeOutcome>();
+  readonly #tried = new Set<number>();
+  #rounds = 0;
+
+  constructor(probe: (size: number) => Promise<SizeProbe>, ceiling: number) {
+    this.#probe = probe;
+    this.#ceiling = ceiling;
   }
-  if (held === 0) return false;
-  passed.add(boundary);
-  failed.delete(boundary);
-  return true;
+
+  /** Largest size that passes; 0 for none. */
+  get low(): number {
+    return Math.max(0, ...this.#passed);
+  }
+
+  /** Smallest size above that fails. */
+  get #high(): number {
+    const above = [...this.#failed.keys()].filter((size) => size > this.low);
+    return Math.min(this.#ceiling + 1, ...above);
+  }
+
+  isSilent(size: number): boolean {
+    return this.#failed.get(size) === 'silent';
+  }
+
+  async ask(sizes: readonly number[]): Promise<void> {
+    if (this.#rounds++ > MOST_ROUNDS)
+      throw new Error('the path MTU cannot be told: packets are lost by chance');
+    const answers = await Promise.all(sizes.map(async (size) => ({ size, ...(await this.#probe(size)) })));
+    for (const { size, outcome, mtu } of answers) {
+      this.probes.push({ size, outcome });
+      if (outcome === 'signalled' && mtu !== undefined) this.named.add(mtu);
+      if (outcome === 'answered') {
+        this.#passed.add(size);
+        this.#failed.delete(size);
+      } else if (!this.#passed.has(size) && this.#failed.get(size) !== 'signalled') {
+        this.#failed.set(size, outcome);
+      }
+    }
+  }
+
+  /** Closes in on the boundary: where an ICMP error put it, else by trying sizes between. */
+  async narrow(): Promise<void> {
+    while (this.#high - this.low > 1) {
+      const [low, high] = [this.low, this.#high];
+      const hint = [...this.named].find((mtu) => mtu > low && mtu < high && !this.#tried.has(mtu));
+      if (hint !== undefined) this.#tried.add(hint);
+      await this.ask(
+        hint === undefined ? between(low, high) : [hint, hint + 1].filter((size) => size < high),
+      );
+    }
+  }
+
+  /** Asks for both sides of the boundary again: losses by chance must not shift it. */
+  async confirm(): Promise<boolean> {
+    const boundary = this.low;
+    let held = 0;
+    for (let time = 0; time < CONFIRMATIONS; time++) {
+      this.#passed.delete(boundary);
+      await this.ask([boundary, boundary + 1]);
+      if (this.#passed.has(boundary + 1)) {
+        // So what was silent may have been lost by chance as well.
+        for (const [size, outcome] of this.#failed) if (outcome === 'silent') this.#failed.delete(size);
+        return false;
+      }
+      if (this.#passed.has(boundary)) held++;
+    }
+    if (held === 0) return false;
+    this.#passed.add(boundary);
+    this.#failed.delete(boundary);
+    return true;
+  }
 }
 
 /** Up to AT_ONCE sizes spread evenly between two sizes, both excluded. */
