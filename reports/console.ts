@@ -59,7 +59,7 @@ export function renderConsole(all: readonly RunResults[], options: PageOptions):
     const page = pageOf(options, results.cases);
     const [title = [], ...rest] = reportBlocks(page, results, options.verbosity);
     const label = all.length > 1 ? [page.style('dim', subjectLabel(results.subject))] : [];
-    const suites = bySuite(results.cases).map((suite) => suiteBlock(page, suite));
+    const suites = bySuite(results.cases).flatMap((suite) => suiteBlocks(page, suite));
     return [[...title, ...label], ...(options.verbosity === 'quiet' ? [] : suites), ...rest];
   });
   return `${blocks.map((lines) => lines.join('\n')).join('\n\n')}\n`;
@@ -82,10 +82,10 @@ function pageOf({ colour, width, verbosity }: PageOptions, cases: readonly Plann
   };
 }
 
-const suiteBlock = (page: Page, { suite, checks }: SuiteResults): string[] => [
-  heading(page, suite),
-  ...checks.flatMap((check) => checkLines(page, check)),
-];
+function suiteBlocks(page: Page, { suite, checks }: SuiteResults): string[][] {
+  const lines = checks.flatMap((check) => checkLines(page, check));
+  return lines.length === 0 ? [] : [[heading(page, suite), ...lines]];
+}
 
 /** The final report in blocks, the headline first. Quiet: no counts, and nothing of what was skipped. */
 const reportBlocks = (
@@ -156,6 +156,9 @@ class Output {
     return this.#options.githubActions ? line.replace(/^(\s*)::/, '$1: :') : line;
   }
 }
+
+/** Phases of cases, which have lines of their own, and one that is news only when it fails. */
+const UNTOLD_PHASES: ReadonlySet<string> = new Set(['addressing', 'cases', 'machine']);
 
 interface PlannedCheck {
   readonly suite: string;
@@ -256,8 +259,7 @@ class Progress {
   }
 
   #printPhase(phase: { phase: string; durationMs: number; detail?: string }): void {
-    // It spans all cases, which have lines of their own.
-    if (phase.phase === 'cases') return;
+    if (UNTOLD_PHASES.has(phase.phase) && phase.detail === undefined) return;
     const after = this.#waiting.length === 0 && this.#planned.size > 0;
     this.#enter(after ? 'clean-up' : 'set-up');
     this.#output.print([phaseLine(this.#page, phase)]);
@@ -283,8 +285,10 @@ class Progress {
   #printCheck({ suite, check, cases }: PlannedCheck): void {
     const known = cases.flatMap(({ id }) => this.#done.get(id) ?? []);
     if (known.length === 0) return;
+    const lines = checkLines(this.#page, { check, title: known[0]?.title ?? check, cases: known });
+    if (lines.length === 0) return;
     this.#enter(suite);
-    this.#output.print(checkLines(this.#page, { check, title: known[0]?.title ?? check, cases: known }));
+    this.#output.print(lines);
   }
 
   #showStatus(): void {

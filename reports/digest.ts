@@ -164,7 +164,7 @@ export function explain(result: CaseResult): Explanation[] {
 }
 
 /** Causes that say something about the run and nothing about the case. */
-const NOT_STARTED: ReadonlySet<CauseCode> = new Set(['set-up-failed', 'deadline-reached']);
+export const NOT_STARTED: ReadonlySet<CauseCode> = new Set(['set-up-failed', 'deadline-reached']);
 
 /** Cases that did not pass for the same reason; shown as one. */
 export interface Problem {

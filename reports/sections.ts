@@ -5,6 +5,7 @@ import {
   type CheckResults,
   type Explanation,
   type Problem,
+  NOT_STARTED,
   causeText,
   countsOf,
   explain,
@@ -31,7 +32,7 @@ export interface Page {
 }
 
 /** What figures leave of a title. */
-const TITLE_COLUMNS = 12;
+const TITLE_COLUMNS = 16;
 /** Columns of how long something took. */
 const TIME_COLUMNS = 8;
 /** Columns of the labels in a failure. */
@@ -68,6 +69,7 @@ const PHASES: Readonly<Record<string, string>> = {
   services: 'services',
   intents: 'shared services and policies',
   diagnostics: 'rules, routes and logs are gathered',
+  versions: 'versions are observed',
   teardown: 'everything that was created is removed',
 };
 
@@ -104,19 +106,24 @@ function extent(cases: readonly CaseResult[]): string {
   return noun === 'fleet' ? '' : counted(ran, noun);
 }
 
-/** Figures that compare across runs: times, rates, sizes, shares. What only counts probes is for the verbose report. */
-const TELLING_UNIT = /^(m?s|[kMGT]?bit\/s|bytes|%|of (?!\d).*|× .*)$/;
+/** Figures that compare across runs: times, rates, shares. What only counts probes is for the verbose report. */
+const TELLING_UNIT = /^(m?s|[kMGT]?bit\/s|%|of (?!\d).*|× .*)$/;
+
+/** What budgets are about comes first when there is not room for all. */
+const LEADING = /^(p95|p99|throughput|recovery|path MTU)/;
 
 /** As many of the judge's figures as there is room for, over all cases. */
 function figuresOf(cases: readonly CaseResult[], room: number): string {
   const byName = new Map<string, Figure[]>();
   for (const { verdict } of cases) {
     for (const [name, figure] of Object.entries(verdict.figures ?? {})) {
-      if (TELLING_UNIT.test(figure.unit)) byName.set(name, [...(byName.get(name) ?? []), figure]);
+      if (TELLING_UNIT.test(figure.unit) || LEADING.test(name))
+        byName.set(name, [...(byName.get(name) ?? []), figure]);
     }
   }
   let text = '';
-  for (const [name, figures] of byName) {
+  const leading = [...byName].toSorted(([a], [b]) => Number(LEADING.test(b)) - Number(LEADING.test(a)));
+  for (const [name, figures] of leading) {
     const next = [...(text ? [text] : []), `${oneLine(name, 40)} ${formatRange(figures)}`].join(' · ');
     if (widthOf(next) > room) break;
     text = next;
@@ -124,10 +131,16 @@ function figuresOf(cases: readonly CaseResult[], room: number): string {
   return text;
 }
 
-/** One line for a check; in the verbose report each of its cases follows. */
+/** Nothing of it began: the final report says so once, for all checks. */
+const neverStarted = (cases: readonly CaseResult[]): boolean =>
+  cases.every(({ verdict }) => verdict.cause !== undefined && NOT_STARTED.has(verdict.cause));
+
+/** One line for a check, none when nothing of it began; in the verbose report each of its cases follows. */
 export function checkLines(page: Page, { check, title, cases }: CheckResults): string[] {
+  if (neverStarted(cases)) return [];
   const status = worstOf(cases);
   const where = extent(cases);
+  const longest = cases.reduce((most, { durationMs }) => Math.max(most, durationMs), 0);
   const skip = status === 'skipped' ? oneLine(cases[0]?.verdict.reason ?? '') : undefined;
   const wrong = status === 'failed' || status === 'inconclusive';
   const room = page.width - page.nameColumns - TIME_COLUMNS - 4 - widthOf(where) - 2 - TITLE_COLUMNS - 2;
@@ -141,7 +154,7 @@ export function checkLines(page: Page, { check, title, cases }: CheckResults): s
     name: check,
     text: oneLine(skip ?? title),
     facts: facts.join('  '),
-    ...(status !== 'skipped' && { durationMs: Math.max(...cases.map(({ durationMs }) => durationMs)) }),
+    ...((status === 'passed' || longest > 0) && { durationMs: longest }),
   });
   return page.verbose ? [line, ...cases.flatMap((result) => caseLines(page, result))] : [line];
 }
@@ -202,36 +215,36 @@ function problemLines(page: Page, problem: Problem, planned: readonly CaseResult
   const ofCheck = planned.filter(
     ({ check, verdict }) => check === problem.check && verdict.status !== 'skipped',
   );
-  const count = problem.cases.length;
-  const lines = [
+  return [
     `${mark(page.style, problem.status)} ${inColourOf(page.style, problem.status, first.id)}`,
     ...indented(page, oneLine(first.title), 2).map((line) => page.style('dim', line)),
+    ...(problem.cases.length > 1 ? whereLines(page, problem, ofCheck) : []),
     ...explain(first).flatMap((line) => explanationLines(page, line)),
+    ...(problem.dependants.length > 0 ? dependantLines(page, problem) : []),
   ];
-  if (count > 1) {
-    const noun = nounOf(problem.cases);
-    const places =
-      count === problem.of && count > 3
-        ? `all ${counted(count, noun)}`
-        : `${count} of ${counted(problem.of, noun)}: ${placesOf(problem.cases, ofCheck).join(', ')}`;
-    const also = field(page, 'where', places);
-    lines.push(
-      ...also.slice(0, PLACE_LINES),
-      ...(also.length > PLACE_LINES ? field(page, '', `… the rest is in the other reports`) : []),
-    );
-  }
-  if (problem.dependants.length > 0) {
-    const checks = [...new Set(problem.dependants.map(({ check }) => check))];
-    const because = count === 1 ? first.id : `${first.id} and the like`;
-    lines.push(
-      ...field(
-        page,
-        'so also',
-        `${counted(problem.dependants.length, 'case')} inconclusive because ${because} ${problem.status === 'failed' ? 'failed' : 'is inconclusive'}: ${checks.join(', ')}`,
-      ),
-    );
-  }
-  return lines;
+}
+
+/** `12 of 90 pairs: *->north, c5->c9`. */
+function whereLines(page: Page, { cases, of }: Problem, ofCheck: readonly CaseResult[]): string[] {
+  const places =
+    cases.length === of && of > 3
+      ? `all ${counted(of, nounOf(cases))}`
+      : `${cases.length} of ${counted(of, nounOf(cases))}: ${placesOf(cases, ofCheck).join(', ')}`;
+  const lines = field(page, 'where', places);
+  return lines.length <= PLACE_LINES
+    ? lines
+    : [...lines.slice(0, PLACE_LINES), ...field(page, '', '… the rest is in the other reports')];
+}
+
+function dependantLines(page: Page, { cases, dependants, status }: Problem): string[] {
+  const because = cases.length === 1 ? cases[0].id : `${cases[0].id} and the like`;
+  const checks = [...new Set(dependants.map(({ check }) => check))];
+  const became = status === 'failed' ? 'failed' : cases.length === 1 ? 'is inconclusive' : 'are inconclusive';
+  return field(
+    page,
+    'so also',
+    `${counted(dependants.length, 'case')} inconclusive because ${because} ${became}: ${checks.join(', ')}`,
+  );
 }
 
 /** Everything that did not pass, in full, identical ones together. */
