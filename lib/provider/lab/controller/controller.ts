@@ -90,7 +90,7 @@ export class Controller {
     this.#publish(this.#state(config));
     // Who shares nothing needs nothing of the others.
     const sharesAny = config.services.some(({ shared }) => shared);
-    this.#polls.watch(sharesAny ? config.peers : [], config.families);
+    this.#polls.watch(sharesAny ? config.peers : [], config.families, config.listen);
     const state = this.#state(config);
     await this.#load(state);
     await this.#dns.configure(

@@ -58,9 +58,9 @@ export class DnsServer {
     throw new Error(`the DNS server does not answer on ${addresses.join(', ')}`);
   }
 
-  /** New addresses for the server that runs; one that has died or is stopped stays so. */
+  /** New addresses for the server that was configured; one that has died or is stopped stays so. */
   async follow(hosts: string): Promise<void> {
-    if (hosts === this.#hosts) return;
+    if (this.#configuration === '' || hosts === this.#hosts) return;
     await this.#replace(hostsFile(this.#folder), withRevision(hosts));
     this.#hosts = hosts;
     this.#child?.kill('SIGHUP');

@@ -44,11 +44,14 @@ export function checkHealth(
 export class KeptConnection {
   readonly #address: string;
   readonly #port: number;
+  readonly #from: string | undefined;
   #socket: Socket | undefined;
 
-  constructor(address: string, port: number) {
+  /** @param from the own address to call from; undefined leaves it to the routes */
+  constructor(address: string, port: number, from: string | undefined) {
     this.#address = address;
     this.#port = port;
+    this.#from = from;
   }
 
   /** Body of a 200 answer. @throws Error when there is none in time; the connection is then gone */
@@ -84,7 +87,12 @@ export class KeptConnection {
   }
 
   #open(): Socket {
-    const socket = connect({ host: this.#address, port: this.#port, noDelay: true });
+    const socket = connect({
+      host: this.#address,
+      port: this.#port,
+      noDelay: true,
+      ...(this.#from !== undefined && { localAddress: this.#from }),
+    });
     const forget = () => {
       if (this.#socket === socket) this.#socket = undefined;
     };

@@ -167,9 +167,12 @@ export class PeerPolls {
     this.#onChange = onChange;
   }
 
-  /** Replaces the set of peers; those that stay keep what is known of them. */
-  watch(peers: readonly ControllerPeer[], families: readonly IpFamily[]): void {
-    const signature = JSON.stringify([peers, families]);
+  /**
+   * Polls these peers, node to node; starts afresh when anything about them has changed.
+   * @param from the own node address
+   */
+  watch(peers: readonly ControllerPeer[], families: readonly IpFamily[], from: PerFamily<string>): void {
+    const signature = JSON.stringify([peers, families, from]);
     if (signature === this.#signature) return;
     this.#signature = signature;
     this.stop();
@@ -177,7 +180,7 @@ export class PeerPolls {
     this.#polled = peers.flatMap(({ cluster, addresses }) =>
       families.flatMap((family) => {
         const address = addresses[family];
-        return address === undefined ? [] : [startOf(cluster, family, address)];
+        return address === undefined ? [] : [startOf(cluster, family, address, from[family])];
       }),
     );
     for (const polled of this.#polled) void this.#poll(polled);
@@ -264,11 +267,11 @@ export class PeerPolls {
   }
 }
 
-function startOf(cluster: string, family: IpFamily, address: string): Polled {
+function startOf(cluster: string, family: IpFamily, address: string, from: string | undefined): Polled {
   return {
     cluster,
     family,
-    connection: new KeptConnection(address, PEER_PORT),
+    connection: new KeptConnection(address, PEER_PORT, from),
     timer: undefined,
     polling: false,
     again: false,
