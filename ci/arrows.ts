@@ -59,6 +59,8 @@ for (const file of await glob(['lib/**/*.ts', 'suites/**/*.ts', 'fixtures/**/*.t
     if (specifier === undefined) continue;
     if (specifier.startsWith('.')) {
       const target = path.posix.join(path.posix.dirname(file), specifier);
+      // Name and version of the program itself.
+      if (target === 'package.json') continue;
       const targetRoom = roomOf(target);
       if (targetRoom !== room && (targetRoom === undefined || !MAY_USE[room]?.includes(targetRoom))) {
         problems.push(`${file} imports ${target}: ${room} may use ${MAY_USE[room]?.join(', ') || 'nothing'}`);

@@ -267,7 +267,12 @@ export const mtuProbing = defineCheck({
     if (!fault.held) return { held: false, control, without: control, probing: control };
     const without = await stream();
     await caller.setMtuProbing(1);
-    const probing = await stream().finally(() => caller.setMtuProbing(0));
+    let probing: Transfer;
+    try {
+      probing = await stream();
+    } finally {
+      await caller.setMtuProbing(0);
+    }
     return { held: true, control, without, probing };
   },
 

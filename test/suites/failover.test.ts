@@ -10,7 +10,8 @@ import {
 } from '../../suites/failover.ts';
 import { judge, outcomeOf } from './judging.ts';
 
-type Span = [from: number, until: number, by: string | 'timed-out' | 'refused'];
+/** `by`: the cluster that answered, or how the request failed. */
+type Span = [from: number, until: number, by: string];
 const FAILURES = ['timed-out', 'refused'];
 
 /** A sample every 25 ms. */
