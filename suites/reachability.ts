@@ -532,7 +532,7 @@ export const hairpin = defineCheck({
       `${lost} calls to the own service were lost`,
       {
         expected: `every call of ${caller.cluster}/${caller.workload} to ${service} is answered, by itself too`,
-        seen: `${lost} of ${exchanges.length} calls ${countOutcomes(exchanges)}; ${self.length} answered by itself`,
+        seen: `${lost} of ${exchanges.length} calls lost (${countOutcomes(exchanges)}), ${self.length} answered by itself`,
         figures: { lost: { value: lost, unit: 'calls' } },
         reproduce: {
           at: `${caller.cluster}/${caller.workload}`,
