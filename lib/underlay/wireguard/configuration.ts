@@ -21,8 +21,8 @@ export const LISTEN_PORT = 51820;
  * for both keeps the tunnel from depending on the family outside.
  */
 export const TUNNEL_MTU = 1420;
-/** Keeps mappings of stateful filters on the way alive, and makes either end begin the handshake by itself. */
-export const KEEPALIVE_SECONDS = 25;
+/** Keeps mappings of stateful filters on the way alive: they forget UDP after 30 s at the earliest. */
+const KEEPALIVE_SECONDS = 25;
 
 /** Another gateway at the far end of a tunnel. */
 export interface Neighbour {
@@ -30,6 +30,10 @@ export interface Neighbour {
   readonly endpoint: string;
   /** What may come from it, and what is sent to it. */
   readonly allowedIps: readonly string[];
+  /**
+   * 0 where the other end does it. One end keeps a link alive and so begins its handshake: if both began at the same
+   * moment, each would drop the other's answer and wait for 5 s.
+   */
   readonly keepaliveSeconds: number;
 }
 
@@ -81,13 +85,21 @@ export function tunnelAddresses(network: Network, cluster: string): string[] {
   ) as string[];
 }
 
-/** Configurations of all gateways, by cluster. */
+/** The hub first: of a link, the end that comes later begins, so that spokes call their hub. */
+function joinOrder(network: Network): string[] {
+  const { hub } = network.topology;
+  return network.clusters.map(({ name }) => name).toSorted((a, b) => Number(b === hub) - Number(a === hub));
+}
+
+/** Configurations of all gateways, by cluster, the hub first. */
 export function configurationsOf(
   network: Network,
   options: ConfigurationOptions,
 ): ReadonlyMap<string, Configuration> {
+  const places = placesOf(network);
+  const order = joinOrder(network);
   return new Map(
-    [...placesOf(network)].map(([name, place]) => [name, configurationOf(network, name, place, options)]),
+    order.map((name) => [name, configurationOf(network, name, places.get(name) as Place, order, options)]),
   );
 }
 
@@ -95,6 +107,7 @@ function configurationOf(
   network: Network,
   name: string,
   place: Place,
+  order: readonly string[],
   { clampMss }: ConfigurationOptions,
 ): Configuration {
   const hosts = (cluster: string): string[] => tunnelAddresses(network, cluster).map(hostCidr);
@@ -110,7 +123,7 @@ function configurationOf(
         endpoint: endpointOf(network, neighbour),
         // Its own tunnel address always: a transit gateway's ICMP errors come from there, whatever it may reach itself.
         allowedIps: [...new Set([...hosts(neighbour), ...behind.flatMap(everythingOf)])],
-        keepaliveSeconds: KEEPALIVE_SECONDS,
+        keepaliveSeconds: order.indexOf(name) > order.indexOf(neighbour) ? KEEPALIVE_SECONDS : 0,
       };
     });
   const tunnel = interfaceName(network, name);
@@ -158,27 +171,42 @@ function renderClamping(tunnel: string): string {
   ]);
 }
 
-/** For `wg setconf`. Holds the private key: for a file of mode 0600 only. */
+/** For `wg setconf`. Holds the private key: for a file of mode 0600 only. Begins no handshake yet. */
 export function renderPeers(configuration: Configuration, keys: ReadonlyMap<string, KeyPair>): string {
-  const keysOf = (cluster: string): KeyPair => {
-    const pair = keys.get(cluster);
-    if (!pair) throw new InternalError(`there are no keys for the gateway of ${cluster}`);
-    return pair;
-  };
   return lines([
     '[Interface]',
-    `PrivateKey = ${keysOf(configuration.cluster).privateKey}`,
+    `PrivateKey = ${keysOf(keys, configuration.cluster).privateKey}`,
     `ListenPort = ${configuration.listenPort}`,
     ...configuration.neighbours.flatMap((neighbour) => [
       '',
       `# ${neighbour.cluster}`,
       '[Peer]',
-      `PublicKey = ${keysOf(neighbour.cluster).publicKey}`,
+      `PublicKey = ${keysOf(keys, neighbour.cluster).publicKey}`,
       `Endpoint = ${neighbour.endpoint}`,
       `AllowedIPs = ${neighbour.allowedIps.join(', ')}`,
-      `PersistentKeepalive = ${neighbour.keepaliveSeconds}`,
     ]),
   ]);
+}
+
+/** For `wg set`: switches keepalives on, the first of which leaves at once and begins the handshake. */
+export function keepaliveWords(
+  configuration: Configuration,
+  keys: ReadonlyMap<string, KeyPair>,
+): readonly string[] {
+  return configuration.neighbours
+    .filter(({ keepaliveSeconds }) => keepaliveSeconds > 0)
+    .flatMap(({ cluster, keepaliveSeconds }) => [
+      'peer',
+      keysOf(keys, cluster).publicKey,
+      'persistent-keepalive',
+      String(keepaliveSeconds),
+    ]);
+}
+
+export function keysOf(keys: ReadonlyMap<string, KeyPair>, cluster: string): KeyPair {
+  const pair = keys.get(cluster);
+  if (!pair) throw new InternalError(`there are no keys for the gateway of ${cluster}`);
+  return pair;
 }
 
 /**

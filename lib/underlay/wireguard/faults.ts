@@ -8,13 +8,7 @@ import type { Command } from '../../system/commands.ts';
 import { type Carrier, injectorOf, mtuInjector, prepareRestore } from '../faults.ts';
 import { answers, gatewayOf, pollUntil, undoAt } from '../gateways.ts';
 import { ROUTE_METRIC, familyOf, lines, rangesOf } from '../routing.ts';
-import {
-  KEEPALIVE_SECONDS,
-  configurationsOf,
-  interfaceName,
-  renderInterface,
-  tunnelAddresses,
-} from './configuration.ts';
+import { configurationsOf, interfaceName, renderInterface, tunnelAddresses } from './configuration.ts';
 import { HANDSHAKE_BUDGET_MS } from './join.ts';
 import { generateKeyPair } from './keys.ts';
 import { latestHandshakes, peersOf } from './links.ts';
@@ -72,11 +66,13 @@ const tunnelDown = (clock: Clock): FaultInjector =>
   });
 
 /**
- * `wrong-peer-key`: the gateway `at` gets a public key for `peer` that nobody has the private half of; endpoint and
- * allowed IPs stay. Neither end can begin a session with the other.
+ * `wrong-peer-key`: the gateway `at` gets another public key for `peer` (or for the neighbour that leads there), of which
+ * nobody has the private half; endpoint and allowed IPs stay. Neither end can begin a session with the other.
  */
 const wrongPeerKey = (clock: Clock): FaultInjector =>
-  injectorOf('wrong-peer-key', async ({ at, peer }, fleet, ledger) => {
+  injectorOf('wrong-peer-key', async (fault, fleet, ledger) => {
+    const { at } = fault;
+    const peer = nextHop(fleet.topology, at, fault.peer);
     const gateway = gatewayOf(fleet, at);
     const tunnel = interfaceName(fleet, at);
     const right = (await peersOf(gateway, fleet)).get(peer);
@@ -85,7 +81,7 @@ const wrongPeerKey = (clock: Clock): FaultInjector =>
       ?.neighbours.find(({ cluster }) => cluster === peer)?.endpoint;
     if (!right || endpoint === undefined) throw new InternalError(`${at} has no tunnel to ${peer}`);
     const wrong = generateKeyPair().publicKey;
-    const settings = `endpoint ${endpoint} persistent-keepalive ${KEEPALIVE_SECONDS} allowed-ips`.split(' ');
+    const settings = `endpoint ${endpoint} persistent-keepalive ${right.keepalive} allowed-ips`.split(' ');
     const replace = (old: string, key: string): Command => {
       const words = ['peer', old, 'remove', 'peer', key, ...settings, right.allowedIps.join(',')];
       return ['wg', 'set', tunnel, ...words];

@@ -1,12 +1,19 @@
 /** Puts the tunnels in place and proves each link. */
 import type { Fleet, Gateway, Ledger } from '../../model/cluster.ts';
-import { UserError, messageOf } from '../../model/errors.ts';
+import { InternalError, UserError, messageOf } from '../../model/errors.ts';
 import type { Clock } from '../../system/clock.ts';
 import { type Command, quoteCommand } from '../../system/commands.ts';
 import { forEachOf, gatewayOf, pollUntil } from '../gateways.ts';
 import { renderForwarding, renderScript } from '../routing.ts';
-import { type Configuration, configurationsOf, renderInterface, renderPeers } from './configuration.ts';
-import { generateKeyPair } from './keys.ts';
+import {
+  type Configuration,
+  configurationsOf,
+  keepaliveWords,
+  keysOf,
+  renderInterface,
+  renderPeers,
+} from './configuration.ts';
+import { type KeyPair, generateKeyPair } from './keys.ts';
 import { latestHandshakes } from './links.ts';
 
 /** Gateways configured at once: enough to keep the processors busy, few enough not to starve the handshakes. */
@@ -29,13 +36,7 @@ export interface JoinOptions {
 export async function join(fleet: Fleet, ledger: Ledger, options: JoinOptions): Promise<void> {
   const configurations = configurationsOf(fleet, options);
   const keys = new Map([...configurations.keys()].map((cluster) => [cluster, generateKeyPair()]));
-  // The hub first: whoever comes up later begins the handshake with one that already listens.
-  const inOrder = [...configurations.values()].toSorted(
-    (a, b) => Number(b.cluster === fleet.topology.hub) - Number(a.cluster === fleet.topology.hub),
-  );
-  const [first, ...others] = inOrder;
-  if (!first) return;
-
+  const inOrder = [...configurations.values()];
   const createInterface = await interfaceMaker(fleet, ledger, inOrder, options.clock);
   const setUp = async (configuration: Configuration): Promise<void> => {
     const gateway = gatewayOf(fleet, configuration.cluster);
@@ -47,11 +48,14 @@ export async function join(fleet: Fleet, ledger: Ledger, options: JoinOptions): 
       (configuration.transit ? renderForwarding(fleet.families, configuration.interface) : '');
     await gateway.exec(['sh', '-e', '-s'], { input: script });
   };
-  await setUp(first);
-  await forEachOf(others, CONCURRENCY, setUp);
-
-  const publicKeys = new Map([...keys].map(([cluster, { publicKey }]) => [cluster, publicKey]));
-  await proveLinks(fleet, inOrder, publicKeys, options);
+  await forEachOf(inOrder, CONCURRENCY, setUp);
+  // Only when everybody listens: a handshake that meets nobody is repeated after 5 s.
+  await forEachOf(inOrder, CONCURRENCY, async (configuration) => {
+    const words = keepaliveWords(configuration, keys);
+    if (words.length === 0) return;
+    await gatewayOf(fleet, configuration.cluster).exec(['wg', 'set', configuration.interface, ...words]);
+  });
+  await proveLinks(fleet, inOrder, keys, options);
 }
 
 type InterfaceMaker = (gateway: Gateway, configuration: Configuration) => Promise<void>;
@@ -69,7 +73,8 @@ async function interfaceMaker(
   const inKernel: InterfaceMaker = async (gateway, { interface: name }) => {
     await gateway.exec(['ip', 'link', 'add', 'dev', name, 'type', 'wireguard']);
   };
-  const first = configurations[0] as Configuration;
+  const [first] = configurations;
+  if (!first) throw new InternalError('a fleet without clusters cannot be joined');
   try {
     await inKernel(gatewayOf(fleet, first.cluster), first);
     return async (gateway, configuration) => {
@@ -126,36 +131,30 @@ async function startWireguardGo(gateway: Gateway, name: string, clock: Clock): P
 }
 
 /**
- * The keepalive that every end sends as it comes up is the packet that makes a link shake hands. Each link is read at
- * the end that was configured first: that one answered the handshake, and notes it only once the other has confirmed it.
+ * The first keepalive is the packet along each link that makes it shake hands. A link is read at the end that answered:
+ * that one notes the handshake only once the other has confirmed it.
  */
 async function proveLinks(
   fleet: Fleet,
-  inOrder: readonly Configuration[],
-  publicKeys: ReadonlyMap<string, string>,
+  configurations: readonly Configuration[],
+  keys: ReadonlyMap<string, KeyPair>,
   options: JoinOptions,
 ): Promise<void> {
-  const position = new Map(inOrder.map(({ cluster }, index) => [cluster, index]));
-  const later = (a: string, b: string): boolean => (position.get(a) ?? 0) < (position.get(b) ?? 0);
-  let pending = inOrder.map((configuration) => ({
-    configuration,
-    peers: configuration.neighbours
-      .map(({ cluster }) => cluster)
-      .filter((peer) => later(configuration.cluster, peer)),
+  let pending = configurations.map(({ cluster, interface: tunnel, neighbours }) => ({
+    cluster,
+    tunnel,
+    peers: neighbours.filter(({ keepaliveSeconds }) => keepaliveSeconds === 0).map((peer) => peer.cluster),
   }));
   const proved = await pollUntil(options.clock, options.handshakeBudgetMs, POLL_MS, async () => {
     pending = pending.filter(({ peers }) => peers.length > 0);
     await forEachOf(pending, CONCURRENCY, async (entry) => {
-      const { cluster, interface: name } = entry.configuration;
-      const seen = await latestHandshakes(gatewayOf(fleet, cluster), name);
-      entry.peers = entry.peers.filter((peer) => !seen.get(publicKeys.get(peer) as string));
+      const seen = await latestHandshakes(gatewayOf(fleet, entry.cluster), entry.tunnel);
+      entry.peers = entry.peers.filter((peer) => !seen.get(keysOf(keys, peer).publicKey));
     });
     return pending.every(({ peers }) => peers.length === 0);
   });
   if (proved) return;
-  const silent = pending.flatMap(({ configuration, peers }) =>
-    peers.map((peer) => `${configuration.cluster} and ${peer}`),
-  );
+  const silent = pending.flatMap(({ cluster, peers }) => peers.map((peer) => `${cluster} and ${peer}`));
   throw new UserError(
     `WireGuard had no handshake within ${options.handshakeBudgetMs / 1_000} s between ${silent.join(', ')}`,
     {

@@ -24,6 +24,8 @@ export async function latestHandshakes(gateway: Gateway, tunnel: string): Promis
 /** A neighbour as the gateway has it configured now. */
 export interface Peer {
   readonly publicKey: string;
+  /** Seconds, or `off`. */
+  readonly keepalive: string;
   readonly allowedIps: readonly string[];
 }
 
@@ -32,7 +34,11 @@ export interface Peer {
  * keys: these are known only to the process that joined, and one may have been replaced since.
  */
 export async function peersOf(gateway: Gateway, fleet: Fleet): Promise<Map<string, Peer>> {
-  const allowed = await showPeers(gateway, interfaceName(fleet, gateway.cluster), 'allowed-ips');
+  const tunnel = interfaceName(fleet, gateway.cluster);
+  const [allowed, keepalives] = await Promise.all([
+    showPeers(gateway, tunnel, 'allowed-ips'),
+    showPeers(gateway, tunnel, 'persistent-keepalive'),
+  ]);
   const neighbours = fleet.clusters
     .map(({ name }) => name)
     .filter((name) => areNeighbours(fleet.topology, gateway.cluster, name));
@@ -42,7 +48,8 @@ export async function peersOf(gateway: Gateway, fleet: Fleet): Promise<Map<strin
     const cluster = neighbours.find((name) =>
       tunnelAddresses(fleet, name).some((address) => allowedIps.includes(hostCidr(address))),
     );
-    if (cluster !== undefined) peers.set(cluster, { publicKey, allowedIps });
+    if (cluster !== undefined)
+      peers.set(cluster, { publicKey, allowedIps, keepalive: keepalives.get(publicKey) ?? 'off' });
   }
   return peers;
 }

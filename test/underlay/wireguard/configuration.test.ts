@@ -171,6 +171,15 @@ for (const kind of ['full-mesh', 'hub-and-spoke', 'tree'] as const) {
         for (const { cluster } of configuration.neighbours) {
           const back = configurationAt(all, cluster).neighbours.map((neighbour) => neighbour.cluster);
           t.ok(back.includes(name), `${cluster} knows ${name}`);
+          const ends = [
+            [name, cluster],
+            [cluster, name],
+          ] as const;
+          const begins = ends.map(
+            ([from, to]) =>
+              configurationAt(all, from).neighbours.find((other) => other.cluster === to)?.keepaliveSeconds,
+          );
+          t.strictSame(begins.toSorted(), [0, 25], `one end of ${name} and ${cluster} keeps the link alive`);
         }
       }
     },
