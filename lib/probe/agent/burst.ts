@@ -95,19 +95,19 @@ async function tallyByUdp(
   flow: string,
   signal: AbortSignal,
 ): Promise<TallyAnswer | undefined> {
-  let answer: TallyAnswer | undefined;
-  const { promise, resolve } = Promise.withResolvers<void>();
+  const { promise, resolve } = Promise.withResolvers<TallyAnswer>();
   socket.on('message', (message) => {
-    answer ??= parseTally(message.toString('utf8'), flow);
-    if (answer) resolve();
+    const answer = parseTally(message.toString('utf8'), flow);
+    if (answer) resolve(answer);
   });
   const question: TallyRequest = { tally: flow };
   const intervalMs = (DEFAULTS.burstTallyMs - TALLY_TCP_MS) / TALLY_ATTEMPTS;
-  for (let attempt = 0; attempt < TALLY_ATTEMPTS && !answer; attempt++) {
+  for (let attempt = 0; attempt < TALLY_ATTEMPTS; attempt++) {
     socket.send(JSON.stringify(question), () => {});
-    await Promise.race([promise, wait(intervalMs, undefined, { signal, ref: false })]);
+    const answer = await Promise.race([promise, wait(intervalMs, undefined, { signal, ref: false })]);
+    if (answer) return answer;
   }
-  return answer;
+  return undefined;
 }
 
 async function tallyByTcp(

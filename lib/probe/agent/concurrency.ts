@@ -4,7 +4,7 @@ export async function mapLimited<T, U>(
   limit: number,
   map: (item: T) => Promise<U>,
 ): Promise<U[]> {
-  const results = new Array<U>(items.length);
+  const results: U[] = [];
   let next = 0;
   const worker = async (): Promise<void> => {
     while (next < items.length) {

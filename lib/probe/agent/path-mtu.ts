@@ -182,7 +182,7 @@ export async function sweepPathMtu(
     );
   } catch (error) {
     if (callSignal.aborted || !signal.aborted) throw error;
-    throw new Error(`the search for the path MTU did not end within ${timeoutMs} ms`);
+    throw new Error(`the search for the path MTU did not end within ${timeoutMs} ms`, { cause: error });
   } finally {
     echo.close();
   }

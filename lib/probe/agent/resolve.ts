@@ -2,6 +2,7 @@
 import dgram from 'node:dgram';
 import net from 'node:net';
 import { randomInt } from 'node:crypto';
+import type * as DnsCodec from 'dns-packet';
 import type { Answer, DecodedPacket, Packet, SrvAnswer } from 'dns-packet';
 import { formatAddress, parseAddress } from '../../model/cidr.ts';
 import type { RecordType, Resolution, ResolveRequest } from '../../model/probe.ts';
@@ -27,7 +28,7 @@ interface Query {
   readonly timeoutMs: number;
 }
 
-type DnsPacket = typeof import('dns-packet');
+type DnsPacket = typeof DnsCodec;
 
 export async function resolveAll(requests: unknown, signal: AbortSignal): Promise<Resolution[]> {
   const queries = checkList('requests', requests, MOST_REQUESTS).map(toQuery);

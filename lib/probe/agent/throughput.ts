@@ -136,7 +136,8 @@ export function judgeIperf(
   if (result.killed) return failed('iperf3 did not end in time');
   const report = parseJson(result.stdout);
   const error = isRecord(report) ? report.error : undefined;
-  if (error !== undefined) return failed(`iperf3: ${String(error).slice(0, 200)}`);
+  if (error !== undefined)
+    return failed(`iperf3: ${(typeof error === 'string' ? error : JSON.stringify(error)).slice(0, 200)}`);
   if (result.exitCode !== 0) {
     const said = result.stderr.trim() || result.stdout.trim();
     return failed(`iperf3 ended with ${result.exitCode ?? 'a signal'}: ${said.slice(0, 200)}`);

@@ -114,7 +114,7 @@ let canDieWithParent: boolean | undefined;
 export function startCompanion(command: Command, stdin: 'ignore' | 'pipe'): ChildProcess {
   canDieWithParent ??= spawnSync('setpriv', ['--pdeathsig', 'KILL', '--', 'true']).status === 0;
   const [file, ...args] = canDieWithParent ? [...DIES_WITH_PARENT, ...command] : command;
-  const child = spawn(file as string, args, {
+  const child = spawn(file, args, {
     detached: true,
     stdio: [stdin, 'pipe', 'ignore'],
     env: { ...process.env, LC_ALL: 'C' },
