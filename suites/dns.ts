@@ -13,12 +13,19 @@ import {
   sharedEcho,
 } from '../fixtures/workloads.ts';
 import { DNS_P95_MS } from '../lib/model/budgets.ts';
-import { type ClusterView, type Suite, type Toolkit, defineCheck } from '../lib/model/check.ts';
+import { type ClusterView, type Site, type Suite, type Toolkit, defineCheck } from '../lib/model/check.ts';
 import type { Exchange, Resolution } from '../lib/model/probe.ts';
 import { percentile, upperBoundOfUnseen } from '../lib/model/statistics.ts';
 import { failed, inconclusive, passed } from '../lib/model/verdict.ts';
-import { PORTS, type ServicePort, selects, serviceName } from '../lib/model/workload.ts';
-import { causeOfOutcome, commonest, countOutcomes, callCommand, malformed } from './support/calls.ts';
+import { PORTS, type ServicePort, type ServiceSpec, selects, serviceName } from '../lib/model/workload.ts';
+import {
+  answererOf,
+  causeOfOutcome,
+  commonest,
+  countOutcomes,
+  callCommand,
+  malformed,
+} from './support/calls.ts';
 import {
   ADDRESS_RECORD,
   LOOKUP_TIMEOUT_MS,
@@ -43,6 +50,10 @@ function reachableFrom(cluster: string, toolkit: Toolkit): ClusterView[] {
     ({ name }) => name === cluster || toolkit.pathBetween(cluster, name).kind !== 'forbidden',
   );
 }
+
+/** The workloads that a service selects in one cluster. */
+const backendsOf = ({ sites }: ClusterView, { namespace, selector }: ServiceSpec): Site[] =>
+  sites.filter(({ spec }) => spec?.namespace === namespace && selects(selector, spec.labels));
 
 /** Odds of one in a million that random balancing over `count` equals never picks one of them. */
 export function callsToMeetAll(count: number): number {
@@ -92,6 +103,8 @@ interface Shared {
   readonly lookup: Lookup;
   /** Clusters that share the service and may be reached from here. */
   readonly sharing: readonly string[];
+  /** Names of the workloads that the service selects, in any cluster. */
+  readonly workloads: readonly string[];
   readonly exchanges: readonly Exchange[];
 }
 
@@ -120,10 +133,13 @@ export const shared = defineCheck({
       lookUp(cluster.site(CLIENT), cluster, { name, type: ADDRESS_RECORD[family] }, context),
       address ? callUntilAllAnswer(cluster, address, sharing) : [],
     ]);
-    return { cluster: cluster.name, address, lookup, sharing, exchanges };
+    const workloads = new Set(
+      context.clusters.flatMap((view) => backendsOf(view, echoService)).map(({ key }) => key),
+    );
+    return { cluster: cluster.name, address, lookup, sharing, workloads: [...workloads], exchanges };
   },
 
-  judge({ cluster, address, lookup, sharing, exchanges }) {
+  judge({ cluster, address, lookup, sharing, workloads, exchanges }) {
     if (!address || sharing.length === 0) {
       return inconclusive('control-failed', 'Sharing the service gave its callers here no address to expect');
     }
@@ -153,6 +169,15 @@ export const shared = defineCheck({
     if (answered.length === 0) {
       const outcome = commonest(lost.map((exchange) => exchange.outcome)) ?? 'timed-out';
       return failed(causeOfOutcome(outcome), 'The shared service answers nobody here', details);
+    }
+    const foreign = exchanges.find(
+      ({ answeredBy }) => answeredBy && !workloads.includes(`${answeredBy.namespace}/${answeredBy.workload}`),
+    );
+    if (foreign) {
+      return failed('wrong-answerer', 'A workload answers that the service does not select', {
+        ...details,
+        seen: `${answererOf(foreign)} answered`,
+      });
     }
     if (strangers.length > 0) {
       return failed(
@@ -303,14 +328,9 @@ export const headless = defineCheck({
   async observe(context): Promise<Headless> {
     const { cluster, family } = context;
     const { name } = cluster.sharedService(headlessService);
-    const workloads = reachableFrom(cluster.name, context).flatMap(({ sites }) =>
-      sites
-        .filter(
-          ({ spec }) =>
-            spec?.namespace === headlessService.namespace && selects(headlessService.selector, spec.labels),
-        )
-        .map((site) => ({ cluster: site.cluster, name: site.key, address: site.address })),
-    );
+    const workloads = reachableFrom(cluster.name, context)
+      .flatMap((view) => backendsOf(view, headlessService))
+      .map((site) => ({ cluster: site.cluster, name: site.key, address: site.address }));
     const lookup = await lookUp(
       cluster.site(CLIENT),
       cluster,

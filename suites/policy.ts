@@ -20,6 +20,7 @@ import {
   cellCount,
   effectOf,
   expectedEffect,
+  isWhole,
   probeTables,
   reproduceCell,
   shownFlow,
@@ -28,10 +29,6 @@ import {
 
 const POLICY: readonly Feature[] = ['l3.pod', 'l4.udp', 'policy'];
 const KUBERNETES = 'Kubernetes, Network Policies (networking.k8s.io/v1)';
-/** The cell can be judged: it was tried, and what came back is no failure of the probe. */
-const isTried = ({ outcomes }: Cell): boolean =>
-  outcomes.length > 0 && outcomes.every((outcome) => outcome !== 'error');
-
 /** A refusal proves something only where target and source are seen to be alive in other cells of the same table. */
 function hasControls(cell: Cell, cells: readonly Cell[]): boolean {
   const alive = cells.filter((other) => other.outcomes.includes('answered'));
@@ -44,12 +41,12 @@ function hasControls(cell: Cell, cells: readonly Cell[]): boolean {
   );
 }
 
-function judgeTable({ from, to, cells }: Table): Verdict {
-  const wanted = cellCount(from === to);
-  if (cells.length !== wanted || !cells.every(isTried)) {
+function judgeTable(table: Table): Verdict {
+  const { from, to, cells } = table;
+  if (!isWhole(table)) {
     return inconclusive(
       'probe-failed',
-      `${cells.filter(isTried).length} of ${wanted} cells of the truth table were tried`,
+      `Not all ${cellCount(from === to)} cells of the truth table were tried`,
     );
   }
   const judged = cells.filter((cell) => expectedEffect(cell) !== undefined);
@@ -268,10 +265,7 @@ export const consistency = defineCheck({
     const unseen = expectation.clusters.filter(
       (name) => !tables.some(({ from, to }) => from === name && to === name),
     );
-    const torn = tables.some(
-      ({ from, to, cells }) => cells.length !== cellCount(from === to) || !cells.every(isTried),
-    );
-    if (clusters.length < 2 || unseen.length > 0 || torn) {
+    if (clusters.length < 2 || unseen.length > 0 || !tables.every(isWhole)) {
       return inconclusive(
         'probe-failed',
         'Not every cluster was observed in all cells, so there is nothing to compare',

@@ -125,6 +125,9 @@ export function malformed(exchanges: readonly Exchange[], wanted: number): Verdi
   if (exchanges.length === 0 || exchanges.length !== wanted) {
     return inconclusive('probe-failed', `${exchanges.length} of ${wanted} calls were reported`);
   }
+  const unknown = exchanges.find(({ outcome }) => !isOutcome(outcome));
+  if (unknown)
+    return inconclusive('probe-failed', `A call ended as "${unknown.outcome}", which means nothing`);
   const broken = exchanges.find(({ outcome }) => outcome === 'error');
   if (broken) {
     return inconclusive('probe-failed', `The caller could not call: ${broken.detail ?? 'no reason given'}`);
@@ -255,7 +258,10 @@ const SHOWN_OUTCOME: Record<Outcome, string> = {
   error: 'not sent',
 };
 
-export const shownOutcome = (outcome: Outcome): string => SHOWN_OUTCOME[outcome] ?? outcome;
+export const shownOutcome = (outcome: Outcome): string => SHOWN_OUTCOME[outcome];
+
+/** Records may come from anywhere. */
+export const isOutcome = (outcome: Outcome): boolean => Object.hasOwn(SHOWN_OUTCOME, outcome);
 
 /** `3 without any answer, 2 refused (RST or port unreachable)`: all but the good ones. */
 export function countOutcomes(exchanges: readonly { readonly outcome: Outcome }[]): string {

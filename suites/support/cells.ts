@@ -4,7 +4,7 @@ import { type CellExpectation, type PolicyPeer, expectedOfPolicy } from '../../l
 import type { Exchange, Outcome } from '../../lib/model/probe.ts';
 import type { Protocol } from '../../lib/model/workload.ts';
 import { GOVERNED_KEYS, GOVERNED_PORTS } from '../../fixtures/policy.ts';
-import { callCommand } from './calls.ts';
+import { callCommand, isOutcome } from './calls.ts';
 
 /** One flow of the table, and how it ended each time it was tried. */
 export interface Cell {
@@ -39,6 +39,19 @@ export function cellCount(sameCluster: boolean): number {
   const targets = GOVERNED_KEYS.length - (sameCluster ? 1 : 0);
   return GOVERNED_KEYS.length * targets * GOVERNED_PORTS.length * 2;
 }
+
+/** The table is whole: every cell once, each tried, and what came back is no failure of the probe. */
+export function isWhole({ from, to, cells }: Table): boolean {
+  const flows = new Set(cells.filter(isTried).map(shownFlow));
+  return cells.length === flows.size && flows.size === cellCount(from === to);
+}
+
+const isTried = ({ source, target, port, arrived, outcomes }: Cell): boolean =>
+  [source, target].every((key) => GOVERNED_KEYS.includes(key)) &&
+  GOVERNED_PORTS.includes(port) &&
+  typeof arrived === 'boolean' &&
+  outcomes.length > 0 &&
+  outcomes.every((outcome) => isOutcome(outcome) && outcome !== 'error');
 
 /** Something answered or arrived even once: early refusals or lost packets make no policy. */
 export function effectOf(cell: Cell): Effect {

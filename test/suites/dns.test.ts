@@ -42,6 +42,7 @@ t.test('dns.shared', async (t) => {
     address: VIP,
     lookup: resolved(VIP),
     sharing: ['east', 'west'],
+    workloads: ['mcnet/echo-1', 'mcnet/echo-2'],
     exchanges: fromBoth,
     ...more,
   });
@@ -73,6 +74,11 @@ t.test('dns.shared', async (t) => {
     [
       'one that must not be reached answers',
       observation({ exchanges: [...fromBoth, answeredBy('south')] }),
+      'failed: wrong-answerer',
+    ],
+    [
+      'a workload that is no backend answers',
+      observation({ exchanges: [...fromBoth, answeredBy('east', 'client')] }),
       'failed: wrong-answerer',
     ],
     ['some calls lost', observation({ exchanges: [...fromBoth, silent()] }), 'failed: packets-lost'],

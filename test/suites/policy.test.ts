@@ -186,6 +186,21 @@ for (const [check, whole] of [
       ['probe broken', changed(whole, denied, { outcomes: ['error'] }), 'inconclusive: probe-failed'],
       ['a cell not tried', changed(whole, denied, { outcomes: [] }), 'inconclusive: probe-failed'],
       ['a cell missing', { ...whole, cells: whole.cells.slice(1) }, 'inconclusive: probe-failed'],
+      [
+        'a cell twice, another missing',
+        { ...whole, cells: [...whole.cells.slice(1), whole.cells[1]] },
+        'inconclusive: probe-failed',
+      ],
+      [
+        'an outcome that nobody knows',
+        changed(whole, denied, { outcomes: ['fine' as 'answered'] }),
+        'inconclusive: probe-failed',
+      ],
+      [
+        'arrivals not asked for',
+        changed(whole, denied, { arrived: null as unknown as boolean }),
+        'inconclusive: probe-failed',
+      ],
       ['no cells', { ...whole, cells: [] }, 'inconclusive: probe-failed'],
       [
         'no policy stands',
@@ -307,6 +322,11 @@ for (const check of [canaryIngress, canaryEgress]) {
       ['never was open', { before: closed() }, 'inconclusive: control-failed'],
       ['nothing called before', { before: [] }, 'inconclusive: probe-failed'],
       ['nothing called under the deny', { closing: converged([]) }, 'inconclusive: probe-failed'],
+      [
+        'an outcome missing',
+        { held: times(2, () => ({ ...exchange(), outcome: undefined })) },
+        'inconclusive: probe-failed',
+      ],
       ['nothing called at the end', { held: [] }, 'inconclusive: probe-failed'],
       ['nothing called after it', { opening: converged([]) }, 'inconclusive: probe-failed'],
       [

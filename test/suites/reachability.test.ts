@@ -78,6 +78,11 @@ for (const check of [tcp, udp, http, http2] as AnyCheck[]) {
     for (const [name, observed, expected] of cases) {
       t.equal(outcomeOf(judge(check, observed)), expected, name);
     }
+    t.equal(
+      outcomeOf(judge(check, calls([...times(4, exchange), exchange({ outcome: 'fine' as 'answered' })]))),
+      'inconclusive: probe-failed',
+      'an outcome that nobody knows',
+    );
     const { answeredBy: _who, ...anonymous } = exchange();
     t.equal(
       outcomeOf(judge(check, calls(times(5, () => anonymous as Exchange)))),
