@@ -1,4 +1,4 @@
-import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import t from 'tap';
 import { judgeIperf, parseCpuTimes } from '../../lib/probe/agent/throughput.ts';
@@ -78,9 +78,11 @@ t.test('an agent with a faulty iperf3 or none', { skip: NEEDS_ROOT }, async (t) 
     writeFileSync(path.join(bin, 'iperf3'), `#!/bin/sh\n${script}\n`);
     chmodSync(path.join(bin, 'iperf3'), 0o755);
   };
-  install('exit 1');
-  // iproute2 is found by its own path; iperf3 only in this folder, and not at all once it is removed.
-  const { probe } = await network.startAgent('router', { PATH: `${bin}:/usr/sbin:/sbin:/bin` });
+  // Of all programs the agent finds only these, and the iperf3 of the moment.
+  for (const tool of ['/sbin/ip', '/usr/bin/setpriv', '/bin/true']) {
+    symlinkSync(tool, path.join(bin, path.basename(tool)));
+  }
+  const { probe } = await network.startAgent('router', { PATH: bin });
   const request = { address: '127.0.0.1', port: 5201, seconds: 1 };
 
   install('echo \'{"end":{"sum_received":{"bits_per_second":-5,"bytes":1,"seconds":1}}}\'');
@@ -93,9 +95,18 @@ t.test('an agent with a faulty iperf3 or none', { skip: NEEDS_ROOT }, async (t) 
     name: 'ProbeError',
     message: /not whole/,
   });
-  install('sleep 300');
+  install('/bin/sleep 300');
   t.match(await probe.throughput(request), { outcome: 'error', detail: /did not end in time/ });
   await t.rejects(probe.serveThroughput({ port: 5201 }), { name: 'ProbeError', message: /did not start/ });
   install('echo hello; exit 3');
   await t.rejects(probe.serveThroughput({ port: 5201 }), { name: 'ProbeError', message: /ended \(3\)/ });
+
+  rmSync(path.join(bin, 'iperf3'));
+  t.match(await probe.throughput(request), { outcome: 'error', detail: '`iperf3` is not installed' });
+  await t.rejects(probe.serveThroughput({ port: 5201 }), { name: 'ProbeError', message: /not installed/ });
+  await t.rejects(probe.ping({ address: '127.0.0.1' }), {
+    name: 'ProbeError',
+    message: /`ping` is not installed/,
+  });
+  t.match((await probe.facts()).tools, { iperf3: null, ping: null });
 });
