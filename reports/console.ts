@@ -3,11 +3,11 @@ import type { PlannedCase } from '../lib/model/record.ts';
 import type { CaseResult, RunEvent, RunResults } from '../lib/model/results.ts';
 import type { RunSpec } from '../lib/model/spec.ts';
 import { type SuiteResults, bySuite, subjectLabel } from './digest.ts';
-import { formatDuration } from './format.ts';
 import { annotations } from './github.ts';
 import type { Reporter } from './reporter.ts';
 import {
   type Page,
+  type Step,
   checkLines,
   heading,
   headlineLines,
@@ -176,6 +176,7 @@ class Progress {
   readonly #planned = new Map<string, { readonly plan: PlannedCase; readonly check: PlannedCheck }>();
   readonly #done = new Map<string, CaseResult>();
   readonly #running = new Set<string>();
+  readonly #steps = new Map<string, readonly Step[]>();
   /** Checks not yet printed, in order. */
   #waiting: PlannedCheck[] = [];
   #section = '';
@@ -206,7 +207,7 @@ class Progress {
         this.#running.add(event.case);
         break;
       case 'step':
-        if (this.#page.verbose) this.#printStep(event);
+        if (this.#page.verbose) this.#steps.set(event.case, [...(this.#steps.get(event.case) ?? []), event]);
         break;
       case 'verdict':
         this.#settle(event);
@@ -265,11 +266,6 @@ class Progress {
     this.#output.print([phaseLine(this.#page, phase)]);
   }
 
-  #printStep({ case: id, step, durationMs }: { case: string; step: string; durationMs: number }): void {
-    const text = `  ${id}  ${oneLine(step)}  ${formatDuration(durationMs)}`;
-    this.#output.print([this.#page.style('dim', text)]);
-  }
-
   #settle({ case: id, verdict, durationMs }: Extract<RunEvent, { type: 'verdict' }>): void {
     const planned = this.#planned.get(id);
     if (!planned || this.#done.has(id)) return;
@@ -285,7 +281,11 @@ class Progress {
   #printCheck({ suite, check, cases }: PlannedCheck): void {
     const known = cases.flatMap(({ id }) => this.#done.get(id) ?? []);
     if (known.length === 0) return;
-    const lines = checkLines(this.#page, { check, title: known[0]?.title ?? check, cases: known });
+    const lines = checkLines(
+      this.#page,
+      { check, title: known[0]?.title ?? check, cases: known },
+      this.#steps,
+    );
     if (lines.length === 0) return;
     this.#enter(suite);
     this.#output.print(lines);

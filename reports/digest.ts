@@ -250,7 +250,7 @@ export const placeOf = ({ subject, variants }: { subject: Subject; variants: rea
 /**
  * Where something happened, short: a cluster all of whose pairs are concerned is named once, as `north->*` or
  * `*->north`.
- * @param all every case of the check, to know what *all* means
+ * @param all the cases of the check that count, to know what *all* means
  */
 export function placesOf(some: readonly CaseResult[], all: readonly CaseResult[]): string[] {
   const left = new Set(some.map(placeOf));

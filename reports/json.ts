@@ -1,4 +1,5 @@
 /** `report.json`: the results of a run for programs; `report.schema.json` beside this file is the shape. */
+import type { CauseCode } from '../lib/model/causes.ts';
 import type { CaseResult, RunResults } from '../lib/model/results.ts';
 import type { Status } from '../lib/model/verdict.ts';
 import { type Counts, countsOf, headline, remarks, runFailure } from './digest.ts';
@@ -32,7 +33,7 @@ export interface JsonCase extends Omit<
 > {
   readonly status: Status;
   readonly reason: string;
-  readonly cause?: string;
+  readonly cause?: CauseCode;
   readonly expected?: string;
   readonly seen?: string;
   /** `value` is null when it could not be measured. */

@@ -1,4 +1,5 @@
 /** The parts of the console report as lines; colour and width are given, the rest follows from the results. */
+import type { RecordBody } from '../lib/model/record.ts';
 import type { CaseResult, RunResults } from '../lib/model/results.ts';
 import { STATUSES, type Figure, type Status } from '../lib/model/verdict.ts';
 import {
@@ -22,6 +23,9 @@ import { formatFigure, formatRange, formatDuration } from './format.ts';
 import { type Style, inColourOf, mark } from './style.ts';
 import { counted, oneLine, padEnd, padStart, truncate, widthOf, wrap } from './text.ts';
 
+/** What a case did on its way, as the living run told. */
+export type Step = Pick<Extract<RecordBody, { type: 'step' }>, 'step' | 'durationMs' | 'detail'>;
+
 export interface Page {
   readonly style: Style;
   /** Columns. */
@@ -32,7 +36,7 @@ export interface Page {
 }
 
 /** What figures leave of a title. */
-const TITLE_COLUMNS = 16;
+const TITLE_COLUMNS = 12;
 /** Columns of how long something took. */
 const TIME_COLUMNS = 8;
 /** Columns of the labels in a failure. */
@@ -52,9 +56,10 @@ function row(
   const room = page.width - widthOf(name) - 2 - 2 - TIME_COLUMNS;
   const { facts } = parts;
   const text = truncate(parts.text, Math.max(0, room - (facts ? widthOf(facts) + 2 : 0)));
+  const line = `${parts.mark} ${name}  ${page.style('dim', text)}`;
+  if (!facts && !time) return line;
   const gap = ' '.repeat(Math.max(0, room - widthOf(text) - widthOf(facts)));
-  const line = `${parts.mark} ${name}  ${page.style('dim', text)}${gap}${facts}${page.style('dim', padStart(time, TIME_COLUMNS))}`;
-  return line.trimEnd();
+  return `${line}${gap}${facts}${time && page.style('dim', padStart(time, TIME_COLUMNS))}`;
 }
 
 /** What happens in the phases of a run. */
@@ -136,7 +141,11 @@ const neverStarted = (cases: readonly CaseResult[]): boolean =>
   cases.every(({ verdict }) => verdict.cause !== undefined && NOT_STARTED.has(verdict.cause));
 
 /** One line for a check, none when nothing of it began; in the verbose report each of its cases follows. */
-export function checkLines(page: Page, { check, title, cases }: CheckResults): string[] {
+export function checkLines(
+  page: Page,
+  { check, title, cases }: CheckResults,
+  steps: ReadonlyMap<string, readonly Step[]> = new Map(),
+): string[] {
   if (neverStarted(cases)) return [];
   const status = worstOf(cases);
   const where = extent(cases);
@@ -156,10 +165,16 @@ export function checkLines(page: Page, { check, title, cases }: CheckResults): s
     facts: facts.join('  '),
     ...((status === 'passed' || longest > 0) && { durationMs: longest }),
   });
-  return page.verbose ? [line, ...cases.flatMap((result) => caseLines(page, result))] : [line];
+  return page.verbose
+    ? [line, ...cases.flatMap((result) => caseLines(page, result, steps.get(result.id)))]
+    : [line];
 }
 
-function caseLines(page: Page, { id, verdict, durationMs, repeated, kept }: CaseResult): string[] {
+function caseLines(
+  page: Page,
+  { id, verdict, durationMs, repeated, kept }: CaseResult,
+  steps: readonly Step[] = [],
+): string[] {
   const figures = Object.entries(verdict.figures ?? {}).map(
     ([name, figure]) => `${oneLine(name)} ${formatFigure(figure)}`,
   );
@@ -171,11 +186,17 @@ function caseLines(page: Page, { id, verdict, durationMs, repeated, kept }: Case
   const time = verdict.status === 'skipped' ? '' : page.style('dim', `  ${formatDuration(durationMs)}`);
   return [
     `    ${mark(page.style, verdict.status)} ${id}${time}`,
+    ...steps.map((step) => page.style('dim', `      ${stepText(step, page.width - 6)}`)),
     ...indented(page, notes.join('; '), 6).map((line) => page.style('dim', line)),
     ...(figures.length > 0
       ? indented(page, figures.join(' · '), 6).map((line) => page.style('cyan', line))
       : []),
   ];
+}
+
+function stepText({ step, durationMs, detail }: Step, columns: number): string {
+  const said = detail === undefined ? '' : `  ${oneLine(JSON.stringify(detail))}`;
+  return truncate(`${oneLine(step)}  ${formatDuration(durationMs)}${said}`, columns);
 }
 
 const indented = (page: Page, text: string, columns: number): string[] =>
@@ -212,12 +233,15 @@ function explanationLines(page: Page, { label, text }: Explanation): string[] {
 
 function problemLines(page: Page, problem: Problem, planned: readonly CaseResult[]): string[] {
   const [first] = problem.cases;
+  // What never ran because of another failure says nothing about how far this one reaches.
   const ofCheck = planned.filter(
-    ({ check, verdict }) => check === problem.check && verdict.status !== 'skipped',
+    ({ check, verdict }) =>
+      check === problem.check && verdict.status !== 'skipped' && verdict.cause !== 'dependency-failed',
   );
   return [
     `${mark(page.style, problem.status)} ${inColourOf(page.style, problem.status, first.id)}`,
-    ...indented(page, oneLine(first.title), 2).map((line) => page.style('dim', line)),
+    // Without something seen the reason stands there, so the title says what it was about.
+    ...indented(page, oneLine(first.verdict.seen === undefined ? first.title : first.verdict.reason), 2),
     ...(problem.cases.length > 1 ? whereLines(page, problem, ofCheck) : []),
     ...explain(first).flatMap((line) => explanationLines(page, line)),
     ...(problem.dependants.length > 0 ? dependantLines(page, problem) : []),
@@ -293,7 +317,7 @@ export function summaryLines(page: Page, results: RunResults): string[] {
   return [
     ...remarks(results).flatMap((remark) => hanging(page, 'remark', remark)),
     ...skips,
-    `${parts.join('  ') || 'no cases'}${page.style('dim', `  of ${counted(results.cases.length, 'case')} in ${formatDuration(results.durationMs)}`)}`,
+    `${parts.join('  ') || 'no cases'}${page.style('dim', `  in ${formatDuration(results.durationMs)}`)}`,
   ];
 }
 
