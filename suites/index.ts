@@ -1,5 +1,6 @@
 /** Every suite, in the order in which they run and are shown. */
 import type { Suite } from '../lib/model/check.ts';
+import { addressing } from './addressing.ts';
 import { dns } from './dns.ts';
 import { encryption } from './encryption.ts';
 import { failover } from './failover.ts';
@@ -8,4 +9,13 @@ import { performance } from './performance.ts';
 import { policy } from './policy.ts';
 import { reachability } from './reachability.ts';
 
-export const SUITES: readonly Suite[] = [reachability, dns, policy, mtu, encryption, failover, performance];
+export const SUITES: readonly Suite[] = [
+  addressing,
+  reachability,
+  dns,
+  policy,
+  mtu,
+  encryption,
+  failover,
+  performance,
+];

@@ -58,6 +58,7 @@ export const CAUSES = {
   // performance
   'throughput-low': 'Throughput is below its share of the baseline',
   'latency-high': 'Latency is above its multiple of the baseline',
+  'requests-lost': 'More requests fail or time out than the budget allows',
   'jitter-high': 'Jitter is above the budget',
   // no verdict on the system
   'control-failed': 'The positive control did not pass, so the check could prove nothing',

@@ -57,7 +57,14 @@ t.test('performance.latency', async (t) => {
   t.equal(outcomeOf(judge(latency, observed([4]))), 'passed');
   t.equal(outcomeOf(judge(latency, observed([50, 4, 4.5]))), 'passed', 'the median of three decides');
   t.equal(outcomeOf(judge(latency, observed([50, 40, 4]))), 'failed: latency-high');
-  t.equal(outcomeOf(judge(latency, observed([4], { failures: 20 }))), 'failed: packets-lost');
+  t.equal(outcomeOf(judge(latency, observed([4], { failures: 20 }))), 'failed: requests-lost');
+  const busy = { ...observed([4], { failures: 20 }) };
+  for (const round of busy.rounds) round.local = percentiles(4, { failures: 20 });
+  t.equal(
+    outcomeOf(judge(latency, busy)),
+    'inconclusive: cpu-saturated',
+    'failures inside the cluster as well',
+  );
   t.equal(outcomeOf(judge(latency, observed([4], { samples: 900 }))), 'inconclusive: probe-failed');
   t.equal(outcomeOf(judge(latency, observed([]))), 'inconclusive: probe-failed');
 });
