@@ -2,6 +2,8 @@
 import { styleText } from 'node:util';
 import { InternalError, InterruptedError, UserError } from '../model/errors.ts';
 
+/** A case failed. */
+export const EXIT_FAILED = 1;
 /** Usage, configuration, set-up. */
 export const EXIT_USAGE = 2;
 

@@ -1,10 +1,16 @@
 /** The only place that ends the process. */
 import type { Output } from '../run/output.ts';
-import { describeFailure, exitCodeOfFailure } from './failure.ts';
+import { EXIT_USAGE, describeFailure, exitCodeOfFailure } from './failure.ts';
 import { type Actions, parseCommands } from './program.ts';
 
 export async function main(argv: readonly string[] = process.argv.slice(2)): Promise<void> {
   tolerateClosedPipes();
+  process.on('uncaughtException', (error) => {
+    // A run has a way of its own, which cleans up first.
+    if (process.listenerCount('uncaughtException') > 1) return;
+    process.stderr.write(`${describeFailure(error, true)}\n`);
+    process.exit(EXIT_USAGE);
+  });
   const exitCode = await execute(argv);
   await Promise.all([flushed(process.stdout), flushed(process.stderr)]);
   // Whatever is still open must not keep us here.

@@ -22,7 +22,7 @@ export const packagesOf = (problems: readonly MachineProblem[]): string[] => [
 ];
 
 /** One line to run for everything that packages mend, beside what they do not. */
-export function summarise(problems: readonly MachineProblem[]): MachineProblem[] {
+function summarise(problems: readonly MachineProblem[]): MachineProblem[] {
   const lacking = problems.filter(({ packages }) => packages !== undefined);
   const others = problems.filter(({ packages }) => packages === undefined);
   if (lacking.length === 0) return others;
@@ -37,33 +37,28 @@ export function summarise(problems: readonly MachineProblem[]): MachineProblem[]
   ];
 }
 
-/** The same provider, whose check of the machine installs what is missing when the user said yes. */
-export function mendingProvider(
-  provider: Provider,
-  options: { yes: boolean; signal: AbortSignal },
-): Provider {
+/** The same provider, whose check of the machine installs what is missing. */
+export function mendingProvider(provider: Provider, signal: AbortSignal): Provider {
   return {
-    name: provider.name,
-    features: provider.features,
-    handlers: provider.handlers,
-    injectors: provider.injectors,
-    create: (given) => provider.create(given),
-    attach: (run, given) => provider.attach(run, given),
-    observedVersions: () => provider.observedVersions(),
+    ...provider,
     async check(requirements) {
       const problems = await provider.check(requirements);
-      const packages = packagesOf(problems);
-      // What packages do not mend (not root, an unfit kernel) comes first: then nothing is half made.
-      const mendable = packages.length > 0 && problems.every((problem) => problem.packages !== undefined);
-      if (!options.yes || !mendable) return summarise(problems);
-      await installPackages(packages, options.signal);
-      return summarise(await provider.check(requirements));
+      // What no package mends (not root, an unfit kernel) comes first: then nothing is half made.
+      const mendable = problems.length > 0 && problems.every(({ packages }) => packages !== undefined);
+      if (!mendable) return problems;
+      await installPackages(packagesOf(problems), signal);
+      return provider.check(requirements);
     },
   };
 }
 
+/** The same provider, which names everything that is missing in one line to run. */
+export function summarisingProvider(provider: Provider): Provider {
+  return { ...provider, check: async (requirements) => summarise(await provider.check(requirements)) };
+}
+
 /** From the configured sources, adding none. @throws UserError with what apt-get said */
-export async function installPackages(packages: readonly string[], signal: AbortSignal): Promise<void> {
+async function installPackages(packages: readonly string[], signal: AbortSignal): Promise<void> {
   const command = installCommand(packages);
   note(`Installing what is missing: ${quoteCommand(command)}`);
   try {

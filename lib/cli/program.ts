@@ -142,7 +142,7 @@ function createProgram(actions: Actions, finish: (exitCode: number) => void): Co
     .action(async (records, options) => finish(await actions.report(records, options)));
 
   addFlags(program.command('doctor'))
-    .description('what this machine lacks for a run, and how to mend it; changes nothing')
+    .description('what this machine lacks for a run, and how to mend it; changes nothing without --yes')
     .usage('[flags of run]')
     .action(async (flags) => finish(await actions.doctor(flags)));
 

@@ -1,5 +1,6 @@
 /** Writes results in the formats that are wanted, to where they are wanted. */
 import path from 'node:path';
+import { messageOf } from '../model/errors.ts';
 import type { RunResults } from '../model/results.ts';
 import type { RunSpec } from '../model/spec.ts';
 import { writeAtomically } from '../system/files.ts';
@@ -41,17 +42,21 @@ export function destinationsOfReport(reports: RunSpec['reports']): Destination[]
   }));
 }
 
+/** Writes each, whatever becomes of the others. @returns what could not be written, with the reason */
 export async function writeReports(
   results: readonly RunResults[],
   destinations: readonly Destination[],
-): Promise<void> {
-  for (const destination of destinations) {
-    if (destination.path === STANDARD_OUTPUT) {
-      process.stdout.write(renderForStandardOutput(destination.reporter, results));
-    } else {
-      await writeAtomically(destination.path, destination.reporter.render(results));
+): Promise<string[]> {
+  const failures: string[] = [];
+  for (const { reporter, path: target } of destinations) {
+    try {
+      if (target === STANDARD_OUTPUT) process.stdout.write(renderForStandardOutput(reporter, results));
+      else await writeAtomically(target, reporter.render(results));
+    } catch (error) {
+      failures.push(`${reporter.format} (${target}): ${messageOf(error)}`);
     }
   }
+  return failures;
 }
 
 /** What a person reads fits the terminal. */

@@ -1,34 +1,52 @@
-/** SIGINT and SIGTERM: the first one begins the clean-up, an impatient second one ends the process. */
+/** What ends a run from outside: SIGINT, SIGTERM, or a defect of ours somewhere in a callback. */
 import { InterruptedError } from '../model/errors.ts';
+import { describeFailure } from './failure.ts';
+import { note } from './print.ts';
 
 /** A terminal and a wrapper often send the same signal twice. */
 const IMPATIENCE_MS = 1_000;
 
 export interface Interruption {
+  /** Aborted by the first signal: the clean-up begins. */
   readonly signal: AbortSignal;
+  /** Whether a defect ended the run. */
+  readonly defect: boolean;
   stop(): void;
 }
 
-/** @param impatient what is said before the process ends with clean-up undone */
-export function interruptible(now: () => number, impatient: () => void): Interruption {
+/**
+ * A second signal after a second ends the process at once.
+ * @param leftBehind what is said then, as clean-up is not through
+ */
+export function interruptible(now: () => number, leftBehind: () => string): Interruption {
   const controller = new AbortController();
   let first: number | undefined;
+  let defect = false;
   const onSignal = (name: 'SIGINT' | 'SIGTERM'): void => {
     if (first === undefined) {
       first = now();
+      note(`${name}: cleaning up; again to leave at once`);
       controller.abort(new InterruptedError(`${name} received`, name));
     } else if (now() - first >= IMPATIENCE_MS) {
-      impatient();
+      note(leftBehind());
       process.exit(130);
     }
   };
-  process.on('SIGINT', onSignal);
-  process.on('SIGTERM', onSignal);
+  // Node would end with 1, which here says that a case failed, and would clean up nothing.
+  const onDefect = (error: unknown): void => {
+    note(describeFailure(error, true));
+    if (defect) process.exit(2);
+    defect = true;
+    controller.abort(new InterruptedError('a defect of this program', 'SIGTERM'));
+  };
+  process.on('SIGINT', onSignal).on('SIGTERM', onSignal).on('uncaughtException', onDefect);
   return {
     signal: controller.signal,
+    get defect() {
+      return defect;
+    },
     stop: () => {
-      process.off('SIGINT', onSignal);
-      process.off('SIGTERM', onSignal);
+      process.off('SIGINT', onSignal).off('SIGTERM', onSignal).off('uncaughtException', onDefect);
     },
   };
 }

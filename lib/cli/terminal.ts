@@ -47,7 +47,14 @@ export function runConsole(
 ): RunConsole {
   const progress = createConsole(consoleOptions(process.stderr, verbosity));
   const began = now();
-  const ticker = setInterval(() => progress.tick(now() - began), TICK_MS);
+  const ticker = setInterval(() => {
+    try {
+      progress.tick(now() - began);
+    } catch {
+      // A status line that fails must not end the run; nothing of the results depends on it.
+      clearInterval(ticker);
+    }
+  }, TICK_MS);
   const stop = (): void => {
     clearInterval(ticker);
     progress.onEnd([]);

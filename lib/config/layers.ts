@@ -156,10 +156,10 @@ const article = (type: string): string => ARTICLES[type] ?? type;
 const seen = (issue: Issue): string => `It is ${show(issue.input)}`;
 
 function show(value: unknown): string {
-  if (value === null || value === undefined) return 'empty';
+  if (typeof value === 'string') return `"${value.slice(0, 80)}"`;
+  if (typeof value === 'number' || typeof value === 'boolean') return String(value);
   if (Array.isArray(value)) return 'a list';
-  if (typeof value === 'object') return 'keys and values';
-  return typeof value === 'string' ? `"${value.slice(0, 80)}"` : String(value);
+  return value ? 'keys and values' : 'empty';
 }
 
 /** Values of the environment as the schema takes them. @throws UserError for a variable nobody knows */

@@ -1,6 +1,5 @@
 /** What may stand in mcnet.yaml. Flags and environment go through the same schema. */
 import { z } from 'zod';
-import type { ClusterRanges } from '../model/addressing.ts';
 import { type IpFamily, parseCidr } from '../model/cidr.ts';
 import { messageOf } from '../model/errors.ts';
 import { CLUSTER_NAME, RUN_ID } from '../model/ids.ts';
@@ -59,9 +58,6 @@ const clusterEntry = z.strictObject({
 });
 
 export type ClusterEntry = { readonly name: string } & Partial<z.output<typeof clusterEntry>>;
-/** Ranges that the user fixed for a cluster. */
-export type GivenRanges = Partial<ClusterRanges>;
-
 const clusterCount = z
   .number()
   .int({ error: 'must be a whole number of clusters' })

@@ -165,7 +165,7 @@ function clusterEntries(configured: Configured): readonly ClusterEntry[] {
 
 function topologyOf(configured: Configured, entries: readonly ClusterEntry[]): Topology {
   const names = entries.map(({ name }) => name);
-  const hub = configured.values.hub ?? (names[0] as string);
+  const { hub = names[0] as string } = configured.values;
   if (!names.includes(hub)) {
     throw new UserError(`The hub "${hub}" is none of the clusters`, {
       where: configured.whereOf('hub'),

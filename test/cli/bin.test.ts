@@ -1,7 +1,7 @@
 import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import t from 'tap';
-import { BIN, cli, emptyFolder } from './support.ts';
+import { BIN, cli, emptyFolder } from './fixtures/process.ts';
 
 const pretending = (version: string): string[] => [
   '--import',
@@ -11,7 +11,7 @@ const { version } = JSON.parse(readFileSync(new URL('../../package.json', import
   version: string;
 };
 
-t.test('an unfit Node without a better one at hand is told in one line', async (t) => {
+void t.test('an unfit Node without a better one at hand is told in one line', async (t) => {
   const folder = emptyFolder(t);
   const bin = path.join(folder, 'lib', 'cli', 'bin.js');
   mkdirSync(path.dirname(bin), { recursive: true });
@@ -31,12 +31,12 @@ t.test('an unfit Node without a better one at hand is told in one line', async (
   }
 });
 
-t.test('in a checkout an unfit Node hands over, with arguments, output and exit code', async (t) => {
+void t.test('in a checkout an unfit Node hands over, with arguments, output and exit code', async (t) => {
   const folder = emptyFolder(t);
-  const { code, out } = await cli(folder, ['--version'], { node: pretending('20.0.0') });
+  const { code, out } = await cli(folder, ['--version'], { bin: BIN, node: pretending('20.0.0') });
   t.equal(out, `${version}\n`);
   t.equal(code, 0);
-  const wrong = await cli(folder, ['list', 'nothing'], { node: pretending('20.0.0') });
+  const wrong = await cli(folder, ['list', 'nothing'], { bin: BIN, node: pretending('20.0.0') });
   t.equal(wrong.code, 2);
   t.match(wrong.err, /no list of "nothing"/);
 });

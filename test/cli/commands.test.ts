@@ -1,10 +1,14 @@
+import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import t from 'tap';
 import { SUITES } from '../../suites/index.ts';
-import { cli, emptyFolder } from './support.ts';
+import { SOURCE, cli, emptyFolder } from './fixtures/process.ts';
 
-t.test('help of the program and of each command', async (t) => {
+const ESCAPE = '\u001B[';
+const BOLD = `${ESCAPE}1m`;
+
+void t.test('help of the program and of each command', async (t) => {
   const folder = emptyFolder(t);
   const main = await cli(folder, ['--help']);
   t.equal(main.code, 0);
@@ -20,7 +24,7 @@ t.test('help of the program and of each command', async (t) => {
   ]) {
     t.match(main.out, expected);
   }
-  t.notMatch(main.out, /\x1b\[/, 'no colour where nobody looks');
+  t.notMatch(main.out, ESCAPE, 'no colour where nobody looks');
   t.ok(
     main.out.split('\n').every((line) => line.length <= 80),
     'wrapped',
@@ -34,14 +38,14 @@ t.test('help of the program and of each command', async (t) => {
   t.strictSame(readdirSync(folder), [], 'nothing was created');
 });
 
-t.test('colour is forced and forbidden by the usual variables', async (t) => {
+void t.test('colour is forced and forbidden by the usual variables', async (t) => {
   const folder = emptyFolder(t);
-  t.match((await cli(folder, ['--help'], { env: { FORCE_COLOR: '1' } })).out, /\x1b\[1m/);
-  t.match((await cli(folder, ['list', 'checks'], { env: { FORCE_COLOR: '1' } })).out, /\x1b\[1m/);
-  t.notMatch((await cli(folder, ['list', 'checks'], { env: { NO_COLOR: '1' } })).out, /\x1b\[/);
+  t.match((await cli(folder, ['--help'], { env: { FORCE_COLOR: '1' } })).out, BOLD);
+  t.match((await cli(folder, ['list', 'checks'], { env: { FORCE_COLOR: '1' } })).out, BOLD);
+  t.notMatch((await cli(folder, ['list', 'checks'], { env: { NO_COLOR: '1' } })).out, ESCAPE);
 });
 
-t.test('lists, for people and for programs', async (t) => {
+void t.test('lists, for people and for programs', async (t) => {
   const folder = emptyFolder(t);
   const checks = await cli(folder, ['list', 'checks']);
   const asJson = await cli(folder, ['list', 'checks', '--json']);
@@ -80,7 +84,7 @@ t.test('lists, for people and for programs', async (t) => {
   );
 });
 
-t.test('what nobody knows ends with 2 and the nearest name, without a stack', async (t) => {
+void t.test('what nobody knows ends with 2 and the nearest name, without a stack', async (t) => {
   const folder = emptyFolder(t);
   const cases: [string[], RegExp, RegExp][] = [
     [['lst'], /Unknown command "lst"/, /"list"/],
@@ -114,7 +118,7 @@ t.test('what nobody knows ends with 2 and the nearest name, without a stack', as
   t.match(err, /\n\s+at /, 'a stack for those who ask');
 });
 
-t.test('a file of the user is named with line and column', async (t) => {
+void t.test('a file of the user is named with line and column', async (t) => {
   const folder = emptyFolder(t);
   writeFileSync(path.join(folder, 'mcnet.yaml'), 'level: core\nipFamly: dual\n');
   const { code, err } = await cli(folder, ['plan']);
@@ -127,7 +131,7 @@ t.test('a file of the user is named with line and column', async (t) => {
   t.match(large.err, /larger than 256 KiB/);
 });
 
-t.test('plan shows everything and creates nothing', async (t) => {
+void t.test('plan shows everything and creates nothing', async (t) => {
   const folder = emptyFolder(t);
   const args = ['plan', '--clusters', '3', '--topology', 'hub-and-spoke', '--ip-family', 'dual'];
   const { code, out, err } = await cli(folder, args);
@@ -146,30 +150,33 @@ t.test('plan shows everything and creates nothing', async (t) => {
   t.strictSame(readdirSync(folder), [], 'nothing was created');
 });
 
-t.test('a reader who leaves early is no error', async (t) => {
+void t.test('plan judges the addresses, as far as that needs no cluster', async (t) => {
   const folder = emptyFolder(t);
-  const { spawn } = await import('node:child_process');
-  const { BIN } = await import('./support.ts');
-  const child = spawn(
-    'sh',
-    [
-      '-c',
-      `"$0" "$1" list checks --json | head -n 1; "$0" "$1" list checks 1>&- ; true`,
-      process.execPath,
-      BIN,
-    ],
-    {
-      cwd: folder,
-      stdio: ['ignore', 'pipe', 'pipe'],
-    },
-  );
-  let err = '';
-  child.stderr.on('data', (chunk: Buffer) => (err += chunk.toString()));
-  await new Promise((resolve) => child.on('close', resolve));
-  t.equal(err, '');
+  writeFileSync(path.join(folder, 'mcnet.yaml'), 'clusters: [a, {name: b, pods: 10.0.0.0/13}]\n');
+  const { code, out } = await cli(folder, ['plan']);
+  t.equal(code, 1);
+  t.match(out, /failed +addressing\.overlap\[fleet\]/);
+  const data = JSON.parse((await cli(folder, ['plan', '--json'])).out) as {
+    verdicts: Record<string, { status: string; cause: string }>;
+  };
+  t.match(data.verdicts['addressing.overlap[fleet]'], { status: 'failed', cause: 'ranges-overlap' });
 });
 
-t.test('results of yesterday do not outlive a run that cannot start', async (t) => {
+void t.test('a reader who leaves early is no error', async (t) => {
+  const folder = emptyFolder(t);
+  const pipeline = `"$0" "$1" list checks --json | head -n 1; "$0" "$1" list checks >&-`;
+  const child = spawn('sh', ['-c', pipeline, process.execPath, SOURCE], {
+    cwd: folder,
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
+  let err = '';
+  child.stderr.on('data', (chunk: Buffer) => (err += chunk.toString()));
+  const code = await new Promise((resolve) => child.on('close', resolve));
+  t.equal(err, '');
+  t.equal(code, 0);
+});
+
+void t.test('results of yesterday do not outlive a run that cannot start', async (t) => {
   const folder = emptyFolder(t);
   const wrong: [string, string[], string][] = [
     ['an unknown flag', ['--clustres', '3'], 'mcnet-report'],

@@ -2,7 +2,7 @@ import t from 'tap';
 import { planAddresses } from '../../lib/config/addressing.ts';
 import { RANGE_KINDS } from '../../lib/model/addressing.ts';
 import { overlaps, parseCidr } from '../../lib/model/cidr.ts';
-import { refusal } from './support.ts';
+import { refusal } from './fixtures/written.ts';
 
 const fleet = (count: number) => Array.from({ length: count }, (_, index) => ({ name: `c${index + 1}` }));
 const request = {
@@ -12,7 +12,7 @@ const request = {
   ipv6Pool: 'fd6d:636e:6574::/48',
 };
 
-t.test('the first sites get the plain blocks, one after the other', async (t) => {
+void t.test('the first sites get the plain blocks, one after the other', async (t) => {
   const { clusters } = planAddresses({ ...request, clusters: fleet(3) });
   t.strictSame(clusters['c2'], {
     pods: { ipv4: '10.16.0.0/13', ipv6: 'fd6d:636e:6574:100::/64' },
@@ -21,7 +21,7 @@ t.test('the first sites get the plain blocks, one after the other', async (t) =>
   });
 });
 
-t.test('a hundred clusters, none overlapping another, the wan or the tunnel', async (t) => {
+void t.test('a hundred clusters, none overlapping another, the wan or the tunnel', async (t) => {
   const plan = planAddresses({ ...request, clusters: fleet(100) });
   const ranges = [
     ...Object.values(plan.clusters).flatMap((cluster) => RANGE_KINDS.map((kind) => cluster[kind])),
@@ -37,13 +37,13 @@ t.test('a hundred clusters, none overlapping another, the wan or the tunnel', as
   }
 });
 
-t.test('a growing fleet renumbers nobody', async (t) => {
+void t.test('a growing fleet renumbers nobody', async (t) => {
   const small = planAddresses({ ...request, clusters: fleet(20) });
   const large = planAddresses({ ...request, clusters: fleet(60) });
   t.match(large.clusters, small.clusters);
 });
 
-t.test('pools that are used up or unfit', async (t) => {
+void t.test('pools that are used up or unfit', async (t) => {
   const cases = [
     { pool: '10.0.0.0/14', prefix: 16 },
     { pool: '10.0.0.0/16', prefix: 12 },

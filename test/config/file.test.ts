@@ -1,10 +1,10 @@
 import t from 'tap';
 import { MAXIMUM_FILE_BYTES, parseConfigurationFile } from '../../lib/config/file.ts';
-import { refusal } from './support.ts';
+import { refusal } from './fixtures/written.ts';
 
 const parse = (text: string) => parseConfigurationFile(new TextEncoder().encode(text), 'mcnet.yaml');
 
-t.test('values and the places where they stand', async (t) => {
+void t.test('values and the places where they stand', async (t) => {
   const { values, locate } = parse('hub: east\nclusters:\n  - east\n  - name: west\n    segments: [a, b]\n');
   t.strictSame(values, { hub: 'east', clusters: ['east', { name: 'west', segments: ['a', 'b'] }] });
   t.equal(locate(['hub']), 'mcnet.yaml:1:6', 'a value');
@@ -14,17 +14,17 @@ t.test('values and the places where they stand', async (t) => {
   t.equal(locate(['clusters', 7, 'name']), 'mcnet.yaml:3:3', 'the deepest that there is');
 });
 
-t.test('places are found through aliases', async (t) => {
+void t.test('places are found through aliases', async (t) => {
   const { locate } = parse('clusters:\n  - &first\n    name: east\n  - *first\n');
   t.equal(locate(['clusters', 1, 'name']), 'mcnet.yaml:3:11');
 });
 
-t.test('an empty file holds nothing', async (t) => {
+void t.test('an empty file holds nothing', async (t) => {
   t.equal(parse('').values, null);
   t.equal(parse('# only a remark\n').values, null);
 });
 
-t.test('what is refused, and where', async (t) => {
+void t.test('what is refused, and where', async (t) => {
   const cases: [string, RegExp, string][] = [
     ['a: 1\nb: 2\na: 3\n', /"a" stands here a second time/, 'mcnet.yaml:3:1'],
     ['a:\n  b: 1\n  b: 2\n', /"b" stands here a second time/, 'mcnet.yaml:3:3'],
@@ -45,14 +45,14 @@ t.test('what is refused, and where', async (t) => {
   }
 });
 
-t.test('text that is not UTF-8 is refused with its line', async (t) => {
+void t.test('text that is not UTF-8 is refused with its line', async (t) => {
   const bytes = Uint8Array.from([...Buffer.from('a: 1\nb: '), 0xff, 0xfe, 0x0a]);
   const error = refusal(t, () => parseConfigurationFile(bytes, 'mcnet.yaml'));
   t.match(error.message, /not UTF-8/);
   t.equal(error.where, 'mcnet.yaml:2:1');
 });
 
-t.test('hostile files end with a sentence of ours', async (t) => {
+void t.test('hostile files end with a sentence of ours', async (t) => {
   const bomb = ['a: &a [x, x, x, x, x, x, x, x, x]'];
   for (let index = 1; index < 9; index++) {
     const [name, before] = ['abcdefghi'[index], 'abcdefghi'[index - 1]];
@@ -76,7 +76,7 @@ t.test('hostile files end with a sentence of ours', async (t) => {
   }
 });
 
-t.test('a prototype cannot be reached through the file', async (t) => {
+void t.test('a prototype cannot be reached through the file', async (t) => {
   parse('__proto__: {polluted: 1}\nconstructor: {prototype: {polluted: 1}}');
   t.equal(({} as Record<string, unknown>)['polluted'], undefined);
 });

@@ -1,13 +1,13 @@
 import t from 'tap';
 import { environmentName, longFlag } from '../../lib/config/flags.ts';
-import { configure, refusal } from './support.ts';
+import { configure, refusal } from './fixtures/written.ts';
 
-t.test('names of flags and variables follow from the key', async (t) => {
+void t.test('names of flags and variables follow from the key', async (t) => {
   t.equal(longFlag('ipFamily'), '--ip-family');
   t.equal(environmentName('ipFamily'), 'MCNET_IP_FAMILY');
 });
 
-t.test('flag, environment, file, default: the first that says something wins', async (t) => {
+void t.test('flag, environment, file, default: the first that says something wins', async (t) => {
   const yaml = 'level: extended\nseed: file\nout: from-file\n';
   const environment = { MCNET_SEED: 'environment', MCNET_OUT: 'from-environment' };
   const { values, given } = configure({ yaml, environment, flags: { out: 'from-flag' } });
@@ -18,7 +18,7 @@ t.test('flag, environment, file, default: the first that says something wins', a
   t.strictSame(given, { level: 'extended', seed: 'environment', out: 'from-flag' }, 'what the user set');
 });
 
-t.test('where a value comes from', async (t) => {
+void t.test('where a value comes from', async (t) => {
   const { whereOf } = configure({
     yaml: 'hub: east\nlevel: core',
     environment: { MCNET_SEED: '1' },
@@ -30,7 +30,7 @@ t.test('where a value comes from', async (t) => {
   t.equal(whereOf('tuning'), '--tuning', 'a default is changed by its flag');
 });
 
-t.test('variables hold lists and switches', async (t) => {
+void t.test('variables hold lists and switches', async (t) => {
   const { values } = configure({
     environment: {
       MCNET_SKIP: 'dns.*, mtu.path[east->west,ipv6]',
@@ -51,7 +51,7 @@ t.test('variables hold lists and switches', async (t) => {
   t.equal(values.hub, undefined, 'empty is not set');
 });
 
-t.test('clusters: a number, names, or objects', async (t) => {
+void t.test('clusters: a number, names, or objects', async (t) => {
   t.equal(configure({ flags: { clusters: '3' } }).values.clusters, 3);
   t.equal(configure({ yaml: 'clusters: 3' }).values.clusters, 3);
   t.strictSame(configure({ flags: { clusters: 'a, b' } }).values.clusters, ['a', 'b']);
@@ -61,7 +61,7 @@ t.test('clusters: a number, names, or objects', async (t) => {
   );
 });
 
-t.test('durations, pairs and reports', async (t) => {
+void t.test('durations, pairs and reports', async (t) => {
   const { values } = configure({
     flags: { deadline: '1m30s', pairs: 'sample:4', report: ['junit', 'json=a=b.json', 'console=-'] },
   });
@@ -74,7 +74,7 @@ t.test('durations, pairs and reports', async (t) => {
   ]);
 });
 
-t.test('every error has a place and, for names, the nearest known one', async (t) => {
+void t.test('every error has a place and, for names, the nearest known one', async (t) => {
   const cases: [Parameters<typeof configure>[0], string, RegExp, RegExp][] = [
     [{ yaml: 'level: core\nipFamly: dual' }, 'mcnet.yaml:2:1', /"ipFamly" is not a known key/, /"ipFamily"/],
     [{ yaml: 'clusters:\n  - a\n  - name: b\n    pod: 10.0.0.0/16' }, 'mcnet.yaml:4:5', /"pod"/, /"pods"/],
@@ -123,7 +123,7 @@ t.test('every error has a place and, for names, the nearest known one', async (t
   }
 });
 
-t.test('several errors are told at once, and not without end', async (t) => {
+void t.test('several errors are told at once, and not without end', async (t) => {
   const both = refusal(t, () => configure({ yaml: 'level: cor\nkeep: 7\n' }));
   t.match(both.message, /2 errors.*mcnet\.yaml:1:8.*mcnet\.yaml:2:7/s);
   const many = Array.from({ length: 300 }, (_, index) => `unknown${index}: 1`).join('\n');

@@ -2,9 +2,9 @@ import { readFileSync } from 'node:fs';
 import t from 'tap';
 import { toRunSpec } from '../../lib/config/spec.ts';
 import { SUITES } from '../../suites/index.ts';
-import { configure, known, refusal, specOf } from './support.ts';
+import { configure, known, refusal, specOf } from './fixtures/written.ts';
 
-t.test('without a word: two clusters of the lab, joined by WireGuard', async (t) => {
+void t.test('without a word: two clusters of the lab, joined by WireGuard', async (t) => {
   const spec = specOf({});
   t.match(spec, {
     profile: 'none',
@@ -25,7 +25,7 @@ t.test('without a word: two clusters of the lab, joined by WireGuard', async (t)
   t.equal(spec.plan.clusters['west']?.pods.ipv6, undefined);
 });
 
-t.test('what is said is what is done', async (t) => {
+void t.test('what is said is what is done', async (t) => {
   const spec = specOf({
     yaml: [
       'clusters: [a, {name: b, segments: [prod], nodes: 192.168.0.0/24}, c]',
@@ -52,7 +52,7 @@ t.test('what is said is what is done', async (t) => {
   t.equal(spec.attach, 'abc123');
 });
 
-t.test('names that contradict each other, or that nothing has', async (t) => {
+void t.test('names that contradict each other, or that nothing has', async (t) => {
   const cases: [Parameters<typeof specOf>[0], string, RegExp, RegExp][] = [
     [{ flags: { clusters: 'a,b,a' } }, '--clusters', /"a" is given twice/, /./],
     [{ yaml: 'clusters: [a, a]' }, 'mcnet.yaml:1:15', /"a" is given twice/, /./],
@@ -82,7 +82,7 @@ t.test('names that contradict each other, or that nothing has', async (t) => {
   }
 });
 
-t.test('names of the stable surface that this version lacks are refused with what it has', async (t) => {
+void t.test('names of the stable surface that this version lacks are refused with what it has', async (t) => {
   const cases: [Parameters<typeof specOf>[0], string, RegExp, RegExp][] = [
     [{ flags: { provider: 'kind' } }, '--provider', /does not have the provider "kind" yet/, /lab/],
     [{ flags: { profile: 'istio' } }, '--profile', /does not have the profile "istio" yet/, /none/],
@@ -103,12 +103,12 @@ t.test('names of the stable surface that this version lacks are refused with wha
   }
 });
 
-t.test('overlapping ranges are no matter of the configuration: a suite judges them', async (t) => {
+void t.test('overlapping ranges are no matter of the configuration: a suite judges them', async (t) => {
   const spec = specOf({ yaml: 'clusters: [a, {name: b, pods: 10.0.0.0/13}]' });
   t.equal(spec.plan.clusters['b']?.pods.ipv4, spec.plan.clusters['a']?.pods.ipv4);
 });
 
-t.test('the sample file is valid', async (t) => {
+void t.test('the sample file is valid', async (t) => {
   const yaml = readFileSync(new URL('../../fixtures/mcnet.yaml', import.meta.url));
   const spec = toRunSpec(configure({ yaml }), { ...known, suites: SUITES });
   t.equal(spec.topology.members.length, 3);

@@ -2,31 +2,60 @@ import { type AddressPlan, RANGE_KINDS } from '../../model/addressing.ts';
 import type { PerFamily } from '../../model/cidr.ts';
 import type { PlannedCase } from '../../model/record.ts';
 import type { RunSpec } from '../../model/spec.ts';
+import type { Verdict } from '../../model/verdict.ts';
 import { type Topology, directedPairs, pathBetween } from '../../model/topology.ts';
 import { type RunPlan, planRun } from '../../run/execute.ts';
+import { judgeCase } from '../../run/judge.ts';
+import { registryOf } from '../../run/registry.ts';
+import { planToolkit } from '../../run/toolkit.ts';
+import { systemClock } from '../../system/clock.ts';
 import { counted } from '../../../reports/text.ts';
 import { SUITES } from '../../../suites/index.ts';
 import { partsOf } from '../compose.ts';
 import { readSpec } from '../configuration.ts';
+import { EXIT_FAILED } from '../failure.ts';
 import { faint, heading, say, sayJson, table } from '../print.ts';
 import type { RawFlags } from '../program.ts';
 
-/** Says what a run would do; creates nothing. */
+/** By case id: what can be judged before anything exists. */
+type Verdicts = Readonly<Record<string, Verdict>>;
+
+/** Says what a run would do; creates nothing. The exit code is 1 when the address plan itself fails. */
 export async function plan(flags: RawFlags, json: boolean): Promise<number> {
   const spec = await readSpec(flags);
   const planned = planRun(spec, partsOf(spec));
-  if (json) sayJson({ configuration: spec, ...planned });
-  else say(describePlan(spec, planned));
-  return 0;
+  const verdicts = await judgeAddressing(spec, planned);
+  if (json) sayJson({ configuration: spec, ...planned, verdicts });
+  else say(describePlan(spec, planned, verdicts));
+  return Object.values(verdicts).some(({ status }) => status === 'failed') ? EXIT_FAILED : 0;
 }
 
-function describePlan(spec: RunSpec, planned: RunPlan): string {
+async function judgeAddressing(spec: RunSpec, { cases }: RunPlan): Promise<Verdicts> {
+  const registry = registryOf(SUITES);
+  const verdicts: Record<string, Verdict> = {};
+  for (const planned of cases) {
+    const check = registry.get(planned.check);
+    if (!check?.planOnly || planned.skip !== undefined) continue;
+    const { toolkit } = planToolkit(spec.plan, {
+      run: 'plan',
+      topology: spec.topology,
+      planned,
+      clock: systemClock,
+      signal: new AbortController().signal,
+    });
+    const observed: unknown = await check.observe(toolkit, planned.budgets);
+    verdicts[planned.id] = judgeCase(check, planned, observed).verdict;
+  }
+  return verdicts;
+}
+
+function describePlan(spec: RunSpec, planned: RunPlan, verdicts: Verdicts): string {
   const sections = [
     ['Fleet', describeFleet(spec, planned)],
     [`Addresses ${faint(`of each cluster, from ${poolsOf(spec)}`)}`, describeAddresses(spec.plan)],
     ['Set by you', describeConfiguration(spec)],
     ['Needed', describeNeeds(planned)],
-    ...describeCases(planned.cases),
+    ...describeCases(planned.cases, verdicts),
   ];
   const skipped = planned.cases.filter((one) => one.skip !== undefined).length;
   const total = `${counted(planned.cases.length - skipped, 'case')} would run, ${counted(skipped, 'case')} would be skipped. Nothing was created.`;
@@ -96,11 +125,17 @@ function describeNeeds({ requirements, fixtures }: RunPlan): string {
   ]);
 }
 
-function describeCases(cases: readonly PlannedCase[]): [string, string][] {
+function describeCases(cases: readonly PlannedCase[], verdicts: Verdicts): [string, string][] {
   return SUITES.flatMap((suite): [string, string][] => {
     const own = cases.filter((planned) => planned.suite === suite.id);
     if (own.length === 0) return [];
-    const rows = own.map(({ id, skip }) => [skip === undefined ? 'run ' : 'skip', id, faint(skip ?? '')]);
+    const rows = own.map(({ id, skip }) => {
+      const verdict = verdicts[id];
+      if (verdict) return [verdict.status, id, verdict.status === 'failed' ? detailsOf(verdict) : ''];
+      return [skip === undefined ? 'run' : 'skip', id, faint(skip ?? '')];
+    });
     return [[`${suite.id} ${faint(suite.title)}`, table(rows)]];
   });
 }
+
+const detailsOf = ({ reason, seen }: Verdict): string => (seen === undefined ? reason : `${reason}: ${seen}`);

@@ -27,7 +27,13 @@ export async function report(
   const lines: string[] = [];
   for (const file of files) lines.push(...(await linesOf(file)));
   const results = readResults(lines, registryOf(SUITES));
-  await writeReports(results, destinationsOfReport(reports));
+  const failures = await writeReports(results, destinationsOfReport(reports));
+  if (failures.length > 0) {
+    throw new UserError(`Not every report could be written: ${failures.join('; ')}`, {
+      where: '--report',
+      remedy: 'Choose a path that can be written',
+    });
+  }
   const codes = results.map(({ exitCode }) => exitCode);
   return EXIT_CODES.find((code) => codes.includes(code)) ?? 0;
 }

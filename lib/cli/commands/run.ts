@@ -1,6 +1,5 @@
 import { appendFile } from 'node:fs/promises';
 import { messageOf } from '../../model/errors.ts';
-import type { RunResults } from '../../model/results.ts';
 import type { RunSpec } from '../../model/spec.ts';
 import { type RunOutcome, executeRun } from '../../run/execute.ts';
 import type { Output } from '../../run/output.ts';
@@ -11,7 +10,7 @@ import { renderStepSummary } from '../../../reports/github.ts';
 import { partsOf } from '../compose.ts';
 import { readSpec } from '../configuration.ts';
 import { EXIT_USAGE } from '../failure.ts';
-import { mendingProvider } from '../packages.ts';
+import { mendingProvider, summarisingProvider } from '../packages.ts';
 import { note } from '../print.ts';
 import type { RawFlags } from '../program.ts';
 import { type Destination, STANDARD_OUTPUT, destinationsOfRun, writeReports } from '../reports.ts';
@@ -26,14 +25,16 @@ export async function run(flags: RawFlags, output: Output): Promise<number> {
   const monotonic = (): number => systemClock.monotonic();
   const shown = runConsole(spec.verbosity, streamForReport(destinations), monotonic);
   let runId: string | undefined;
-  const interruption = interruptible(monotonic, () => {
-    note(`Ended at once${runId === undefined ? '' : `; what is left: mcnet-conformance clean ${runId}`}`);
-  });
+  const interruption = interruptible(monotonic, () =>
+    runId === undefined ? 'Ended at once' : `Ended at once; what is left: mcnet-conformance clean ${runId}`,
+  );
   try {
     const parts = partsOf(spec);
     const outcome = await executeRun(spec, {
       ...parts,
-      provider: mendingProvider(parts.provider, { yes: spec.yes, signal: interruption.signal }),
+      provider: summarisingProvider(
+        spec.yes ? mendingProvider(parts.provider, interruption.signal) : parts.provider,
+      ),
       clock: systemClock,
       observers: [
         shown.observer,
@@ -45,8 +46,9 @@ export async function run(flags: RawFlags, output: Output): Promise<number> {
       stateFolder: stateFolder(),
       tool: `mcnet-conformance ${version}`,
     });
+    const published = await publish(outcome, destinations);
     shown.finish(outcome.results);
-    return await publish(outcome, destinations);
+    return interruption.defect || !published ? EXIT_USAGE : outcome.exitCode;
   } finally {
     shown.stop();
     interruption.stop();
@@ -60,23 +62,19 @@ function streamForReport(destinations: readonly Destination[]): Stream | undefin
   return taker.reporter.format === 'console' ? undefined : process.stderr;
 }
 
-/** GitHub Actions shows this file beside the job. */
-async function summariseStep(results: RunResults): Promise<void> {
-  const file = process.env['GITHUB_STEP_SUMMARY'];
-  if (file) await appendFile(file, renderStepSummary([results]));
-}
-
-/** @returns the exit code: results that nobody can read are no results */
-async function publish(outcome: RunOutcome, destinations: readonly Destination[]): Promise<number> {
-  try {
-    await writeReports([outcome.results], destinations);
-    await summariseStep(outcome.results);
-  } catch (error) {
-    note(`${headline(outcome.results)}\nThe reports could not be written: ${messageOf(error)}`);
-    return EXIT_USAGE;
+/** @returns whether everything could be written: results that nobody can read are no results */
+async function publish(
+  { results, recordFailure }: RunOutcome,
+  destinations: readonly Destination[],
+): Promise<boolean> {
+  const failures = await writeReports([results], destinations);
+  const summary = process.env['GITHUB_STEP_SUMMARY'];
+  if (summary) {
+    await appendFile(summary, renderStepSummary([results])).catch((error: unknown) => {
+      failures.push(`step summary: ${messageOf(error)}`);
+    });
   }
-  if (outcome.recordFailure !== undefined) {
-    note(`${headline(outcome.results)}\nThe record could not be written: ${outcome.recordFailure}`);
-  }
-  return outcome.exitCode;
+  if (recordFailure !== undefined) failures.push(`record: ${recordFailure}`);
+  if (failures.length > 0) note([headline(results), 'Could not be written:', ...failures].join('\n  '));
+  return failures.length === 0;
 }
