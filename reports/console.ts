@@ -157,6 +157,10 @@ class Output {
   }
 }
 
+const BAR_COLUMNS = 16;
+/** No eye follows more, and a large fleet has a hundred events in that time. */
+const STATUS_INTERVAL_MS = 50;
+
 /** Phases of cases, which have lines of their own, and one that is news only when it fails. */
 const UNTOLD_PHASES: ReadonlySet<string> = new Set(['addressing', 'cases', 'machine']);
 
@@ -183,6 +187,7 @@ class Progress {
   #phase = '';
   #failed = 0;
   #elapsedMs = 0;
+  #shownMs = Number.NEGATIVE_INFINITY;
 
   constructor(pageFor: (cases: readonly PlannedCase[]) => Page, output: Output) {
     this.#pageFor = pageFor;
@@ -267,6 +272,7 @@ class Progress {
   }
 
   #settle({ case: id, verdict, durationMs }: Extract<RunEvent, { type: 'verdict' }>): void {
+    this.#running.delete(id);
     const planned = this.#planned.get(id);
     if (!planned || this.#done.has(id)) return;
     this.#done.set(id, { ...planned.plan, verdict, durationMs });
@@ -292,29 +298,27 @@ class Progress {
   }
 
   #showStatus(): void {
+    if (this.#elapsedMs - this.#shownMs < STATUS_INTERVAL_MS) return;
+    this.#shownMs = this.#elapsedMs;
     const { style, width } = this.#page;
     const total = this.#planned.size;
     const done = this.#done.size;
-    const seconds = `${Math.floor(this.#elapsedMs / 1_000)} s`;
-    const now = [...this.#running];
+    const [first, ...others] = this.#running;
     const doing =
-      now.length > 0 ? `${now[0]}${now.length > 1 ? ` and ${now.length - 1} more` : ''}` : this.#phase;
-    const bar = progressBar(total === 0 ? 0 : done / total);
-    const facts = [`${done}/${total}`, seconds, ...(this.#failed > 0 ? [`${this.#failed} failed`] : [])].join(
-      ' · ',
-    );
-    const room = width - 1 - widthOf(bar.full + bar.empty) - 1 - widthOf(facts) - 3;
+      first === undefined ? this.#phase : `${first}${others.length > 0 ? ` and ${others.length} more` : ''}`;
+    const facts = [
+      `${done}/${total}`,
+      `${Math.floor(this.#elapsedMs / 1_000)} s`,
+      ...(this.#failed > 0 ? [`${this.#failed} failed`] : []),
+      '',
+    ].join(' · ');
+    const full = Math.round((total === 0 ? 0 : done / total) * BAR_COLUMNS);
+    const bar = `${style('cyan', '━'.repeat(full))}${style('dim', '─'.repeat(BAR_COLUMNS - full))}`;
+    const room = width - BAR_COLUMNS - 1 - facts.length;
     this.#output.status(
-      `${style('cyan', bar.full)}${style('dim', bar.empty)} ${facts} · ${style('dim', truncate(doing, room))}`,
+      `${bar} ${doing === '' ? facts.slice(0, -3) : facts}${style('dim', truncate(doing, room))}`,
     );
   }
-}
-
-const BAR_COLUMNS = 16;
-
-function progressBar(share: number): { full: string; empty: string } {
-  const full = Math.round(share * BAR_COLUMNS);
-  return { full: '━'.repeat(full), empty: '─'.repeat(BAR_COLUMNS - full) };
 }
 
 const checksOf = (cases: readonly PlannedCase[]): PlannedCheck[] =>
