@@ -140,11 +140,14 @@ function chooseProvider({ values }: Configured): { provider: RunSpec['provider']
   };
 }
 
-function clusterEntries(configured: Configured): readonly ClusterEntry[] {
+type ClusterEntries = readonly [ClusterEntry, ClusterEntry, ...ClusterEntry[]];
+
+function clusterEntries(configured: Configured): ClusterEntries {
   const { clusters } = configured.values;
   const listed = typeof clusters === 'object' ? clusters : defaultClusterNames(clusters ?? 2);
   const entries = listed.map((entry): ClusterEntry => (typeof entry === 'string' ? { name: entry } : entry));
-  if (entries.length < 2) {
+  const [first, second, ...others] = entries;
+  if (!first || !second) {
     throw new UserError('At least 2 clusters are needed: connectivity needs two ends', {
       where: configured.whereOf('clusters'),
       remedy: 'Name another one',
@@ -160,12 +163,12 @@ function clusterEntries(configured: Configured): readonly ClusterEntry[] {
     }
     seen.add(name);
   });
-  return entries;
+  return [first, second, ...others];
 }
 
-function topologyOf(configured: Configured, entries: readonly ClusterEntry[]): Topology {
+function topologyOf(configured: Configured, entries: ClusterEntries): Topology {
   const names = entries.map(({ name }) => name);
-  const { hub = names[0] as string } = configured.values;
+  const { hub = entries[0].name } = configured.values;
   if (!names.includes(hub)) {
     throw new UserError(`The hub "${hub}" is none of the clusters`, {
       where: configured.whereOf('hub'),
