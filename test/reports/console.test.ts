@@ -158,7 +158,7 @@ t.test('on a terminal one status line is kept up to date and erased', async (t) 
   const console = createConsole({ ...OPTIONS, stream, isTTY: true });
   const events = eventsOf(healthy());
   const begun = events.findIndex(
-    ({ type, ...event }) => 'case' in event && event.case === 'mtu.path[west->east]',
+    (event) => event.type === 'case.started' && event.case === 'mtu.path[west->east]',
   );
   const half = events.slice(0, begun + 1);
   for (const event of half) console.onEvent(event);
