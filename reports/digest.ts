@@ -1,6 +1,6 @@
 /** What all reports say in the same words: the headline, the counts, and why a case did not pass. */
 import { CAUSES, type CauseCode } from '../lib/model/causes.ts';
-import { type Subject, subjectName } from '../lib/model/ids.ts';
+import { type Subject, subjectName, suiteOf } from '../lib/model/ids.ts';
 import type { RunSubject } from '../lib/model/record.ts';
 import type { CaseResult, RunResults } from '../lib/model/results.ts';
 import { STATUSES, type Status } from '../lib/model/verdict.ts';
@@ -48,11 +48,18 @@ export function skippedCoreText({ conformance }: RunResults): string | undefined
   });
   if (entries.length === 0) return undefined;
   return [...Map.groupBy(entries, ({ reason }) => reason)]
-    .map(([reason, group]) =>
-      [group.map(({ check }) => check).join(', '), ...(reason ? [reason] : [])].join(': '),
-    )
+    .map(([reason, group]) => {
+      const names = bySuiteName(group.map(({ check }) => check)).join(', ');
+      return reason ? `${names}: ${reason}` : names;
+    })
     .join('; ');
 }
+
+/** From three checks of a suite on, the suite stands for them: `policy (5 checks)`. */
+const bySuiteName = (checks: readonly string[]): string[] =>
+  [...Map.groupBy(checks, suiteOf)].flatMap(([suite, group]) =>
+    group.length < 3 ? group : [`${suite} (${group.length} checks)`],
+  );
 
 /** The first line of every report. */
 export function headline(results: RunResults): string {

@@ -204,7 +204,7 @@ const indented = (page: Page, text: string, columns: number): string[] =>
 
 /** Class, verdict and what was skipped of the core: the first line of the final report. */
 export function headlineLines(page: Page, results: RunResults): string[] {
-  const status = { conformant: 'passed', partial: 'inconclusive', 'not conformant': 'failed' } as const;
+  const status = { conformant: 'passed', partial: 'remark', 'not conformant': 'failed' } as const;
   const kind = status[results.conformance.verdict];
   const skipped = skippedCoreText(results);
   const title = `${mark(page.style, kind)} ${inColourOf(page.style, kind, verdictText(results))}`;

@@ -37,7 +37,7 @@ const samples = { healthy, troubled, ninetyPairs, setUpDied, interrupted, hostil
 t.test('the report begins with class and verdict', async (t) => {
   for (const [name, sample] of Object.entries(samples)) {
     const [first] = renderConsole([sample()], OPTIONS).split('\n');
-    t.match(first, /^[√×?] underlay: (not )?conformant · /, name);
+    t.match(first, /^[√‼×] underlay: (not )?conformant · /, name);
   }
   t.match(
     consoleReporter.render([healthy(), troubled()]),

@@ -22,6 +22,9 @@ t.test('the headline says class, verdict and what was skipped of the core', asyn
     headline(partial),
     'underlay: partial · skipped of the core: mtu.path (2 cases), encryption.wire (2 cases): needs a tunnel',
   );
+  const whole = ['a', 'b', 'c'].map((check) => `policy.${check}: not selected`);
+  const conformance = { ...healthy().conformance, skippedCore: [...whole, 'dns.local: not selected'] };
+  t.match(headline({ ...healthy(), conformance }), /: policy \(3 checks\), dns\.local: not selected$/);
   const unselected = { ...healthy().conformance, skippedCore: ['dns.local: not selected', 'odd entry'] };
   t.match(headline({ ...healthy(), conformance: unselected }), /dns\.local: not selected; odd entry$/);
 });
