@@ -3,9 +3,12 @@ import type { CauseCode } from './causes.ts';
 /** Something broken on purpose, as data. Injectors are looked up by `kind`. */
 export type FaultSpec =
   | { readonly kind: 'tunnel-down'; readonly between: readonly [string, string] }
-  | { readonly kind: 'wan-drop'; readonly from: string; readonly to: string }
+  /** Nothing passes on the wan this way; with `both`, neither way. */
+  | { readonly kind: 'wan-drop'; readonly from: string; readonly to: string; readonly both?: boolean }
   | { readonly kind: 'wrong-peer-key'; readonly at: string; readonly peer: string }
   | { readonly kind: 'cluster-gone'; readonly cluster: string }
+  /** Every process of the cluster is stopped where it stands; its kernel still answers pings and takes connections. */
+  | { readonly kind: 'cluster-frozen'; readonly cluster: string }
   | {
       readonly kind: 'mtu-lowered';
       readonly at: string;
@@ -14,23 +17,73 @@ export type FaultSpec =
       /** Lowered at this neighbour too, so that both directions are; else only what leaves `at` is. */
       readonly peer?: string;
     }
+  /** IP packets of more than `above` bytes, as they are on the wan, vanish there this way without a word. */
+  | {
+      readonly kind: 'large-packets-dropped';
+      readonly from: string;
+      readonly to: string;
+      readonly above: number;
+    }
   | { readonly kind: 'policy-flushed'; readonly cluster: string }
-  | { readonly kind: 'dns-stopped'; readonly cluster: string }
-  /** Service names of `cluster` resolve to the addresses that they have in the cluster `instead`. */
-  | { readonly kind: 'dns-wrong-address'; readonly cluster: string; readonly instead: string }
   /** Policies are accepted and have no effect, as with a CNI that does not implement them. */
   | { readonly kind: 'policy-ignored'; readonly cluster: string }
+  /** A default deny of ingress for this namespace, in this cluster only. */
+  | { readonly kind: 'policy-added'; readonly cluster: string; readonly namespace: string }
+  /** The ingress policies of this namespace have no effect, in this cluster only. */
+  | { readonly kind: 'policy-loosened'; readonly cluster: string; readonly namespace: string }
+  | { readonly kind: 'dns-stopped'; readonly cluster: string }
+  /** Answers by UDP come this much later. */
+  | { readonly kind: 'dns-slow'; readonly cluster: string; readonly milliseconds: number }
+  /** No service name exists any more. */
+  | { readonly kind: 'dns-nxdomain'; readonly cluster: string }
+  /** Of every headless name one record points to an address that no workload has any more. */
+  | { readonly kind: 'dns-stale'; readonly cluster: string }
+  /** Records may be kept for `seconds`. */
+  | { readonly kind: 'dns-ttl-long'; readonly cluster: string; readonly seconds: number }
+  /** Service names of `cluster` resolve to the addresses that they have in the cluster `instead`. */
+  | { readonly kind: 'dns-wrong-address'; readonly cluster: string; readonly instead: string }
   | {
       readonly kind: 'service-not-shared';
       readonly cluster: string;
       readonly namespace: string;
       readonly service: string;
     }
-  /** One way on the wan; `megabits` a second, `milliseconds` of delay, `share` of packets 0 to 1. */
-  | { readonly kind: 'rate-limited'; readonly from: string; readonly to: string; readonly megabits: number }
-  | { readonly kind: 'delayed'; readonly from: string; readonly to: string; readonly milliseconds: number }
-  | { readonly kind: 'wan-loss'; readonly from: string; readonly to: string; readonly share: number }
-  | { readonly kind: 'clear-text-route'; readonly from: string; readonly to: string };
+  /** What callers in `at` send to the workload (`namespace/name`) of `cluster` is answered by its namesake in `at`. */
+  | {
+      readonly kind: 'wrong-answerer';
+      readonly at: string;
+      readonly cluster: string;
+      readonly workload: string;
+    }
+  /** Nothing is forwarded to this one workload (`namespace/name`); its own gateway still reaches it. */
+  | { readonly kind: 'workload-cut'; readonly cluster: string; readonly workload: string }
+  /** Connections of workloads of `from` reach `to` under an address of the gateway. */
+  | { readonly kind: 'source-rewritten'; readonly from: string; readonly to: string }
+  /**
+   * One way on the wan, where the gateways' own traffic suffers alike; or with `workload` (`namespace/name`) only what
+   * that workload of `from` sends to `to`, before its gateway. `megabits` a second, `milliseconds` of delay, `share` of
+   * packets 0 to 1.
+   */
+  | (OneWay & { readonly kind: 'rate-limited'; readonly megabits: number })
+  | (OneWay & { readonly kind: 'delayed'; readonly milliseconds: number })
+  | (OneWay & { readonly kind: 'wan-loss'; readonly share: number })
+  | (OneWay & { readonly kind: 'reordered'; readonly share: number })
+  /** Behind the gateway of `to`: a tunnel that refuses replays would hide doubled packets of the wan. */
+  | {
+      readonly kind: 'duplicated';
+      readonly from: string;
+      readonly to: string;
+      readonly share: number;
+    }
+  | { readonly kind: 'clear-text-route'; readonly from: string; readonly to: string }
+  /** A route in clear text that is worse than the tunnel's, and so used only when that is gone. */
+  | { readonly kind: 'clear-text-fallback'; readonly from: string; readonly to: string };
+
+interface OneWay {
+  readonly from: string;
+  readonly to: string;
+  readonly workload?: string;
+}
 
 export type FaultKind = FaultSpec['kind'];
 
