@@ -79,11 +79,12 @@ export type FaultSpec =
   /** A route in clear text that is worse than the tunnel's, and so used only when that is gone. */
   | { readonly kind: 'clear-text-fallback'; readonly from: string; readonly to: string };
 
-interface OneWay {
+// oxlint-disable-next-line typescript/consistent-type-definitions -- a record is JSON, and an interface has no index signature
+type OneWay = {
   readonly from: string;
   readonly to: string;
   readonly workload?: string;
-}
+};
 
 export type FaultKind = FaultSpec['kind'];
 
@@ -100,3 +101,13 @@ export interface Disturbance {
   /** Idempotent. */
   mend(): Promise<void>;
 }
+
+/**
+ * Runs the script that takes a fault back, once: it removes itself at its end, so that mending again, from the ledger and
+ * perhaps much later, touches nothing that has been changed since.
+ */
+export const mendOnce = (file: string): readonly ['sh', '-c', string] => [
+  'sh',
+  '-c',
+  `[ ! -e ${file} ] || { sh -e ${file} && rm ${file}; }`,
+];

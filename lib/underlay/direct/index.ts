@@ -1,9 +1,8 @@
 /** Plain routes between the gateways over the wan: no tunnel, nothing encrypted. */
-import { parseCidr } from '../../model/cidr.ts';
-import type { Fleet, Underlay } from '../../model/cluster.ts';
+import type { Underlay } from '../../model/cluster.ts';
 import { InternalError } from '../../model/errors.ts';
 import { forEachOf, gatewayOf, showEach } from '../gateways.ts';
-import { type Carrier, mtuInjector } from '../faults.ts';
+import { mtuInjector } from '../faults.ts';
 import {
   type Network,
   type Place,
@@ -45,27 +44,6 @@ export function renderRoutes(network: Network, name: string, place: Place): stri
   );
 }
 
-/** The wan interface as it should be. IPv6 addresses are lost when the MTU goes below 1280. */
-function carrierOf(fleet: Fleet, cluster: string): Carrier {
-  const gateway = gatewayOf(fleet, cluster);
-  const dev = `dev ${gateway.wanInterface}`;
-  const addresses = fleet.families.flatMap((family) => {
-    const address = gateway.wanAddresses[family];
-    const range = fleet.plan.wan[family];
-    return address === undefined || range === undefined ? [] : [`${address}/${parseCidr(range).prefix}`];
-  });
-  return {
-    interface: gateway.wanInterface,
-    restore:
-      lines([
-        `link set ${dev} mtu ${WAN_MTU} up`,
-        ...addresses.map(
-          (address) => `address replace ${address} ${dev}${address.includes(':') ? ' nodad' : ''}`,
-        ),
-      ]) + renderRoutes(fleet, cluster, placesOf(fleet).get(cluster) as Place),
-  };
-}
-
 export const direct: Underlay = {
   name: 'direct',
   features: [],
@@ -80,7 +58,7 @@ export const direct: Underlay = {
       await gateway.exec(['sh', '-e', '-s'], { input: script });
     });
   },
-  injectors: [mtuInjector(carrierOf)],
+  injectors: [mtuInjector((fleet, cluster) => gatewayOf(fleet, cluster).wanInterface)],
   observedVersions: async () => ({}),
   diagnose: (gateway) =>
     showEach(gateway, {

@@ -1,26 +1,27 @@
 /** Ways to break the tunnels on purpose. Each notes how to mend it in the ledger before anything is changed. */
 import { addressAt, parseCidr } from '../../model/cidr.ts';
-import type { FaultInjector, Fleet, Gateway } from '../../model/cluster.ts';
+import type { FaultInjector, Fleet, Gateway, Ledger } from '../../model/cluster.ts';
 import { InternalError, UserError } from '../../model/errors.ts';
 import { nextHop } from '../../model/topology.ts';
 import type { Clock } from '../../system/clock.ts';
-import type { Command } from '../../system/commands.ts';
-import { type Carrier, injectorOf, mtuInjector, prepareRestore } from '../faults.ts';
-import { answers, gatewayOf, pollUntil, undoAt } from '../gateways.ts';
+import { quoteCommand } from '../../system/commands.ts';
+import {
+  type FaultOf,
+  belongingsOf,
+  injectorOf,
+  linkOf,
+  mtuInjector,
+  prepareMending,
+  renderBelongings,
+} from '../faults.ts';
+import { answers, gatewayOf, pollUntil } from '../gateways.ts';
 import { ROUTE_METRIC, familyOf, lines, rangesOf } from '../routing.ts';
-import { configurationsOf, interfaceName, renderInterface, tunnelAddresses } from './configuration.ts';
+import { interfaceName, tunnelAddresses } from './configuration.ts';
 import { HANDSHAKE_BUDGET_MS } from './join.ts';
 import { generateKeyPair } from './keys.ts';
-import { latestHandshakes, peersOf } from './links.ts';
+import { type Peer, latestHandshakes, peersOf } from './links.ts';
 
 const POLL_MS = 50;
-
-function carrierOf(fleet: Fleet, cluster: string): Carrier {
-  // MSS clamping lives in rules of its own, which these faults leave alone.
-  const configuration = configurationsOf(fleet, { clampMss: false }).get(cluster);
-  if (!configuration) throw new InternalError(`there is no cluster "${cluster}" in this fleet`);
-  return { interface: configuration.interface, restore: renderInterface(configuration) };
-}
 
 /** Where a ping crosses exactly the link to this neighbour. */
 function farEnd(fleet: Fleet, neighbour: string): string {
@@ -50,17 +51,22 @@ async function awaitLink(gateway: Gateway, fleet: Fleet, neighbour: string, cloc
  * own routes and sends into the void.
  */
 const tunnelDown = (clock: Clock): FaultInjector =>
-  injectorOf('tunnel-down', async ({ between: [from, to] }, fleet, ledger) => {
+  injectorOf('tunnel-down', async (fault, fleet, ledger) => {
+    const [from, to] = fault.between;
     const gateway = gatewayOf(fleet, from);
     const neighbour = nextHop(fleet.topology, from, to);
-    const carrier = carrierOf(fleet, from);
-    const restore = await prepareRestore(gateway, carrier, `tunnel interface down at ${from}`, ledger);
-    await gateway.exec(['ip', 'link', 'set', 'dev', carrier.interface, 'down']);
+    const tunnel = interfaceName(fleet, from);
+    const { up } = await linkOf(gateway, tunnel);
+    const hadLink = up && (await answers(gateway, farEnd(fleet, neighbour)));
+    const belongings = renderBelongings(tunnel, await belongingsOf(gateway, tunnel));
+    const restore = up ? `ip link set dev ${tunnel} up\n${belongings}` : '';
+    const mend = await prepareMending(gateway, fault, restore, ledger);
+    await gateway.exec(['ip', 'link', 'set', 'dev', tunnel, 'down']);
     return {
       tookHold: async () => !(await answers(gateway, farEnd(fleet, neighbour))),
       async mend() {
-        await restore();
-        await awaitLink(gateway, fleet, neighbour, clock);
+        await mend();
+        if (hadLink) await awaitLink(gateway, fleet, neighbour, clock);
       },
     };
   });
@@ -76,19 +82,14 @@ const wrongPeerKey = (clock: Clock): FaultInjector =>
     const gateway = gatewayOf(fleet, at);
     const tunnel = interfaceName(fleet, at);
     const right = (await peersOf(gateway, fleet)).get(peer);
-    const endpoint = configurationsOf(fleet, { clampMss: false })
-      .get(at)
-      ?.neighbours.find(({ cluster }) => cluster === peer)?.endpoint;
-    if (!right || endpoint === undefined) throw new InternalError(`${at} has no tunnel to ${peer}`);
+    if (!right) throw new InternalError(`${at} has no tunnel to ${peer}`);
+    const hadLink = await answers(gateway, farEnd(fleet, peer));
     const wrong = generateKeyPair().publicKey;
-    const settings = `endpoint ${endpoint} persistent-keepalive ${right.keepalive} allowed-ips`.split(' ');
-    const replace = (old: string, key: string): Command => {
-      const words = ['peer', old, 'remove', 'peer', key, ...settings, right.allowedIps.join(',')];
-      return ['wg', 'set', tunnel, ...words];
-    };
-    const mending = replace(wrong, right.publicKey);
-    await ledger.add({ description: `wrong key of ${peer} at ${at}`, undo: undoAt(gateway, mending) });
-    await gateway.exec(replace(right.publicKey, wrong));
+    const restore = renderReplacement(tunnel, wrong, right.publicKey, right);
+    const mend = await prepareMending(gateway, fault, restore, ledger);
+    await gateway.exec(['sh', '-e', '-s'], {
+      input: renderReplacement(tunnel, right.publicKey, wrong, right),
+    });
     return {
       async tookHold() {
         const answered = await answers(gateway, farEnd(fleet, peer));
@@ -96,49 +97,71 @@ const wrongPeerKey = (clock: Clock): FaultInjector =>
         return !answered && latest.get(wrong) === 0 && !latest.has(right.publicKey);
       },
       async mend() {
-        await gateway.exec(mending);
-        await awaitLink(gateway, fleet, peer, clock);
+        await mend();
+        if (hadLink) await awaitLink(gateway, fleet, peer, clock);
       },
     };
   });
 
-/** Routing protocol number of leaked routes, so that exactly they can be flushed. Free in rt_protos(5). */
+/** Lines for a shell that give a peer another public key, unless somebody else has done so. Hold the pre-shared key. */
+function renderReplacement(tunnel: string, old: string, key: string, peer: Peer): string {
+  const words = ['peer', old, 'remove', 'peer', key];
+  if (peer.endpoint !== undefined) words.push('endpoint', peer.endpoint);
+  words.push('persistent-keepalive', peer.keepalive, 'allowed-ips', peer.allowedIps.join(','));
+  const set = quoteCommand(['wg', 'set', tunnel, ...words]);
+  return lines([
+    `if wg show ${tunnel} peers | grep -qxF ${quoteCommand([old])}; then`,
+    peer.presharedKey === undefined
+      ? set
+      : `${set} preshared-key /dev/stdin <<'END'\n${peer.presharedKey}\nEND`,
+    'fi',
+  ]);
+}
+
+/** Routing protocol numbers of leaked routes, so that exactly they can be flushed. Free in rt_protos(5). */
 const LEAK_PROTOCOL = '213';
+const FALLBACK_PROTOCOL = '214';
+
+interface Leak {
+  readonly gateway: Gateway;
+  readonly ranges: readonly string[];
+  mend(): Promise<void>;
+}
+
+/** Routes from `from` to the ranges of `to` straight over the wan. */
+async function leak(
+  fault: FaultOf<'clear-text-route' | 'clear-text-fallback'>,
+  { protocol, metric }: { protocol: string; metric: number },
+  fleet: Fleet,
+  ledger: Ledger,
+): Promise<Leak> {
+  const gateway = gatewayOf(fleet, fault.from);
+  const wan = gatewayOf(fleet, fault.to).wanAddresses;
+  const ranges = rangesOf(fleet, fault.to).filter((range) => wan[familyOf(range)] !== undefined);
+  const vias = [...new Set(ranges.map((range) => wan[familyOf(range)] as string))];
+  const flush = vias.map(
+    (via) => `ip ${via.includes(':') ? '-6' : '-4'} route flush proto ${protocol} via ${via}`,
+  );
+  const mend = await prepareMending(gateway, fault, lines(flush), ledger);
+  await gateway.exec(['ip', '-batch', '-'], {
+    input: lines(
+      ranges.map(
+        (range) =>
+          `route add ${range} via ${wan[familyOf(range)]} dev ${gateway.wanInterface} ` +
+          `proto ${protocol} metric ${metric}`,
+      ),
+    ),
+  });
+  return { gateway, ranges, mend };
+}
 
 /**
  * `clear-text-route`: the gateway `from` gets routes to the ranges of `to` straight over the wan, better than those of
  * the tunnel, which stays up: what a forgotten static route does. The way back still takes the tunnel.
  */
-const clearTextRoute: FaultInjector = injectorOf('clear-text-route', async ({ from, to }, fleet, ledger) => {
-  const gateway = gatewayOf(fleet, from);
-  const wan = gatewayOf(fleet, to).wanAddresses;
-  const ranges = rangesOf(fleet, to).filter((range) => wan[familyOf(range)] !== undefined);
-  const vias = [...new Set(ranges.map((range) => wan[familyOf(range)] as string))];
-  const mending = vias.map((via): Command => [
-    'ip',
-    via.includes(':') ? '-6' : '-4',
-    'route',
-    'flush',
-    'proto',
-    LEAK_PROTOCOL,
-    'via',
-    via,
-  ]);
-  for (const command of mending) {
-    await ledger.add({
-      description: `clear-text routes from ${from} to ${to}`,
-      undo: undoAt(gateway, command),
-    });
-  }
-  await gateway.exec(['ip', '-batch', '-'], {
-    input: lines(
-      ranges.map(
-        (range) =>
-          `route replace ${range} via ${wan[familyOf(range)]} dev ${gateway.wanInterface} ` +
-          `proto ${LEAK_PROTOCOL} metric ${ROUTE_METRIC / 2}`,
-      ),
-    ),
-  });
+const clearTextRoute: FaultInjector = injectorOf('clear-text-route', async (fault, fleet, ledger) => {
+  const best = { protocol: LEAK_PROTOCOL, metric: ROUTE_METRIC / 2 };
+  const { gateway, ranges, mend } = await leak(fault, best, fleet, ledger);
   return {
     async tookHold() {
       for (const range of ranges) {
@@ -150,15 +173,32 @@ const clearTextRoute: FaultInjector = injectorOf('clear-text-route', async ({ fr
       }
       return ranges.length > 0;
     },
-    async mend() {
-      for (const command of mending) await gateway.exec(command);
+    mend,
+  };
+});
+
+/** `clear-text-fallback`: the same routes, but worse than those of the tunnel: they wait until it is gone. */
+const clearTextFallback: FaultInjector = injectorOf('clear-text-fallback', async (fault, fleet, ledger) => {
+  const worse = { protocol: FALLBACK_PROTOCOL, metric: 2 * ROUTE_METRIC };
+  const { gateway, ranges, mend } = await leak(fault, worse, fleet, ledger);
+  return {
+    async tookHold() {
+      const shown = await Promise.all(
+        ['-4', '-6'].map((family) =>
+          gateway.exec(['ip', family, 'route', 'show', 'proto', FALLBACK_PROTOCOL]),
+        ),
+      );
+      const present = shown.join('').split(/\s+/);
+      return ranges.length > 0 && ranges.every((range) => present.includes(range));
     },
+    mend,
   };
 });
 
 export const injectorsOf = (clock: Clock): readonly FaultInjector[] => [
   tunnelDown(clock),
   wrongPeerKey(clock),
-  mtuInjector(carrierOf),
+  mtuInjector(interfaceName),
   clearTextRoute,
+  clearTextFallback,
 ];

@@ -27,6 +27,9 @@ export interface Peer {
   /** Seconds, or `off`. */
   readonly keepalive: string;
   readonly allowedIps: readonly string[];
+  /** As it is now: a peer may have roamed. */
+  readonly endpoint?: string;
+  readonly presharedKey?: string;
 }
 
 /**
@@ -35,21 +38,31 @@ export interface Peer {
  */
 export async function peersOf(gateway: Gateway, fleet: Fleet): Promise<Map<string, Peer>> {
   const tunnel = interfaceName(fleet, gateway.cluster);
-  const [allowed, keepalives] = await Promise.all([
-    showPeers(gateway, tunnel, 'allowed-ips'),
-    showPeers(gateway, tunnel, 'persistent-keepalive'),
-  ]);
+  const [allowed, keepalives, endpoints, presharedKeys] = await Promise.all(
+    ['allowed-ips', 'persistent-keepalive', 'endpoints', 'preshared-keys'].map((what) =>
+      showPeers(gateway, tunnel, what),
+    ),
+  );
   const neighbours = fleet.clusters
     .map(({ name }) => name)
     .filter((name) => areNeighbours(fleet.topology, gateway.cluster, name));
   const peers = new Map<string, Peer>();
-  for (const [publicKey, blocks] of allowed) {
+  const present = (value: string | undefined): string | undefined => (value === '(none)' ? undefined : value);
+  for (const [publicKey, blocks] of allowed ?? []) {
     const allowedIps = blocks.split(' ');
     const cluster = neighbours.find((name) =>
       tunnelAddresses(fleet, name).some((address) => allowedIps.includes(hostCidr(address))),
     );
-    if (cluster !== undefined)
-      peers.set(cluster, { publicKey, allowedIps, keepalive: keepalives.get(publicKey) ?? 'off' });
+    if (cluster === undefined) continue;
+    const endpoint = present(endpoints?.get(publicKey));
+    const presharedKey = present(presharedKeys?.get(publicKey));
+    peers.set(cluster, {
+      publicKey,
+      allowedIps,
+      keepalive: keepalives?.get(publicKey) ?? 'off',
+      ...(endpoint !== undefined && { endpoint }),
+      ...(presharedKey !== undefined && { presharedKey }),
+    });
   }
   return peers;
 }

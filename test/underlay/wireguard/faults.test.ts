@@ -63,6 +63,7 @@ t.test('faults between two clusters', { skip: needsRoot }, async (t) => {
     { kind: 'mtu-lowered', at: 'east', mtu: 1300, icmp: 'passes' },
     { kind: 'mtu-lowered', at: 'east', mtu: 1200, icmp: 'dropped', peer: 'west' },
     { kind: 'clear-text-route', from: 'east', to: 'west' },
+    { kind: 'clear-text-fallback', from: 'east', to: 'west' },
   ];
   for (const fault of faults) {
     await t.test(`${JSON.stringify(fault)} takes hold, is mended, and by the ledger alone too`, async (t) => {
@@ -86,6 +87,47 @@ t.test('faults between two clusters', { skip: needsRoot }, async (t) => {
       await isAsBefore(t);
     });
   }
+
+  await t.test('what was changed by hand comes back as it was, by the ledger alone', async (t) => {
+    const gateway = bench.gateway('east');
+    const tunnel = `wg${bench.fleet.run}0`;
+    const setting = `/proc/sys/net/ipv6/conf/${tunnel}/hop_limit`;
+    const change = (...lines: string[]): Promise<string> =>
+      gateway.exec(['sh', '-e', '-s'], { input: `${lines.join('\n')}\n` });
+    await change(
+      `ip link set dev ${tunnel} mtu 1390`,
+      `ip address add fd00:1::1/64 dev ${tunnel} nodad`,
+      `ip route add 192.0.2.0/24 dev ${tunnel} metric 77 mtu 1300`,
+      `ip -6 route add 2001:db8::/64 dev ${tunnel} metric 33 table 44`,
+      `ip route del 10.28.0.0/16 dev ${tunnel}`,
+      `echo 33 > ${setting}`,
+      `wg set ${tunnel} peer "$(wg show ${tunnel} peers)" persistent-keepalive 7`,
+    );
+    const changed = async (): Promise<string> =>
+      (await stateAt(bench, 'east')) + (await change(`cat ${setting}`));
+    const expected = await changed();
+    for (const fault of faults) {
+      const noted = bench.ledger.resources.length;
+      const disturbance = await inject(bench, fault);
+      t.ok(await disturbance.tookHold(), fault.kind);
+      await undoAll(bench.ledger.resources.slice(noted));
+      t.equal(await changed(), expected, fault.kind);
+    }
+
+    const down = await inject(bench, { kind: 'tunnel-down', between: ['east', 'west'] });
+    await change(`ip link set dev ${tunnel} mtu 1380`);
+    await down.mend();
+    t.equal(await changed(), expected.replace('mtu 1390', 'mtu 1380'), 'what it did not change stays');
+    await change(
+      `ip link set dev ${tunnel} mtu 1420`,
+      `ip address del fd00:1::1/64 dev ${tunnel}`,
+      `ip route del 192.0.2.0/24 dev ${tunnel}`,
+      `ip -6 route del 2001:db8::/64 dev ${tunnel} table 44`,
+      `ip route add 10.28.0.0/16 dev ${tunnel} metric 100`,
+      `wg set ${tunnel} peer "$(wg show ${tunnel} peers)" persistent-keepalive off`,
+    );
+    await isAsBefore(t);
+  });
 
   await t.test('tunnel down: nothing leaves in clear, though a default route leads to the wan', async (t) => {
     await bench.gateway('east').exec(['ip', 'route', 'add', 'default', 'via', '198.18.0.2']);
