@@ -181,7 +181,7 @@ export const handshake = defineCheck({
 });
 
 /** A handshake takes one round trip; the initiator tries again after 5 s. */
-const WRONG_KEY_WINDOW_MS = 1_000;
+const WRONG_KEY_WINDOW_MS = 500;
 const RECOVERY_MS = 10_000;
 
 export const wrongKey = defineCheck({
@@ -203,16 +203,14 @@ export const wrongKey = defineCheck({
     const { from, to, disturb, handshakes, converge } = context;
     const exchange = async () =>
       (
-        await from
-          .site(CLIENT)
-          .exchange([
-            {
-              protocol: 'tcp',
-              address: to.site(ECHO).address,
-              port: PORTS.echo,
-              timeoutMs: WRONG_KEY_WINDOW_MS,
-            },
-          ])
+        await from.site(CLIENT).exchange([
+          {
+            protocol: 'tcp',
+            address: to.site(ECHO).address,
+            port: PORTS.echo,
+            timeoutMs: WRONG_KEY_WINDOW_MS,
+          },
+        ])
       )[0] as Exchange;
     const before = await exchange();
     const fault = await disturb({ kind: 'wrong-peer-key', at: from.name, peer: to.name });

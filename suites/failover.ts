@@ -118,9 +118,16 @@ const convergeOn = (
     intervalMs: 50,
   });
 
-async function startBackends(cluster: ClusterView, port: number): Promise<void> {
-  await Promise.all(BACKENDS.map((key) => cluster.site(key).startBackend({ port })));
+async function startBackends(
+  cluster: ClusterView,
+  port: number,
+  keys: readonly string[] = BACKENDS,
+): Promise<void> {
+  await Promise.all(keys.map((key) => cluster.site(key).startBackend({ port })));
 }
+
+/** What takes over needs no more than one backend. */
+const REMOTE_BACKENDS = BACKENDS.slice(0, 1);
 
 interface DrillObservation {
   readonly from: string;
@@ -144,7 +151,7 @@ async function drillBackends(
 ): Promise<DrillObservation> {
   const { from, to } = context;
   const port = drillPort(drill);
-  await Promise.all([startBackends(from, port), startBackends(to, port)]);
+  await Promise.all([startBackends(from, port), startBackends(to, port, REMOTE_BACKENDS)]);
   const address = from.sharedService(drillService(drill)).addresses[context.family] as string;
   const ready = await convergeOn(context, address, port, { by: from.name, budgetMs: CONVERGENCE_MS.value });
   const facts = { from: from.name, to: to.name, address, port, ready: ready.converged };
@@ -372,16 +379,14 @@ export const stream = backendDrill({
 const SET_CALLS = 24;
 
 async function clustersOf(context: PairContext, address: string): Promise<string[]> {
-  const exchanges = await context.from
-    .site(CLIENT)
-    .exchange(
-      Array.from({ length: SET_CALLS }, () => ({
-        protocol: 'http' as const,
-        address,
-        port: PORTS.http,
-        timeoutMs: SAMPLE_TIMEOUT_MS,
-      })),
-    );
+  const exchanges = await context.from.site(CLIENT).exchange(
+    Array.from({ length: SET_CALLS }, () => ({
+      protocol: 'http' as const,
+      address,
+      port: PORTS.http,
+      timeoutMs: SAMPLE_TIMEOUT_MS,
+    })),
+  );
   return [...new Set(exchanges.flatMap(({ answeredBy }) => answeredBy?.cluster ?? []))].toSorted();
 }
 
@@ -495,7 +500,7 @@ export const clusterGone = defineCheck({
 });
 
 /** Longer than the common technologies need to withdraw an endpoint would make the drill slow and prove no more. */
-const OUTAGE_MS = 1_500;
+const OUTAGE_MS = 1_000;
 
 export const tunnelDown = defineCheck({
   id: 'failover.tunnel-down',
@@ -515,7 +520,7 @@ export const tunnelDown = defineCheck({
   async observe(context, budgets) {
     const { from, to, path } = context;
     const port = drillPort('tunnel');
-    await startBackends(to, port);
+    await startBackends(to, port, REMOTE_BACKENDS);
     const address = from.sharedService(drillService('tunnel')).addresses[context.family] as string;
     const ready = await convergeOn(context, address, port, { by: to.name, budgetMs: CONVERGENCE_MS.value });
     const clients = await startClients(context, address, port, ['new', 'keep-alive']);

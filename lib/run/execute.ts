@@ -33,7 +33,7 @@ import { type CheckRegistry, registryOf } from './registry.ts';
 import { mergeRequirements } from './requirements.ts';
 import { resultsOf } from './results.ts';
 import { type CaseRunner, runCase, unfinished } from './runCase.ts';
-import { DEFAULT_CONCURRENCY, dependencyFailed, locksOf, runSchedule } from './schedule.ts';
+import { DEFAULT_CONCURRENCY, dependencyFailed, inStartOrder, locksOf, runSchedule } from './schedule.ts';
 import { setUp } from './setUp.ts';
 import { type RunState, EXPIRY_MS, StateFile, attachedSpecOf, loadAttachable } from './state.ts';
 import { type CaseToolkit, type World, clusterNamed, planToolkit, toolkitFor } from './toolkit.ts';
@@ -343,7 +343,7 @@ class Run {
     };
     const known = new Map([...this.#journal.outcomes].map(([id, { verdict }]) => [id, verdict]));
     const unstarted = await runSchedule({
-      cases: this.#open,
+      cases: inStartOrder(this.#open, ({ check }) => this.#registry.get(check)!.exclusive ?? 'none'),
       known,
       locks: ({ check, subject }) => locksOf(this.#registry.get(check)!, subject, topology),
       concurrency: this.#with.concurrency ?? DEFAULT_CONCURRENCY,

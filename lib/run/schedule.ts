@@ -30,6 +30,19 @@ export function locksOf(
   return { shared, alone: check.oneAtATime ? [...alone, `check ${check.id}`] : alone };
 }
 
+const START_ORDER: readonly Exclusive[] = ['none', 'cluster', 'pair', 'fleet'];
+
+/**
+ * Cases that share come first, whatever their suite: beside each other they mostly wait, while one that wants
+ * everything for itself would let the machine idle before and after it.
+ */
+export function inStartOrder(
+  cases: readonly PlannedCase[],
+  exclusiveOf: (planned: PlannedCase) => Exclusive,
+): PlannedCase[] {
+  return cases.toSorted((a, b) => START_ORDER.indexOf(exclusiveOf(a)) - START_ORDER.indexOf(exclusiveOf(b)));
+}
+
 function locksOfSubject(exclusive: Exclusive, subject: Subject, topology: Topology): Locks {
   if (exclusive === 'fleet') return { shared: [], alone: ['fleet'] };
   const { own, met, links } = reachOf(subject, topology);

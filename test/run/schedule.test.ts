@@ -4,7 +4,7 @@ import type { Subject } from '../../lib/model/ids.ts';
 import type { PlannedCase } from '../../lib/model/record.ts';
 import { directedPairs } from '../../lib/model/topology.ts';
 import { type Verdict, failed, passed } from '../../lib/model/verdict.ts';
-import { type Locks, locksOf, runSchedule } from '../../lib/run/schedule.ts';
+import { type Locks, inStartOrder, locksOf, runSchedule } from '../../lib/run/schedule.ts';
 import { plannedCase, topologyOf } from './support.ts';
 
 const NAMES = ['east', 'west', 'north', 'south'];
@@ -194,3 +194,22 @@ t.test('bail stops what has not started; so does an abort', async (t) => {
   t.equal(aborted.started.length, 4);
   t.equal(aborted.unstarted.length, 6);
 });
+
+t.test(
+  'what shares starts before what wants everything for itself, each in the order of the plan',
+  async (t) => {
+    const exclusive: Record<string, Exclusive> = {
+      a: 'fleet',
+      b: 'none',
+      c: 'pair',
+      d: 'none',
+      e: 'cluster',
+    };
+    const cases = Object.keys(exclusive).map((id) => plannedCase({ id }));
+    const ordered = inStartOrder(cases, ({ id }) => exclusive[id] as Exclusive);
+    t.strictSame(
+      ordered.map(({ id }) => id),
+      ['b', 'd', 'e', 'c', 'a'],
+    );
+  },
+);

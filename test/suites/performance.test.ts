@@ -8,30 +8,43 @@ const run = (megabits: number, more: object = {}) => ({
   cpuBusy: 0.5,
   ...more,
 });
-const rounds = (paths: number[], more: object = {}) => ({
+const streams = (paths: number[], more: object = {}, baselines = [400, 400, 400]) => ({
   from: 'east',
   target: '10.16.0.2',
-  rounds: paths.map((path) => ({ baseline: run(400), path: run(path, more) })),
+  streams: {
+    paths: paths.map((path) => run(path, more)),
+    baselines: baselines.map((baseline) => run(baseline)),
+  },
 });
 
 t.test('performance.throughput', async (t) => {
-  t.equal(outcomeOf(judge(throughput, rounds([380, 390, 370]))), 'passed');
+  t.equal(outcomeOf(judge(throughput, streams([380, 390, 370]))), 'passed');
   t.equal(
-    outcomeOf(judge(throughput, rounds([900, 390, 320]))),
+    outcomeOf(judge(throughput, streams([380, 390, 370], {}, [400]))),
+    'passed',
+    'one baseline is enough for a pass',
+  );
+  t.equal(
+    outcomeOf(judge(throughput, streams([900, 390, 320]))),
     'passed',
     'faster runs never fail: the gate is one-sided',
   );
-  t.equal(outcomeOf(judge(throughput, rounds([300, 310, 305]))), 'failed: throughput-low');
-  t.equal(outcomeOf(judge(throughput, rounds([100, 310, 305]))), 'inconclusive: spread-too-wide');
+  t.equal(outcomeOf(judge(throughput, streams([300, 310, 305]))), 'failed: throughput-low');
+  t.equal(outcomeOf(judge(throughput, streams([100, 310, 305]))), 'inconclusive: spread-too-wide');
   t.equal(
-    outcomeOf(judge(throughput, rounds([300, 310, 305], { cpuBusy: 0.99 }))),
+    outcomeOf(judge(throughput, streams([300, 310, 305], {}, [400, 700, 450]))),
+    'inconclusive: spread-too-wide',
+  );
+  t.equal(
+    outcomeOf(judge(throughput, streams([300, 310, 305], { cpuBusy: 0.99 }))),
     'inconclusive: cpu-saturated',
   );
   t.equal(
-    outcomeOf(judge(throughput, rounds([300, 310, 305], { outcome: 'error', detail: 'x' }))),
+    outcomeOf(judge(throughput, streams([300, 310, 305], { outcome: 'error', detail: 'x' }))),
     'inconclusive: probe-failed',
   );
-  t.equal(outcomeOf(judge(throughput, rounds([]))), 'inconclusive: probe-failed');
+  t.equal(outcomeOf(judge(throughput, streams([]))), 'inconclusive: probe-failed');
+  t.equal(outcomeOf(judge(throughput, streams([380, 390, 370], {}, []))), 'inconclusive: probe-failed');
   t.match(whatLimits([run(100, { cpuBusy: 0.99 }) as never]), /CPU/);
   t.match(whatLimits([run(100, { retransmits: 500 }) as never]), /loss/);
 });

@@ -9,9 +9,9 @@ import { isLabel } from './parse.ts';
 import { type Endpoint, familyOf } from './state.ts';
 
 /** Between two polls of a peer, in fleets of up to ten clusters. */
-export const PEER_PERIOD_MS = 300;
+export const PEER_PERIOD_MS = 200;
 /** Two crossings of a tunnel over the widest links that a lab imitates, with room. */
-export const PEER_TIMEOUT_MS = 600;
+export const PEER_TIMEOUT_MS = 400;
 /** One lost packet must not empty a service. */
 export const FAILURES_UNTIL_LOST = 2;
 /** What a fleet of n clusters, each polling n − 1, may cost in all: 300 polls a second are some 5 % of a processor. */
@@ -24,7 +24,7 @@ const ENDPOINT_LIMIT = 4096;
 
 const ENDPOINTS_PATH = '/v1/endpoints';
 
-/** 300 ms with up to nine peers; beyond, the fleet as a whole keeps to FLEET_POLLS_PER_SECOND: n (n − 1) / 300 seconds. */
+/** 200 ms with up to seven peers; beyond, the fleet as a whole keeps to FLEET_POLLS_PER_SECOND: n (n − 1) / 300 seconds. */
 export function peerPeriodMs(peers: number): number {
   return Math.max(PEER_PERIOD_MS, Math.ceil((1000 * peers * (peers + 1)) / FLEET_POLLS_PER_SECOND));
 }

@@ -9,10 +9,10 @@ import {
 import { endpoint } from './fixtures/services.ts';
 
 void t.test('the period grows so that the fleet as a whole polls no more', async (test) => {
-  test.equal(peerPeriodMs(1), 300);
-  test.equal(peerPeriodMs(9), 300);
+  test.equal(peerPeriodMs(1), 200);
+  test.equal(peerPeriodMs(7), 200);
   test.equal(peerPeriodMs(99), 33_000);
-  test.equal(worstCasePeerLossMs(1), 300 + 600 + 600);
+  test.equal(worstCasePeerLossMs(1), 200 + 400 + 400);
 });
 
 void t.test('what one controller renders, another understands', async (test) => {
