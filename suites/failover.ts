@@ -168,7 +168,7 @@ async function drillBackends(
     successes: Math.ceil(CALM_MS / 50),
   });
   // The pool's connections may take longer to die than a new connection takes to succeed.
-  await context.sleep(event === 'freeze' ? SAMPLE_TIMEOUT_MS + CALM_MS : CALM_MS / 2);
+  await context.sleep(event === 'freeze' ? SAMPLE_TIMEOUT_MS : CALM_MS / 2);
   const mendAt = clients.now();
   if (event === 'freeze')
     await Promise.all(BACKENDS.map((key) => from.site(key).disturbBackend(port, 'thaw')));
@@ -500,7 +500,7 @@ export const clusterGone = defineCheck({
 });
 
 /** Longer than the common technologies need to withdraw an endpoint would make the drill slow and prove no more. */
-const OUTAGE_MS = 1_000;
+const OUTAGE_MS = 750;
 
 export const tunnelDown = defineCheck({
   id: 'failover.tunnel-down',

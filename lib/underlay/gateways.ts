@@ -16,9 +16,12 @@ export function undoAt(gateway: Gateway, command: Command): UndoAction {
   return { kind: 'run', command: words as [string, ...string[]] };
 }
 
-/** Whether one packet to this address is answered within a second. */
+/** Between gateways of one machine: hundreds of round trips, and short enough to wait for silence often. */
+const ANSWER_SECONDS = '0.4';
+
+/** Whether one packet to this address is answered soon. */
 export async function answers(gateway: Gateway, address: string): Promise<boolean> {
-  return gateway.exec(['ping', '-n', '-q', '-c', '1', '-W', '1', address]).then(
+  return gateway.exec(['ping', '-n', '-q', '-c', '1', '-W', ANSWER_SECONDS, address]).then(
     () => true,
     () => false,
   );
