@@ -1,4 +1,5 @@
 /** The only place that ends the process. */
+import { InterruptedError } from '../model/errors.ts';
 import type { Output } from '../run/output.ts';
 import { EXIT_USAGE, describeFailure, exitCodeOfFailure } from './failure.ts';
 import { type Actions, parseCommands } from './program.ts';
@@ -32,13 +33,29 @@ function tolerateClosedPipes(): void {
   }
 }
 
+/** A run listens for itself and cleans up. Before and after it, and in all other commands, only a lock has to go. */
+function leaveOnSignal(release: () => Promise<void>): void {
+  for (const name of ['SIGINT', 'SIGTERM'] as const) {
+    process.on(name, () => {
+      if (process.listenerCount(name) > 1) return;
+      const interrupted = new InterruptedError(`${name} received`, name);
+      process.stderr.write(`${describeFailure(interrupted, false)}\n`);
+      void release().finally(() => process.exit(exitCodeOfFailure(interrupted)));
+    });
+  }
+}
+
 async function execute(argv: readonly string[]): Promise<number> {
-  let output: Output | undefined;
-  const openOutput = async (): Promise<Output> => {
-    const { openOutputOf } = await import('./output-folder.ts');
-    output ??= await openOutputOf(argv, process.env);
-    return output;
+  let opening: Promise<Output> | undefined;
+  const openOutput = (): Promise<Output> => {
+    opening ??= import('./output-folder.ts').then(({ openOutputOf }) => openOutputOf(argv, process.env));
+    return opening;
   };
+  const release = async (): Promise<void> => {
+    const output = await opening?.catch(() => undefined);
+    await output?.release();
+  };
+  leaveOnSignal(release);
   try {
     // Before anything is judged: a green result of yesterday must not outlive a run that failed to start.
     if (meansRun(argv)) await openOutput();
@@ -51,7 +68,7 @@ async function execute(argv: readonly string[]): Promise<number> {
     process.stderr.write(`${describeFailure(error, verbose)}\n`);
     return exitCodeOfFailure(error);
   } finally {
-    await output?.release();
+    await release();
   }
 }
 
