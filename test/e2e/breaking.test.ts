@@ -8,6 +8,7 @@ import {
   FILE_LIMIT_MS,
   Home,
   type Tally,
+  endedWith,
   inside,
   leftOf,
   runIdOf,
@@ -71,9 +72,7 @@ void t.test('a lab broken by hand', { skip }, async (t) => {
   const home = new Home(t);
   const kept = home.start(['--keep', ...suites('reachability', 'dns', 'policy', 'mtu')]);
   const run = await runIdOf(kept);
-  const { code, err } = await kept.ended;
-  if (code !== 0) t.comment(err);
-  t.equal(code, 0);
+  endedWith(t, await kept.ended, 0);
 
   const [wan, east, west] = ['wan', 'east', 'west'].map((name) => `mcnet-${run}-${name}`) as [
     string,
@@ -267,6 +266,6 @@ void t.test('a lab broken by hand', { skip }, async (t) => {
     );
   });
 
-  t.equal((await home.run(['clean', run])).code, 0);
+  endedWith(t, await home.run(['clean', run]), 0);
   t.strictSame(await leftOf(run, home), []);
 });
