@@ -62,6 +62,8 @@ async function execute(argv: readonly string[]): Promise<number> {
     return await parseCommands(argv, {
       ...ACTIONS,
       run: async (flags) => (await import('./commands/run.ts')).run(flags, await openOutput()),
+      prove: async (flags, options) =>
+        (await import('./commands/prove.ts')).prove(flags, options, await openOutput()),
     });
   } catch (error) {
     const verbose = argv.includes('--verbose') || Boolean(process.env['MCNET_VERBOSE']);
@@ -73,7 +75,7 @@ async function execute(argv: readonly string[]): Promise<number> {
 }
 
 /** Each command is loaded when it is asked for. */
-const ACTIONS: Omit<Actions, 'run'> = {
+const ACTIONS: Omit<Actions, 'run' | 'prove'> = {
   list: async (...given) => (await import('./commands/list.ts')).list(...given),
   plan: async (...given) => (await import('./commands/plan.ts')).plan(...given),
   report: async (...given) => (await import('./commands/report.ts')).report(...given),
@@ -81,9 +83,12 @@ const ACTIONS: Omit<Actions, 'run'> = {
   clean: async (...given) => (await import('./commands/clean.ts')).clean(...given),
 };
 
+/** Commands that bring up clusters and write results. */
+const RUNS: ReadonlySet<string> = new Set(['run', 'prove']);
+
 /** Whether these arguments mean a run, however wrong they may be otherwise. */
 function meansRun(argv: readonly string[]): boolean {
   const [first] = argv;
   const asksOnly = argv.some((word) => ['-h', '--help', '-V', '--version'].includes(word));
-  return !asksOnly && (first === undefined || first === 'run' || first.startsWith('-'));
+  return !asksOnly && (first === undefined || RUNS.has(first) || first.startsWith('-'));
 }

@@ -5,6 +5,7 @@ import { CONDUCT, FLAGS, type Flag, RESULTS, defaultOf, longFlag } from '../conf
 import { CONFIG_FILE } from '../config/names.ts';
 import { suggest } from '../config/nearest.ts';
 import { UserError } from '../model/errors.ts';
+import type { ProveOptions } from '../run/prove.ts';
 import { type HelpTexts, helpConfiguration } from './help.ts';
 import { version } from './version.ts';
 
@@ -23,6 +24,7 @@ export interface Actions {
   report(records: readonly string[], options: { readonly report?: readonly string[] }): Promise<number>;
   doctor(flags: RawFlags): Promise<number>;
   clean(run: string | undefined, dryRun: boolean): Promise<number>;
+  prove(flags: RawFlags, options: ProveOptions): Promise<number>;
 }
 
 const PRECEDENCE = `Every flag may also stand in ${CONFIG_FILE}, in camelCase (ipFamily: dual), and in the environment (MCNET_IP_FAMILY=dual). A flag wins over the environment, the environment over the file.`;
@@ -75,8 +77,30 @@ const HELP: Readonly<Record<string, HelpTexts>> = {
       ],
     ],
   },
+  prove: {
+    examples: [
+      [
+        'Every core check on the healthy system, and under each fault that it names',
+        'mcnet-conformance prove',
+      ],
+      [
+        'How small a fault each packet size check notices, and who else does',
+        'mcnet-conformance prove --suite mtu --graded --blast-radius',
+      ],
+    ],
+    notes: [
+      [
+        'Exit codes:',
+        '0 every fault caught; 1 a fault missed or a false alarm; 2 wrong usage, or the set-up died; 3 something could not be proved; 130 or 143 interrupted.',
+      ],
+    ],
+  },
   clean: { examples: [['Look before anything is removed', 'mcnet-conformance clean --dry-run']] },
 };
+
+/** Flags of a run that mean nothing to a proof or a drill: they write formats of their own, and run to their end. */
+const OF_RUNS_ONLY: ReadonlySet<string> = new Set(['report', 'bail']);
+const HOW_TO_BREAK = 'What to break:';
 
 const REPORT_FLAG = FLAGS.find((flag) => flag.key === 'report') as Flag;
 
@@ -153,6 +177,36 @@ function createProgram(actions: Actions, finish: (exitCode: number) => void): Co
     .option('--dry-run', 'only say what would be removed')
     .action(async (id, options) => finish(await actions.clean(id, options.dryRun ?? false)));
 
+  addFlags(program.command('prove'), OF_RUNS_ONLY)
+    .description(
+      'show that the checks can fail: run each healthy, under every fault that it names, and mended',
+    )
+    .usage('[flags of run] [flags]')
+    .addOption(new Option('--graded', 'every size of each fault: detection limits').helpGroup(HOW_TO_BREAK))
+    .addOption(
+      new Option('--blast-radius', 'which other checks notice each fault; takes longer').helpGroup(
+        HOW_TO_BREAK,
+      ),
+    )
+    .addOption(
+      new Option('--repeat <n>', 'runs on the healthy system (default: 1): rate of false alarms')
+        .argParser(countOf)
+        .helpGroup(HOW_TO_BREAK),
+    )
+    .addOption(
+      new Option('--allow-faults', 'break clusters that this tool did not create').helpGroup(HOW_TO_BREAK),
+    )
+    .action(async ({ graded, blastRadius, repeat, allowFaults, ...flags }) =>
+      finish(
+        await actions.prove(flags, {
+          graded: graded === true,
+          blastRadius: blastRadius === true,
+          repeat: (repeat as number | undefined) ?? 1,
+          allowFaults: allowFaults === true,
+        }),
+      ),
+    );
+
   for (const command of [program, ...program.commands] as Command[]) {
     command.exitOverride((error) => {
       throw error.exitCode === 0 ? error : usageError(error, command);
@@ -187,13 +241,22 @@ function unknownCommand(
 }
 
 /** Every flag of a run; values are strings, lists of strings, or true. */
-function addFlags(command: Command): Command {
-  for (const flag of FLAGS) command.addOption(optionOf(flag));
+function addFlags(command: Command, except: ReadonlySet<string> = new Set()): Command {
+  for (const flag of FLAGS) if (!except.has(flag.key)) command.addOption(optionOf(flag));
   return command.addOption(
     new Option('--config <file>', `configuration (default: ${CONFIG_FILE}, where there is one)`).helpGroup(
       CONDUCT,
     ),
   );
+}
+
+function countOf(text: string): number {
+  const count = Number(text);
+  if (/^\d+$/.test(text) && count >= 1) return count;
+  throw new UserError(`"${text}" is no number of repeats`, {
+    where: '--repeat',
+    remedy: 'Give a whole number of at least 1',
+  });
 }
 
 function optionOf(flag: Flag): Option {

@@ -60,6 +60,9 @@ export const CAUSES = {
   'latency-high': 'Latency is above its multiple of the baseline',
   'requests-lost': 'More requests fail or time out than the budget allows',
   'jitter-high': 'Jitter is above the budget',
+  // proof of the checks themselves
+  'fault-missed': 'A check passes, or comes to no verdict, while a fault stands that it must notice',
+  'false-alarm': 'A check fails though nothing is broken',
   // no verdict on the system
   'control-failed': 'The positive control did not pass, so the check could prove nothing',
   'dependency-failed': 'The path this case uses has failed already',

@@ -27,3 +27,31 @@ export function relativeSpread(values: readonly number[]): number {
 export function upperBoundOfUnseen(tries: number): number {
   return tries === 0 ? 1 : 1 - 0.05 ** (1 / tries);
 }
+
+/**
+ * Upper bound at 95 % of a rate of which `seen` were seen in `tries` (Clopper and Pearson 1934, one-sided): the rate at
+ * which as few as that have a chance of 5 %.
+ */
+export function upperBoundOfRate(seen: number, tries: number): number {
+  if (seen === 0) return upperBoundOfUnseen(tries);
+  if (seen >= tries) return 1;
+  let [low, high] = [seen / tries, 1];
+  // Halving 50 times is beyond what a double can tell apart.
+  for (let step = 0; step < 50; step++) {
+    const middle = (low + high) / 2;
+    if (chanceOfAtMost(seen, tries, middle) > 0.05) low = middle;
+    else high = middle;
+  }
+  return high;
+}
+
+/** Of a binomial distribution; each term follows from the one before, in logarithms so that none is lost to underflow. */
+function chanceOfAtMost(most: number, tries: number, rate: number): number {
+  let term = tries * Math.log1p(-rate);
+  let sum = Math.exp(term);
+  for (let count = 1; count <= most; count++) {
+    term += Math.log((tries - count + 1) / count) + Math.log(rate) - Math.log1p(-rate);
+    sum += Math.exp(term);
+  }
+  return sum;
+}

@@ -1,0 +1,211 @@
+/** From what a check says of a fault to faults that can be injected, for the subject of one of its cases. Pure. */
+import type { AnyCheck } from '../model/check.ts';
+import { InternalError } from '../model/errors.ts';
+import type { FaultExpectation, FaultKind, FaultSpec } from '../model/fault.ts';
+import type { PlannedCase } from '../model/record.ts';
+import { type Topology, nextHop } from '../model/topology.ts';
+import { type WorkloadSpec, keyOf } from '../model/workload.ts';
+
+/** What a fault is aimed with. */
+export interface AimContext {
+  readonly topology: Topology;
+  /** Of the underlay as configured; without one, an Ethernet without a tunnel. */
+  readonly pathMtu: number | undefined;
+  /** Bytes that the tunnel puts around a packet on the wan. */
+  readonly overhead: number;
+  /** Where the faults of fleet checks strike, as those of a pair. */
+  readonly focus: { readonly from: string; readonly to: string };
+}
+
+/** A fault with its size, where it comes in sizes; the largest first. */
+export interface SizedFault {
+  readonly faults: readonly FaultSpec[];
+  readonly size?: string;
+}
+
+/** Where a fault strikes. */
+interface Target extends AimContext {
+  readonly check: AnyCheck;
+  readonly cause: FaultExpectation['cause'];
+  /** The caller's cluster, and the one it calls. */
+  readonly from: string;
+  readonly to: string;
+  /** The cluster that the case is about: its own, or the called one's. */
+  readonly own: string;
+  readonly caller: WorkloadSpec | undefined;
+  readonly called: WorkloadSpec | undefined;
+}
+
+const ETHERNET_MTU = 1_500;
+
+type Aiming<K extends FaultKind> = (
+  target: Target,
+) => readonly (Extract<FaultSpec, { kind: K }> | Sized<K>)[];
+interface Sized<K extends FaultKind> {
+  readonly size: string;
+  readonly fault: Extract<FaultSpec, { kind: K }>;
+}
+
+const graded = <T, K extends FaultKind>(
+  sizes: readonly T[],
+  label: (size: T) => string,
+  make: (size: T) => Extract<FaultSpec, { kind: K }>,
+): Sized<K>[] => sizes.map((size) => ({ size: label(size), fault: make(size) }));
+
+const bytes = (count: number): string => `${count} ${count === 1 ? 'byte' : 'bytes'}`;
+const percent = (share: number): string => `${share * 100} %`;
+
+/** The link on the wan that leads towards a cluster. */
+const linkTowards = (topology: Topology, from: string, to: string): { from: string; to: string } => ({
+  from,
+  to: nextHop(topology, from, to),
+});
+
+/** One way on the wan: the way of the answers when those must get lost. */
+const wayOf = ({ topology, cause, from, to }: Target): { from: string; to: string } =>
+  cause === 'reply-lost' ? linkTowards(topology, to, from) : linkTowards(topology, from, to);
+
+/** Checks that compare with the gateways' own traffic notice only what workloads alone suffer. */
+const ofCaller = ({ caller, from, to }: Target): { from: string; to: string; workload?: string } => ({
+  from,
+  to,
+  ...(caller && { workload: keyOf(caller) }),
+});
+
+/** Causes that only one direction can have. */
+const ONE_WAY_CAUSES: ReadonlySet<FaultExpectation['cause']> = new Set(['mtu-asymmetric']);
+/** Causes that need the errors of ICMP to get lost. */
+const SILENT_CAUSES: ReadonlySet<FaultExpectation['cause']> = new Set([
+  'mtu-black-hole',
+  'mtu-masked',
+  'large-transfer-stalls',
+]);
+/** Far below any limit: what a forgotten default or a second tunnel takes away; and the least there is. */
+const MTU_STEPS = [100, 1];
+
+const AIMS: { readonly [K in FaultKind]: Aiming<K> } = {
+  'tunnel-down': ({ topology, from, to }) => [
+    { kind: 'tunnel-down', between: [from, nextHop(topology, from, to)] },
+  ],
+  'wan-drop': (target) => [{ kind: 'wan-drop', ...wayOf(target) }],
+  'wrong-peer-key': ({ topology, from, to }) => [
+    { kind: 'wrong-peer-key', at: from, peer: nextHop(topology, from, to) },
+  ],
+  'cluster-gone': ({ to }) => [{ kind: 'cluster-gone', cluster: to }],
+  'cluster-frozen': ({ to }) => [{ kind: 'cluster-frozen', cluster: to }],
+  'mtu-lowered': ({ topology, from, to, pathMtu = ETHERNET_MTU, cause }) =>
+    graded(MTU_STEPS, bytes, (less) => ({
+      kind: 'mtu-lowered',
+      at: from,
+      mtu: pathMtu - less,
+      icmp: SILENT_CAUSES.has(cause) ? 'dropped' : 'passes',
+      ...(!ONE_WAY_CAUSES.has(cause) && { peer: nextHop(topology, from, to) }),
+    })),
+  'large-packets-dropped': (target) =>
+    graded(MTU_STEPS, bytes, (less) => ({
+      kind: 'large-packets-dropped',
+      ...wayOf(target),
+      above: (target.pathMtu ?? ETHERNET_MTU) + target.overhead - less,
+    })),
+  'policy-flushed': ({ own }) => [{ kind: 'policy-flushed', cluster: own }],
+  'policy-ignored': ({ own }) => [{ kind: 'policy-ignored', cluster: own }],
+  'policy-added': ({ own, called }) =>
+    called ? [{ kind: 'policy-added', cluster: own, namespace: called.namespace }] : [],
+  'policy-loosened': ({ own, called }) =>
+    called ? [{ kind: 'policy-loosened', cluster: own, namespace: called.namespace }] : [],
+  'dns-stopped': ({ from }) => [{ kind: 'dns-stopped', cluster: from }],
+  'dns-slow': ({ from }) =>
+    graded(
+      [1_000, 250],
+      (milliseconds) => `${milliseconds} ms`,
+      (milliseconds) => ({ kind: 'dns-slow', cluster: from, milliseconds }),
+    ),
+  'dns-nxdomain': ({ from }) => [{ kind: 'dns-nxdomain', cluster: from }],
+  'dns-stale': ({ from }) => [{ kind: 'dns-stale', cluster: from }],
+  'dns-ttl-long': ({ from }) =>
+    graded(
+      [3_600, 60],
+      (seconds) => `${seconds} s`,
+      (seconds) => ({ kind: 'dns-ttl-long', cluster: from, seconds }),
+    ),
+  'dns-wrong-address': ({ from, to }) => [{ kind: 'dns-wrong-address', cluster: from, instead: to }],
+  'service-not-shared': ({ check, to }) =>
+    sharedServicesOf(check).map((service) => ({ kind: 'service-not-shared', cluster: to, ...service })),
+  'wrong-answerer': ({ from, to, called }) =>
+    called ? [{ kind: 'wrong-answerer', at: from, cluster: to, workload: keyOf(called) }] : [],
+  'workload-cut': ({ to, called }) =>
+    called ? [{ kind: 'workload-cut', cluster: to, workload: keyOf(called) }] : [],
+  'source-rewritten': ({ from, to }) => [{ kind: 'source-rewritten', from, to }],
+  'rate-limited': (target) =>
+    graded(
+      [5, 50],
+      (megabits) => `${megabits} Mbit/s`,
+      (megabits) => ({ kind: 'rate-limited', ...ofCaller(target), megabits }),
+    ),
+  delayed: (target) =>
+    graded(
+      [50, 5],
+      (milliseconds) => `${milliseconds} ms`,
+      (milliseconds) => ({ kind: 'delayed', ...ofCaller(target), milliseconds }),
+    ),
+  'wan-loss': (target) =>
+    graded([0.05, 0.005], percent, (share) => ({ kind: 'wan-loss', ...wayOf(target), share })),
+  reordered: (target) =>
+    graded([0.2, 0.01], percent, (share) => ({ kind: 'reordered', ...wayOf(target), share })),
+  duplicated: ({ from, to }) =>
+    graded([0.2, 0.01], percent, (share) => ({ kind: 'duplicated', from, to, share })),
+  'clear-text-route': ({ from, to }) => [{ kind: 'clear-text-route', from, to }],
+  'clear-text-fallback': ({ from, to }) => [{ kind: 'clear-text-fallback', from, to }],
+};
+
+/** Kinds whose faults of one check stand together rather than being sizes of each other. */
+const TOGETHER: ReadonlySet<FaultKind> = new Set(['service-not-shared']);
+
+/** The services that the fixtures of a check share, on every one of which it may stand. */
+function sharedServicesOf(check: AnyCheck): { namespace: string; service: string }[] {
+  return (check.uses ?? []).flatMap(({ intents }) =>
+    (intents ?? []).flatMap((intent) =>
+      intent.kind === 'share-service' ? [{ namespace: intent.namespace, service: intent.service }] : [],
+    ),
+  );
+}
+
+/**
+ * The faults that this case must notice, by size, the largest first; none when the kind does not fit the check.
+ * @throws InternalError for a kind that nobody has said how to aim
+ */
+export function faultsFor(
+  { kind, cause }: FaultExpectation,
+  check: AnyCheck,
+  { subject }: Pick<PlannedCase, 'subject'>,
+  context: AimContext,
+): SizedFault[] {
+  const aim = AIMS[kind] as Aiming<FaultKind> | undefined;
+  if (!aim) throw new InternalError(`nobody has said how to aim the fault ${kind}`);
+  const faults = aim({ ...context, check, cause, ...strikingPoint(subject, context), ...partiesOf(check) });
+  if (TOGETHER.has(kind)) return faults.length === 0 ? [] : [{ faults: faults as readonly FaultSpec[] }];
+  return faults.map((one) => ('fault' in one ? { faults: [one.fault], size: one.size } : { faults: [one] }));
+}
+
+function strikingPoint(
+  subject: PlannedCase['subject'],
+  { focus, topology }: AimContext,
+): Pick<Target, 'from' | 'to' | 'own'> {
+  switch (subject.scope) {
+    case 'pair':
+      return { from: subject.from, to: subject.to, own: subject.to };
+    case 'cluster': {
+      const { cluster } = subject;
+      const other = topology.members.find(({ name }) => name !== cluster)?.name ?? cluster;
+      return { from: cluster, to: other, own: cluster };
+    }
+    case 'fleet':
+      return { ...focus, own: focus.to };
+  }
+}
+
+/** By convention of the fixtures the caller comes first, and what it calls last. */
+function partiesOf(check: AnyCheck): Pick<Target, 'caller' | 'called'> {
+  const workloads = (check.uses ?? []).filter((fixture) => fixture.workloads.length > 0);
+  return { caller: workloads[0]?.workloads[0], called: workloads.at(-1)?.workloads[0] };
+}
