@@ -23,6 +23,8 @@ export class PolicyEnforcement {
   readonly #cluster: string;
   readonly #netns: string;
   readonly #replacements = new Map<string, () => Promise<void>>();
+  /** While it is set, policies are accepted and have no effect. */
+  ignored = false;
 
   constructor(context: LabContext, cluster: string) {
     this.#context = context;
@@ -81,7 +83,7 @@ export class PolicyEnforcement {
   }
 
   #render(table: PolicyTable): string {
-    return renderTable(table, membersOf(this.#context.state));
+    return renderTable(table, membersOf(this.#context.state), this.ignored);
   }
 
   #table({ namespace, direction }: TableKey): PolicyTable {

@@ -18,6 +18,7 @@ export interface PolicyTable {
 }
 
 export const POLICY_TABLE_PREFIX = 'mcnet_policy_';
+export const POLICY_CHAIN = 'forward';
 export const tableName = ({ namespace, direction }: Pick<PolicyTable, 'namespace' | 'direction'>): string =>
   `${POLICY_TABLE_PREFIX}${namespace}_${direction}`;
 
@@ -100,8 +101,11 @@ function portMatches(ports: readonly PortSelector[] | undefined): string[] {
   });
 }
 
-/** nftables input that puts the table in place, or takes it away when no intent is left, in one transaction. */
-export function renderTable(table: PolicyTable, members: readonly PolicyMember[]): string {
+/**
+ * nftables input that puts the table in place, or takes it away when no intent is left, in one transaction.
+ * @param asleep the kernel is to have the table and not heed it
+ */
+export function renderTable(table: PolicyTable, members: readonly PolicyMember[], asleep = false): string {
   const name = `inet ${tableName(table)}`;
   const replaced = `add table ${name}\ndelete table ${name}\n`;
   if (table.intents.length === 0) return replaced;
@@ -112,7 +116,7 @@ export function renderTable(table: PolicyTable, members: readonly PolicyMember[]
       }\t}\n`,
   );
   return `${replaced}table ${name} {
-${sets.join('')}	chain forward {
+${asleep ? '\tflags dormant;\n' : ''}${sets.join('')}	chain ${POLICY_CHAIN} {
 		type filter hook forward priority filter; policy accept;
 ${rulesOf(table)
   .map((rule) => `\t\t${rule}\n`)

@@ -1,0 +1,115 @@
+/** Processes that faults stop, and those that they start. */
+import { InternalError } from '../../../model/errors.ts';
+import type { Disturbance } from '../../../model/fault.ts';
+import { quoteCommand } from '../../../system/commands.ts';
+import { readIfPresent } from '../../../system/files.ts';
+import { markedProcesses, sendSignal, startTimeOf } from '../../../system/processes.ts';
+import { workloadNetns } from '../names.ts';
+import { runInNetns, startInNetns } from '../namespace.ts';
+import { logTail } from '../processes.ts';
+import { type Fault, type Injection, clusterOf, firstOf, prepareMending } from './injector.ts';
+
+const LOOKUP_MS = 500;
+
+/** Stops these processes, but for those that somebody has stopped already: they stay so when this is mended. */
+async function freeze(
+  injection: Injection,
+  place: { readonly netns: string; readonly cluster: string },
+  pids: readonly number[],
+): Promise<{ frozen(): Promise<boolean>; mend(): Promise<void> }> {
+  const running = (
+    await Promise.all(
+      pids.map(async (pid) => ({ pid, startTime: await startTimeOf(pid), stopped: await isStopped(pid) })),
+    )
+  ).filter(({ startTime, stopped }) => startTime !== undefined && !stopped);
+  const mend = await prepareMending(
+    injection,
+    place,
+    running
+      .map(
+        // Field 22 counted from behind the name, which may hold blanks; another process may have the id by then.
+        ({ pid, startTime }) =>
+          `[ "$(sed 's/.*) //' /proc/${pid}/stat 2> /dev/null | cut -d ' ' -f 20)" != ${startTime} ] || kill -CONT ${pid}\n`,
+      )
+      .join(''),
+  );
+  for (const { pid } of running) sendSignal(pid, 'SIGSTOP');
+  return {
+    async frozen() {
+      const states = await Promise.all(running.map(({ pid }) => isStopped(pid)));
+      return states.length > 0 && !states.includes(false);
+    },
+    mend,
+  };
+}
+
+/** State `T` of proc_pid_stat(5). */
+async function isStopped(pid: number): Promise<boolean> {
+  const stat = await readIfPresent(`/proc/${pid}/stat`).catch(() => undefined);
+  return stat !== undefined && stat.slice(stat.lastIndexOf(')') + 2).startsWith('T');
+}
+
+export async function stopDns(injection: Injection<Fault<'dns-stopped'>>): Promise<Disturbance> {
+  const cluster = clusterOf(injection.fleet, injection.fault.cluster);
+  const { dnsPid } = await cluster.controller.status();
+  if (dnsPid === undefined) throw new InternalError(`cluster ${cluster.name} has no DNS server to stop`);
+  const { netns } = cluster.gateway;
+  const { mend } = await freeze(injection, { netns, cluster: cluster.name }, [dnsPid]);
+  return {
+    async tookHold() {
+      const [answer] = await cluster.gateway.probe.resolve([
+        { server: firstOf(cluster.dns), name: 'cluster.local', type: 'A', timeoutMs: LOOKUP_MS },
+      ]);
+      return answer?.outcome === 'timed-out';
+    },
+    mend,
+  };
+}
+
+/** All processes in the namespaces of the gateway and the workloads: agents, backends, controller, DNS, tunnel. */
+export async function freezeCluster(injection: Injection<Fault<'cluster-frozen'>>): Promise<Disturbance> {
+  const { fleet, fault } = injection;
+  const cluster = clusterOf(fleet, fault.cluster);
+  const { netns } = cluster.gateway;
+  const namespaces = [
+    netns,
+    ...cluster.workloads.map(({ spec }) => workloadNetns(fleet.run, cluster.name, spec)),
+  ];
+  const inside = await Promise.all(
+    namespaces.map((name) => runInNetns(netns, ['ip', 'netns', 'pids', name])),
+  );
+  // Whatever a person runs there is not ours to stop.
+  const marked = await markedProcesses(fleet.run);
+  const pids = inside.join('').split('\n').filter(Boolean).map(Number);
+  const { mend, frozen } = await freeze(
+    injection,
+    { netns, cluster: cluster.name },
+    pids.filter((pid) => marked.includes(pid)),
+  );
+  return { tookHold: frozen, mend };
+}
+
+/** Starts a program of the fault's own. @returns its process id, and shell lines that end it, for a mending script */
+export function companion(pidFile: string): {
+  readonly ending: string;
+  start(netns: string, run: string, command: readonly [string, ...string[]]): Promise<number>;
+} {
+  return {
+    // The file's name is an argument of the shell that it was started by and stays one of the program.
+    ending: [
+      `if read -r pid < ${pidFile} 2> /dev/null; then`,
+      `  if tr '\\0' ' ' < /proc/$pid/environ 2> /dev/null | grep -qF MCNET_FAULT=${pidFile}; then kill -KILL $pid; fi`,
+      'fi',
+      `rm -f ${pidFile} ${pidFile}.log`,
+      '',
+    ].join('\n'),
+    start: (netns, run, command) =>
+      startInNetns(netns, ['sh', '-c', `echo $$ > ${pidFile}; exec ${quoteCommand(command)}`], {
+        run,
+        logPath: `${pidFile}.log`,
+        environment: { MCNET_FAULT: pidFile },
+      }),
+  };
+}
+
+export const companionLog = (pidFile: string): Promise<string> => logTail(`${pidFile}.log`);

@@ -1,0 +1,195 @@
+/** Every fault of the lab, on a lab: it takes hold, and leaves nothing, mended by itself or by the ledger alone. */
+import t from 'tap';
+import type { Fleet, Resource } from '../../../lib/model/cluster.ts';
+import type { FaultSpec } from '../../../lib/model/fault.ts';
+import { newRunId } from '../../../lib/model/ids.ts';
+import type { PolicyIntent } from '../../../lib/model/intent.ts';
+import { PORTS, type ServiceSpec, type WorkloadSpec } from '../../../lib/model/workload.ts';
+import { connectProbe } from '../../../lib/probe/client.ts';
+import { agentCommand } from '../../../lib/probe/command.ts';
+import { createLabProvider } from '../../../lib/provider/lab/index.ts';
+import { randomBelow } from '../../../lib/system/clock.ts';
+import { runCommand } from '../../../lib/system/commands.ts';
+import { filesIn, runtimeFolder } from '../../../lib/system/files.ts';
+import { markedProcesses } from '../../../lib/system/processes.ts';
+import { executeUndo } from '../../../lib/system/undo.ts';
+import { createWireguard } from '../../../lib/underlay/wireguard/index.ts';
+
+const NAMES = ['east', 'west'] as const;
+const WORKLOADS: readonly WorkloadSpec[] = [
+  { namespace: 'shop', name: 'web', labels: { app: 'web' } },
+  { namespace: 'shop', name: 'db', labels: { app: 'db' } },
+];
+const WEB: ServiceSpec = {
+  namespace: 'shop',
+  name: 'web',
+  selector: { app: 'web' },
+  ports: [{ name: 'http', port: PORTS.http, protocol: 'tcp' }],
+  healthPort: PORTS.http,
+};
+const HEADLESS: ServiceSpec = { ...WEB, name: 'each', headless: true };
+const POLICY: PolicyIntent = {
+  kind: 'policy',
+  name: 'db-from-web',
+  namespace: 'shop',
+  target: { app: 'db' },
+  direction: 'ingress',
+  allow: [{ peers: [{ labels: { app: 'web' } }] }],
+};
+const ranges = (index: number) => ({
+  pods: { ipv4: `10.${16 * index}.0.0/13`, ipv6: `fd6d:636e:6574:${index}00::/64` },
+  services: { ipv4: `10.${16 * index + 8}.0.0/14`, ipv6: `fd6d:636e:6574:${index}01::/112` },
+  nodes: { ipv4: `10.${16 * index + 12}.0.0/16`, ipv6: `fd6d:636e:6574:${index}02::/64` },
+});
+
+const FAULTS: readonly FaultSpec[] = [
+  { kind: 'wan-drop', from: 'west', to: 'east' },
+  { kind: 'wan-drop', from: 'east', to: 'west', both: true },
+  { kind: 'wan-loss', from: 'east', to: 'west', share: 0.05 },
+  { kind: 'wan-loss', from: 'east', to: 'west', share: 0.05, workload: 'shop/web' },
+  { kind: 'rate-limited', from: 'east', to: 'west', megabits: 10 },
+  { kind: 'rate-limited', from: 'east', to: 'west', megabits: 10, workload: 'shop/web' },
+  { kind: 'large-packets-dropped', from: 'east', to: 'west', above: 1_300 },
+  { kind: 'duplicated', from: 'east', to: 'west', share: 0.1 },
+  { kind: 'workload-cut', cluster: 'west', workload: 'shop/web' },
+  { kind: 'source-rewritten', from: 'east', to: 'west' },
+  { kind: 'wrong-answerer', at: 'east', cluster: 'west', workload: 'shop/web' },
+  { kind: 'cluster-gone', cluster: 'west' },
+  { kind: 'cluster-frozen', cluster: 'west' },
+  { kind: 'policy-flushed', cluster: 'west' },
+  { kind: 'policy-ignored', cluster: 'west' },
+  { kind: 'policy-loosened', cluster: 'west', namespace: 'shop' },
+  { kind: 'policy-added', cluster: 'east', namespace: 'shop' },
+  { kind: 'dns-stopped', cluster: 'west' },
+];
+
+/** Service addresses follow health, each at its own time; tables are listed in the order of their creation. */
+function withoutServices(shown: string): string {
+  const kept = shown.replaceAll(/^table inet mcnet_services \{[\s\S]*?^\}$/gm, '');
+  return kept.split('\n').toSorted().join('\n');
+}
+
+t.setTimeout(120_000);
+const skip = process.getuid?.() === 0 ? false : 'needs root: network namespaces';
+
+t.test('faults of the lab', { skip }, async (t) => {
+  const resources: Resource[] = [];
+  const run = newRunId(randomBelow);
+  const wireguard = createWireguard();
+  const provider = createLabProvider({ agentCommand: agentCommand('agent'), connectProbe });
+  const ledger = { add: async (resource: Resource) => void resources.push(resource) };
+  const undo = async (from: number): Promise<void> => {
+    for (const resource of resources.slice(from).toReversed()) await executeUndo(resource.undo);
+  };
+  t.teardown(() => undo(0));
+  const fleet = await provider.create({
+    run,
+    names: NAMES,
+    topology: { kind: 'full-mesh', hub: 'east', members: NAMES.map((name) => ({ name })) },
+    plan: {
+      pool: '10.0.0.0/8',
+      prefix: 12,
+      ipv6Pool: 'fd6d:636e:6574::/48',
+      clusters: { east: ranges(0), west: ranges(1) },
+      wan: { ipv4: '198.18.0.0/16', ipv6: 'fd6d:636e:6574:ff00::/64' },
+      tunnel: { ipv4: '198.19.0.0/16', ipv6: 'fd6d:636e:6574:ff01::/64' },
+    },
+    families: ['ipv4', 'ipv6'],
+    requirements: { wan: true, hostPackages: [] },
+    ledger,
+    signal: new AbortController().signal,
+  });
+  await wireguard.join(fleet, ledger);
+  await setUp(fleet);
+
+  async function setUp({ clusters }: Fleet): Promise<void> {
+    const [policies, shares] = provider.handlers;
+    await Promise.all(clusters.flatMap((cluster) => WORKLOADS.map((spec) => cluster.startWorkload(spec))));
+    for (const service of [WEB, HEADLESS]) {
+      await Promise.all(clusters.map((cluster) => cluster.exposeService(service)));
+      await Promise.all(
+        clusters.map((cluster) =>
+          shares?.apply(
+            {
+              kind: 'share-service',
+              namespace: service.namespace,
+              service: service.name,
+              preference: 'spread',
+            },
+            cluster,
+          ),
+        ),
+      );
+    }
+    await Promise.all(clusters.map((cluster) => policies?.apply(POLICY, cluster)));
+    await Promise.all(clusters.map(({ gateway }) => gateway.probe.facts()));
+  }
+
+  /** Interfaces, addresses, routes, rules, queues, settings and processes of the whole lab, without what counts. */
+  async function state(): Promise<string> {
+    const names = (await runCommand(['ip', '-json', 'netns', 'list'])).match(/"mcnet-[^"]*"/g) ?? [];
+    const own = names.map((name) => name.slice(1, -1)).filter((name) => name.includes(run));
+    const questions = [
+      'ip link show | grep -v link/; ip -o addr show | sed "s/ *$//"',
+      'ip route show table all; ip rule; ip -6 rule; tc qdisc',
+      'nft -s list ruleset',
+      'cat /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv6/conf/all/forwarding /proc/sys/net/ipv6/conf/*/forwarding',
+    ];
+    const shown = await Promise.all(
+      own
+        .toSorted()
+        .map(
+          async (name) =>
+            `${name}\n${withoutServices(
+              await runCommand(['nsenter', `--net=/run/netns/${name}`, 'sh', '-c', questions.join('; ')]),
+            )}`,
+        ),
+    );
+    const pids = (await markedProcesses(run)).toSorted((a, b) => a - b);
+    const processes = await runCommand(['ps', '-o', 'pid=,stat=,args=', '-p', pids.join(',')]);
+    const files = await Promise.all(NAMES.map((name) => filesIn(`${runtimeFolder(run)}/${name}`)));
+    return [
+      ...shown,
+      processes.replaceAll(
+        /^( *\d+ )([A-Z])\S*/gm,
+        (_, pid: string, letter: string) => `${pid}${letter === 'T' ? 'stopped' : 'running'}`,
+      ),
+      ...files.flat().toSorted(),
+    ].join('\n');
+  }
+
+  /** Controllers follow what they see, so the state is awaited. */
+  async function becomes(expected: string): Promise<string> {
+    let seen = await state();
+    for (let tries = 0; tries < 10 && seen !== expected; tries++) seen = await state();
+    return seen;
+  }
+
+  const inject = (fault: FaultSpec) => {
+    const injector = provider.injectors.find(({ kinds }) => kinds.includes(fault.kind));
+    if (!injector) throw new Error(`no injector for ${fault.kind}`);
+    return injector.inject(fault, fleet, ledger);
+  };
+  const wanted = process.env.FAULT;
+  const before = await state();
+  for (const fault of FAULTS.filter(({ kind }) => wanted === undefined || kind === wanted)) {
+    await t.test(JSON.stringify(fault), async (t) => {
+      const noted = resources.length;
+      const first = await inject(fault);
+      t.ok(resources.length > noted, 'its mending is noted');
+      t.equal(await first.tookHold(), true, 'it took hold');
+      await first.mend();
+      t.equal(await first.tookHold(), false, 'it does not hold any more');
+      await first.mend();
+
+      const again = resources.length;
+      const second = await inject(fault);
+      t.equal(await second.tookHold(), true, 'it took hold again');
+      await undo(again);
+      await undo(again);
+      if (fault.kind !== 'policy-ignored') t.equal(await second.tookHold(), false, 'the ledger ended it');
+      else await second.mend();
+      t.equal(await becomes(before), before, 'the ledger restored everything');
+    });
+  }
+});
