@@ -168,8 +168,8 @@ function sectionsOf(results: ProveResults): Section[] {
     gross.filter((proof) => proof.outcome === outcome).map(proofLine);
   const alarmLine = ({ case: id, afterFault, verdict }: (typeof falseAlarms)[number]): string =>
     `${id}${afterFault === undefined ? '' : ` after ${afterFault} was mended`}: ${oneLine(verdict.reason)}${verdict.cause ? ` (${verdict.cause})` : ''}`;
-  const limitLine = ({ check, kind, caught, missed }: (typeof limits)[number]): string =>
-    `${check}: ${kind} ${caught === undefined ? 'not even caught at its largest' : `caught at ${caught}`}${missed === undefined ? '' : `, missed at ${missed}`}`;
+  const limitLine = ({ check, kind, cause, caught, missed }: (typeof limits)[number]): string =>
+    `${check}: ${kind} (${cause}) ${caught === undefined ? 'not even caught at its largest' : `caught at ${caught}`}${missed === undefined ? '' : `, missed at ${missed}`}`;
   const slow = proofs.filter((proof) => proof.recovered === false).map((proof) => proof.case);
   const sections: Section[] = [
     { title: 'Missed', lines: of('missed') },
@@ -179,7 +179,11 @@ function sectionsOf(results: ProveResults): Section[] {
     { title: 'Not proved', lines: of('not proved') },
     { title: 'Healthy, yet inconclusive', lines: inconclusive.map(alarmLine) },
     { title: 'Not applicable', lines: notApplicable(gross) },
-    { title: 'Detection limits', lines: limits.map(limitLine) },
+    // Of one size nothing can be said but caught or not, and that stands above.
+    {
+      title: 'Detection limits',
+      lines: proofs.some(({ gross: largest }) => !largest) ? limits.map(limitLine) : [],
+    },
     {
       title: 'Blast radius',
       lines: blastRadii.map(({ fault, noticedBy }) => {

@@ -10,7 +10,7 @@ import { underlayNamed } from '../underlay/index.ts';
 import { SUITES } from '../../suites/index.ts';
 
 /** The parts that a specification names. */
-export function partsOf(spec: RunSpec): RunParts {
+export function partsOf(spec: Pick<RunSpec, 'provider' | 'underlay' | 'profile'>): RunParts {
   if (spec.provider !== 'lab') throw new InternalError(`nothing here provides ${spec.provider}`);
   return {
     provider: createLabProvider({ agentCommand: agentCommand('agent'), connectProbe }),

@@ -64,6 +64,8 @@ async function execute(argv: readonly string[]): Promise<number> {
       run: async (flags) => (await import('./commands/run.ts')).run(flags, await openOutput()),
       prove: async (flags, options) =>
         (await import('./commands/prove.ts')).prove(flags, options, await openOutput()),
+      drill: async (fault, flags, options) =>
+        (await import('./commands/drill.ts')).drill(fault, flags, options, await openOutput()),
     });
   } catch (error) {
     const verbose = argv.includes('--verbose') || Boolean(process.env['MCNET_VERBOSE']);
@@ -75,7 +77,7 @@ async function execute(argv: readonly string[]): Promise<number> {
 }
 
 /** Each command is loaded when it is asked for. */
-const ACTIONS: Omit<Actions, 'run' | 'prove'> = {
+const ACTIONS: Omit<Actions, 'run' | 'prove' | 'drill'> = {
   list: async (...given) => (await import('./commands/list.ts')).list(...given),
   plan: async (...given) => (await import('./commands/plan.ts')).plan(...given),
   report: async (...given) => (await import('./commands/report.ts')).report(...given),
@@ -84,7 +86,7 @@ const ACTIONS: Omit<Actions, 'run' | 'prove'> = {
 };
 
 /** Commands that bring up clusters and write results. */
-const RUNS: ReadonlySet<string> = new Set(['run', 'prove']);
+const RUNS: ReadonlySet<string> = new Set(['run', 'prove', 'drill']);
 
 /** Whether these arguments mean a run, however wrong they may be otherwise. */
 function meansRun(argv: readonly string[]): boolean {

@@ -6,6 +6,7 @@ import { CONFIG_FILE } from '../config/names.ts';
 import { suggest } from '../config/nearest.ts';
 import { UserError } from '../model/errors.ts';
 import type { ProveOptions } from '../run/prove.ts';
+import type { DrillFlags } from './commands/drill.ts';
 import { type HelpTexts, helpConfiguration } from './help.ts';
 import { version } from './version.ts';
 
@@ -25,6 +26,7 @@ export interface Actions {
   doctor(flags: RawFlags): Promise<number>;
   clean(run: string | undefined, dryRun: boolean): Promise<number>;
   prove(flags: RawFlags, options: ProveOptions): Promise<number>;
+  drill(fault: string, flags: RawFlags, options: DrillFlags): Promise<number>;
 }
 
 const PRECEDENCE = `Every flag may also stand in ${CONFIG_FILE}, in camelCase (ipFamily: dual), and in the environment (MCNET_IP_FAMILY=dual). A flag wins over the environment, the environment over the file.`;
@@ -95,11 +97,22 @@ const HELP: Readonly<Record<string, HelpTexts>> = {
       ],
     ],
   },
+  drill: {
+    examples: [
+      ['Half a minute without packets from east to west', 'mcnet-conformance drill wan-drop'],
+      [
+        'On clusters that a run left, the other way round, for two minutes',
+        "mcnet-conformance drill 'wan-drop[west->east]' --attach <run id> --for 2m",
+      ],
+    ],
+  },
   clean: { examples: [['Look before anything is removed', 'mcnet-conformance clean --dry-run']] },
 };
 
 /** Flags of a run that mean nothing to a proof or a drill: they write formats of their own, and run to their end. */
 const OF_RUNS_ONLY: ReadonlySet<string> = new Set(['report', 'bail']);
+/** A drill runs no checks, so there is nothing to select. */
+const OF_CHECKS: ReadonlySet<string> = new Set([...OF_RUNS_ONLY, 'level', 'suite', 'check', 'skip', 'pairs']);
 const HOW_TO_BREAK = 'What to break:';
 
 const REPORT_FLAG = FLAGS.find((flag) => flag.key === 'report') as Flag;
@@ -202,6 +215,25 @@ function createProgram(actions: Actions, finish: (exitCode: number) => void): Co
           graded: graded === true,
           blastRadius: blastRadius === true,
           repeat: (repeat as number | undefined) ?? 1,
+          allowFaults: allowFaults === true,
+        }),
+      ),
+    );
+
+  addFlags(program.command('drill'), OF_CHECKS)
+    .argument('<fault>', 'its kind, and where: wan-drop, or wan-drop[east->west]')
+    .description('one fault while clients run: a time line of what each of them saw')
+    .usage('<fault> [flags]')
+    .addOption(
+      new Option('--for <duration>', 'how long the fault stands (default: 30s)').helpGroup(HOW_TO_BREAK),
+    )
+    .addOption(
+      new Option('--allow-faults', 'break clusters that this tool did not create').helpGroup(HOW_TO_BREAK),
+    )
+    .action(async (fault, { for: duration, allowFaults, ...flags }) =>
+      finish(
+        await actions.drill(fault, flags, {
+          for: (duration as string | undefined) ?? '30s',
           allowFaults: allowFaults === true,
         }),
       ),

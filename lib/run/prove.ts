@@ -122,7 +122,8 @@ export function assertMayBreak(
   });
 }
 
-function overheadOf(underlay: Underlay, { families }: RunSpec): number {
+/** Bytes that the underlay puts around a packet on the wan. */
+export function overheadOf(underlay: Underlay, { families }: Pick<RunSpec, 'families'>): number {
   if (underlay.name !== 'wireguard') return 0;
   return WIREGUARD_OVERHEAD[families.includes('ipv4') ? 'ipv4' : 'ipv6'];
 }

@@ -25,7 +25,7 @@ export interface SizedFault {
 
 /** Where a fault strikes. */
 interface Target extends AimContext {
-  readonly check: AnyCheck;
+  readonly check: CheckOnFixtures;
   readonly cause: FaultExpectation['cause'];
   /** The caller's cluster, and the one it calls. */
   readonly from: string;
@@ -35,6 +35,9 @@ interface Target extends AimContext {
   readonly caller: WorkloadSpec | undefined;
   readonly called: WorkloadSpec | undefined;
 }
+
+/** Faults strike what a check stands on. */
+type CheckOnFixtures = Pick<AnyCheck, 'uses'>;
 
 const ETHERNET_MTU = 1_500;
 
@@ -162,7 +165,7 @@ const AIMS: { readonly [K in FaultKind]: Aiming<K> } = {
 const TOGETHER: ReadonlySet<FaultKind> = new Set(['service-not-shared']);
 
 /** The services that the fixtures of a check share, on every one of which it may stand. */
-function sharedServicesOf(check: AnyCheck): { namespace: string; service: string }[] {
+function sharedServicesOf(check: CheckOnFixtures): { namespace: string; service: string }[] {
   return (check.uses ?? []).flatMap(({ intents }) =>
     (intents ?? []).flatMap((intent) =>
       intent.kind === 'share-service' ? [{ namespace: intent.namespace, service: intent.service }] : [],
@@ -176,7 +179,7 @@ function sharedServicesOf(check: AnyCheck): { namespace: string; service: string
  */
 export function faultsFor(
   { kind, cause }: FaultExpectation,
-  check: AnyCheck,
+  check: CheckOnFixtures,
   { subject }: Pick<PlannedCase, 'subject'>,
   context: AimContext,
 ): SizedFault[] {
@@ -205,7 +208,7 @@ function strikingPoint(
 }
 
 /** By convention of the fixtures the caller comes first, and what it calls last. */
-function partiesOf(check: AnyCheck): Pick<Target, 'caller' | 'called'> {
+function partiesOf(check: CheckOnFixtures): Pick<Target, 'caller' | 'called'> {
   const workloads = (check.uses ?? []).filter((fixture) => fixture.workloads.length > 0);
   return { caller: workloads[0]?.workloads[0], called: workloads.at(-1)?.workloads[0] };
 }

@@ -1,11 +1,13 @@
 import { suggest } from '../../config/nearest.ts';
-import { availableChoices } from '../../config/names.ts';
+import { DEFAULTS, availableChoices } from '../../config/names.ts';
 import type { AnyCheck } from '../../model/check.ts';
 import { UserError } from '../../model/errors.ts';
 import type { FaultExpectation, FaultKind } from '../../model/fault.ts';
 import { PROFILES } from '../../profile/index.ts';
+import { drillable } from '../../run/drill.ts';
 import { declaredBudgets } from '../../run/plan.ts';
 import { SUITES } from '../../../suites/index.ts';
+import { partsOf } from '../compose.ts';
 import { faint, heading, say, sayJson, table } from '../print.ts';
 import { LISTS, type ListName } from '../program.ts';
 
@@ -101,7 +103,7 @@ function describeCheck(suite: string, check: AnyCheck): Record<string, unknown> 
 
 const faultsOf = (check: AnyCheck): readonly FaultExpectation[] => check.faults ?? [];
 
-/** Each fault that some check must notice, with the cause it must name. */
+/** Each fault that can be drilled or that some check must notice, with the cause it must name. */
 function listFaults(): Listing {
   const expectations = SUITES.flatMap(({ checks }) =>
     checks.flatMap((check) =>
@@ -113,16 +115,24 @@ function listFaults(): Listing {
     ),
   );
   const byKind: ReadonlyMap<FaultKind, typeof expectations> = Map.groupBy(expectations, ({ kind }) => kind);
-  const data = [...byKind].map(([kind, noticed]) => ({
+  const injectable = new Set(drillable(partsOf({ ...DEFAULTS, provider: 'lab' })));
+  const data = [...new Set([...injectable, ...byKind.keys()])].toSorted().map((kind) => ({
     kind,
-    noticedBy: noticed.map(({ check, cause }) => ({ check, cause })),
+    /** By the default provider, underlay and profile. */
+    injectable: injectable.has(kind),
+    noticedBy: (byKind.get(kind) ?? []).map(({ check, cause }) => ({ check, cause })),
   }));
   return {
     data,
     text: () =>
       data
-        .map(({ kind, noticedBy }) =>
-          [heading(kind), table(noticedBy.map(({ check, cause }) => [check, faint(cause)]))].join('\n'),
+        .map(({ kind, injectable: known, noticedBy }) =>
+          [
+            `${heading(kind)}${known ? '' : faint('  nothing injects it by default')}`,
+            noticedBy.length === 0
+              ? faint('  for drills; no check names it')
+              : table(noticedBy.map(({ check, cause }) => [check, faint(cause)])),
+          ].join('\n'),
         )
         .join('\n\n'),
   };
