@@ -269,7 +269,8 @@ export const failsClosed = defineCheck({
   requires: ['tunnel.encrypted', 'wan.capture'],
   dependsOn: ['encryption.wire'],
   uses: [client, echo],
-  exclusive: 'pair',
+  // A gateway has one interface for all its tunnels.
+  exclusive: 'cluster',
   faults: [{ kind: 'clear-text-route', cause: 'clear-text-when-down' }],
   hint: "Give the gateway unreachable routes for the other clusters' ranges, so that no default route takes over when the tunnel goes",
   reference: 'RFC 7258',

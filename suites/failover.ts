@@ -322,6 +322,7 @@ const backendDrill = ({ id, title, drill, event, level, connections, lostShare }
     budgets: DRILL_BUDGETS,
     exclusive: 'none',
     oneAtATime: true,
+    mostlyWaits: true,
     faults: [{ kind: 'service-not-shared', cause: 'no-failover' }],
     hint: 'Is the service shared by the other cluster, does anything check the health of its backends, and how often?',
     reference: 'https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-termination',

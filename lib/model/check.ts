@@ -137,6 +137,8 @@ export interface Check<S extends Scope = Scope, B extends Budgets = Budgets, O =
   readonly exclusive?: Exclusive;
   /** Cases of this check never run beside each other: they use the same backends. */
   readonly oneAtATime?: boolean;
+  /** Its cases wait far more than they work: many more of them than of others may run at once. */
+  readonly mostlyWaits?: boolean;
   readonly faults?: readonly FaultExpectation[];
   /** Why no fault is listed, when none is. */
   readonly withoutFaults?: string;

@@ -346,6 +346,7 @@ class Run {
       cases: inStartOrder(this.#open, ({ check }) => this.#registry.get(check)!.exclusive ?? 'none'),
       known,
       locks: ({ check, subject }) => locksOf(this.#registry.get(check)!, subject, topology),
+      mostlyWaits: ({ check }) => this.#registry.get(check)!.mostlyWaits ?? false,
       concurrency: this.#with.concurrency ?? DEFAULT_CONCURRENCY,
       execute: (planned) =>
         runCase(

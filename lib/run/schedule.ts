@@ -8,6 +8,8 @@ import { type Verdict, inconclusive } from '../model/verdict.ts';
 
 /** Cases mostly wait for the network: far more of them than CPUs keep the machine busy without starving agents. */
 export const DEFAULT_CONCURRENCY = 16;
+/** So many cases that mostly wait take no more of the machine than one that works. */
+const WAITING_PER_WORKING = 5;
 
 /** What a case uses (`shared`) and what it disturbs (`alone`). Names: `fleet`, `cluster east`, `link east|west`. */
 export interface Locks {
@@ -129,6 +131,7 @@ export interface ScheduleOptions {
   /** In the order in which they start where nothing else decides. None is skipped. */
   readonly cases: readonly PlannedCase[];
   readonly locks: (planned: PlannedCase) => Locks;
+  readonly mostlyWaits?: (planned: PlannedCase) => boolean;
   readonly concurrency: number;
   /** Must never reject and must end soon after the signal. */
   readonly execute: (planned: PlannedCase) => Promise<Verdict>;
@@ -154,6 +157,10 @@ export async function runSchedule(options: ScheduleOptions): Promise<PlannedCase
   const unstarted = new Set(cases.map((planned) => planned.id));
   const table = new LockTable();
   const running = new Set<Promise<void>>();
+  let places = 0;
+  /** In fifths, so that sums stay whole. */
+  const shareOf = (planned: PlannedCase): number =>
+    options.mostlyWaits?.(planned) ? 1 : WAITING_PER_WORKING;
   let stopped = false;
 
   const rankOf = (planned: PlannedCase): number => position.get(planned.id) as number;
@@ -185,8 +192,10 @@ export async function runSchedule(options: ScheduleOptions): Promise<PlannedCase
   const start = (planned: PlannedCase, locks: Locks): void => {
     unstarted.delete(planned.id);
     table.take(locks);
+    places += shareOf(planned);
     const run = options.execute(planned).then((verdict): void => {
       table.release(locks);
+      places -= shareOf(planned);
       running.delete(run);
       finish(planned, verdict);
       return undefined;
@@ -197,8 +206,9 @@ export async function runSchedule(options: ScheduleOptions): Promise<PlannedCase
   const startReady = (): void => {
     const claims = new Claims();
     let index = 0;
-    while (index < ready.length && running.size < options.concurrency && !claims.everything) {
+    while (index < ready.length && !claims.everything) {
       const planned = ready[index] as PlannedCase;
+      if (places + shareOf(planned) > options.concurrency * WAITING_PER_WORKING) break;
       const locks = options.locks(planned);
       if (table.allows(locks) && claims.allow(locks)) {
         ready.splice(index, 1);

@@ -39,6 +39,7 @@ async function schedule(
   options: {
     verdict?: (planned: PlannedCase) => Verdict;
     concurrency?: number;
+    mostlyWaits?: () => boolean;
     random?: () => number;
     bail?: boolean;
     signal?: AbortSignal;
@@ -54,6 +55,7 @@ async function schedule(
     cases,
     locks,
     concurrency: options.concurrency ?? 16,
+    ...(options.mostlyWaits && { mostlyWaits: options.mostlyWaits }),
     known: new Map(),
     signal: options.signal ?? new AbortController().signal,
     settle: (planned, verdict) => verdicts.set(planned.id, verdict),
@@ -213,3 +215,9 @@ t.test(
     );
   },
 );
+
+t.test('more cases that mostly wait than others run at once', async (t) => {
+  const cases = Array.from({ length: 40 }, (_, index) => plannedCase({ id: `case ${index}` }));
+  t.equal((await schedule(cases, share, { concurrency: 2, mostlyWaits: () => true })).mostAtOnce, 10);
+  t.equal((await schedule(cases, share, { concurrency: 2, mostlyWaits: () => false })).mostAtOnce, 2);
+});
