@@ -139,7 +139,7 @@ export function runFailure(results: RunResults): RunFailure | undefined {
 }
 
 /** Where the documentation has more about a check: the anchor that its heading gets in rendered Markdown. */
-export const pageOf = (check: string): string => `docs/checks.md#${check.replaceAll('.', '')}`;
+export const pageOf = (check: string): string => `suites/README.md#${check.replaceAll('.', '')}`;
 
 export const causeText = (cause: CauseCode): string =>
   `${CAUSES[cause] ?? 'A cause this version does not know'} (${cause})`;

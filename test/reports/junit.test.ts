@@ -61,7 +61,7 @@ t.test('each status has its element, with the reason in it', async (t) => {
     'seen: ',
     'cause: ',
     'reproduce: ip netns exec',
-    'see: docs/checks.md#mtupath',
+    'see: suites/README.md#mtupath',
   ];
   const places = labels.map((label) => failure.indexOf(label, failure.indexOf('<failure')));
   t.notOk(places.includes(-1));
