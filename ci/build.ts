@@ -1,4 +1,4 @@
-/** Bundles what is published: the command line, and the three programs that a run starts as processes of their own. */
+/** Bundles what is published: the command line, and the four programs that a run starts as processes of their own. */
 import { rm } from 'node:fs/promises';
 import path from 'node:path';
 import { build } from 'esbuild';
@@ -34,6 +34,7 @@ await Promise.all(
     agent: 'lib/probe/agent/main.ts',
     backend: 'lib/probe/agent/backend.ts',
     controller: 'lib/provider/lab/controller/main.ts',
+    relay: 'lib/provider/lab/relay/main.ts',
   }).map(([name, entry]) =>
     build({ ...shared, entryPoints: { [name]: path.join(root, entry) }, outdir: out }),
   ),

@@ -1,7 +1,16 @@
 /** Faults that the lab injects itself: those of the wan, of whole clusters, of policy and of names. */
 import type { FaultInjector } from '../../model/cluster.ts';
+import { delay, reorder } from './faults/delay.ts';
 import { injector } from './faults/injector.ts';
 import { takeClusterAway } from './faults/links.ts';
+import {
+  answerFromOtherCluster,
+  denyNames,
+  keepNamesLong,
+  keepOldRecords,
+  slowDns,
+  stopSharing,
+} from './faults/names.ts';
 import {
   answerFromElsewhere,
   cutWorkload,
@@ -20,6 +29,8 @@ export const labInjectors: readonly FaultInjector[] = [
   injector('wan-loss', loseOnWan),
   injector('rate-limited', limitRate),
   injector('large-packets-dropped', dropLargePackets),
+  injector('delayed', delay),
+  injector('reordered', reorder),
   injector('duplicated', duplicate),
   injector('workload-cut', cutWorkload),
   injector('source-rewritten', rewriteSource),
@@ -31,4 +42,10 @@ export const labInjectors: readonly FaultInjector[] = [
   injector('policy-loosened', loosenPolicy),
   injector('policy-added', addPolicy),
   injector('dns-stopped', stopDns),
+  injector('dns-slow', slowDns),
+  injector('dns-nxdomain', denyNames),
+  injector('dns-stale', keepOldRecords),
+  injector('dns-ttl-long', keepNamesLong),
+  injector('dns-wrong-address', answerFromOtherCluster),
+  injector('service-not-shared', stopSharing),
 ];

@@ -50,6 +50,9 @@ const FAULTS: readonly FaultSpec[] = [
   { kind: 'rate-limited', from: 'east', to: 'west', megabits: 10 },
   { kind: 'rate-limited', from: 'east', to: 'west', megabits: 10, workload: 'shop/web' },
   { kind: 'large-packets-dropped', from: 'east', to: 'west', above: 1_300 },
+  { kind: 'delayed', from: 'east', to: 'west', milliseconds: 50 },
+  { kind: 'delayed', from: 'east', to: 'west', milliseconds: 50, workload: 'shop/web' },
+  { kind: 'reordered', from: 'east', to: 'west', share: 0.2 },
   { kind: 'duplicated', from: 'east', to: 'west', share: 0.1 },
   { kind: 'workload-cut', cluster: 'west', workload: 'shop/web' },
   { kind: 'source-rewritten', from: 'east', to: 'west' },
@@ -61,6 +64,12 @@ const FAULTS: readonly FaultSpec[] = [
   { kind: 'policy-loosened', cluster: 'west', namespace: 'shop' },
   { kind: 'policy-added', cluster: 'east', namespace: 'shop' },
   { kind: 'dns-stopped', cluster: 'west' },
+  { kind: 'dns-slow', cluster: 'west', milliseconds: 200 },
+  { kind: 'dns-nxdomain', cluster: 'west' },
+  { kind: 'dns-stale', cluster: 'west' },
+  { kind: 'dns-ttl-long', cluster: 'west', seconds: 3_600 },
+  { kind: 'dns-wrong-address', cluster: 'west', instead: 'east' },
+  { kind: 'service-not-shared', cluster: 'west', namespace: 'shop', service: 'web' },
 ];
 
 /** Service addresses follow health, each at its own time; tables are listed in the order of their creation. */
@@ -172,7 +181,7 @@ t.test('faults of the lab', { skip }, async (t) => {
   };
   const wanted = process.env.FAULT;
   const before = await state();
-  for (const fault of FAULTS.filter(({ kind }) => wanted === undefined || kind === wanted)) {
+  for (const fault of FAULTS.filter(({ kind }) => wanted === undefined || wanted.split(' ').includes(kind))) {
     await t.test(JSON.stringify(fault), async (t) => {
       const noted = resources.length;
       const first = await inject(fault);

@@ -136,13 +136,15 @@ export async function loseOnWan(injection: Injection<Fault<'wan-loss'>>): Promis
   };
 }
 
-/** Policing, not shaping: what is too much is dropped at once, and nothing waits in a queue. */
+/**
+ * Policing, not shaping: what is too much is dropped at once, and nothing waits in a queue. The kernel lets what a second
+ * may take, and the burst, come at once.
+ */
 export async function limitRate(injection: Injection<Fault<'rate-limited'>>): Promise<Disturbance> {
   const { fleet, fault } = injection;
   const way = wayOf(fleet, fault);
   const bytes = Math.round((fault.megabits * 1e6) / 8);
-  // What may come at once: 50 ms of the rate, and some packets at least.
-  const burst = Math.max(16_000, Math.round(bytes / 20));
+  const burst = 16_000;
   const { mend, counted } = await addTable(
     injection,
     { ...way, means: 'an nftables policer' },
@@ -151,7 +153,7 @@ export async function limitRate(injection: Injection<Fault<'rate-limited'>>): Pr
   );
   // In fragments, which the kernel sends at once, however busy the machine is.
   const size = 60_000;
-  const count = String(Math.ceil((2 * burst) / size) + 1);
+  const count = String(Math.ceil((1.5 * (bytes + burst)) / size));
   return {
     async tookHold() {
       await way.ping('-q', '-l', count, '-c', count, '-s', String(size), '-w', '1');

@@ -6,7 +6,7 @@ import { readIfPresent } from '../../../system/files.ts';
 import { markedProcesses, sendSignal, startTimeOf } from '../../../system/processes.ts';
 import { workloadNetns } from '../names.ts';
 import { runInNetns, startInNetns } from '../namespace.ts';
-import { logTail } from '../processes.ts';
+import { untilReady } from '../processes.ts';
 import { type Fault, type Injection, clusterOf, firstOf, prepareMending } from './injector.ts';
 
 const LOOKUP_MS = 500;
@@ -89,27 +89,43 @@ export async function freezeCluster(injection: Injection<Fault<'cluster-frozen'>
   return { tookHold: frozen, mend };
 }
 
-/** Starts a program of the fault's own. @returns its process id, and shell lines that end it, for a mending script */
-export function companion(pidFile: string): {
+/** A program of the fault's own. */
+export interface Companion {
+  /** Lines for a shell that end it, also when nobody knows its id. */
   readonly ending: string;
-  start(netns: string, run: string, command: readonly [string, ...string[]]): Promise<number>;
-} {
-  return {
-    // The file's name is an argument of the shell that it was started by and stays one of the program.
-    ending: [
-      `if read -r pid < ${pidFile} 2> /dev/null; then`,
-      `  if tr '\\0' ' ' < /proc/$pid/environ 2> /dev/null | grep -qF MCNET_FAULT=${pidFile}; then kill -KILL $pid; fi`,
-      'fi',
-      `rm -f ${pidFile} ${pidFile}.log`,
-      '',
-    ].join('\n'),
-    start: (netns, run, command) =>
-      startInNetns(netns, ['sh', '-c', `echo $$ > ${pidFile}; exec ${quoteCommand(command)}`], {
-        run,
-        logPath: `${pidFile}.log`,
-        environment: { MCNET_FAULT: pidFile },
-      }),
-  };
+  start(netns: string, run: string, command: readonly [string, ...string[]]): Promise<void>;
+  /** @throws Error with the end of its log, when it ends before or is not ready in time */
+  untilReady(isReady: () => Promise<boolean>, timeoutMs: number): Promise<void>;
+  /** Ready when it listens on this UDP port. */
+  untilListening(netns: string, port: number, timeoutMs: number): Promise<void>;
 }
 
-export const companionLog = (pidFile: string): Promise<string> => logTail(`${pidFile}.log`);
+export function companion(pidFile: string): Companion {
+  const logPath = `${pidFile}.log`;
+  let pid = 0;
+  const ready: Companion['untilReady'] = (isReady, timeoutMs) =>
+    untilReady({ name: 'what this fault starts', pid, logPath }, isReady, { timeoutMs });
+  return {
+    // The mark in its environment tells it from a later process with the same id.
+    ending: [
+      `if [ -e ${pidFile} ]; then`,
+      `  read -r pid < ${pidFile}`,
+      `  if tr '\\0' '\\n' < /proc/$pid/environ 2> /dev/null | grep -qxF MCNET_FAULT=${pidFile}; then kill -KILL $pid; fi`,
+      'fi',
+      `rm -f ${pidFile} ${logPath}`,
+    ].join('\n'),
+    async start(netns, run, command) {
+      pid = await startInNetns(netns, ['sh', '-c', `echo $$ > ${pidFile}; exec ${quoteCommand(command)}`], {
+        run,
+        logPath,
+        environment: { MCNET_FAULT: pidFile },
+      });
+    },
+    untilReady: ready,
+    untilListening: (netns, port, timeoutMs) =>
+      ready(
+        async () => (await runInNetns(netns, ['ss', '-Hlun', `sport = :${port}`])).trim() !== '',
+        timeoutMs,
+      ),
+  };
+}
