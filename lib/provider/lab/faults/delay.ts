@@ -21,7 +21,7 @@ import { type Companion, companion } from './processes.ts';
 const MEANS = 'a user-space relay between two WireGuard interfaces';
 const START_MS = 10_000;
 const FIRST_PORT = 20_000;
-const PORTS = 20_000;
+const PORT_PAIRS = 10_000;
 const FIRST_TABLE = 10_000;
 const TABLES = 10_000;
 /** Whose preference comes before that of the main table. */
@@ -75,7 +75,7 @@ async function takeDetour(
   const { netns, routes } = detour;
   const id = newFaultId();
   const [into, out] = [`d${fleet.run}${id.slice(0, 5)}i`, `d${fleet.run}${id.slice(0, 5)}o`];
-  const port = FIRST_PORT + 3 * randomBelow(PORTS / 3);
+  const port = FIRST_PORT + 2 * randomBelow(PORT_PAIRS);
   const table = FIRST_TABLE + randomBelow(TABLES);
   const file = (name: string): string => faultFile(fleet, detour.cluster, `${id}-${name}.pid`);
   const [relaying, entering, leaving] = [
