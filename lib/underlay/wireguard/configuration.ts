@@ -209,10 +209,7 @@ export function keysOf(keys: ReadonlyMap<string, KeyPair>, cluster: string): Key
   return pair;
 }
 
-/**
- * For `ip -batch`: the interface with its MTU, addresses and routes. Every line may be repeated, so the same text also
- * mends an interface that was down, which loses its routes, or below 1280 bytes, which loses all of IPv6.
- */
+/** For `ip -batch`: the interface with its MTU, addresses and routes. Every line may be repeated. */
 export function renderInterface(
   configuration: Pick<Configuration, 'interface' | 'mtu' | 'addresses' | 'routes' | 'closed'>,
 ): string {

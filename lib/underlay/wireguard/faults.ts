@@ -125,7 +125,7 @@ const FALLBACK_PROTOCOL = '214';
 interface Leak {
   readonly gateway: Gateway;
   readonly ranges: readonly string[];
-  mend(): Promise<void>;
+  readonly mend: () => Promise<void>;
 }
 
 /** Routes from `from` to the ranges of `to` straight over the wan. */

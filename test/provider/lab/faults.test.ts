@@ -113,12 +113,13 @@ t.test('faults of the lab', { skip }, async (t) => {
 
   async function setUp({ clusters }: Fleet): Promise<void> {
     const [policies, shares] = provider.handlers;
+    if (!policies || !shares) throw new Error('no handlers');
     await Promise.all(clusters.flatMap((cluster) => WORKLOADS.map((spec) => cluster.startWorkload(spec))));
     for (const service of [WEB, HEADLESS]) {
       await Promise.all(clusters.map((cluster) => cluster.exposeService(service)));
       await Promise.all(
         clusters.map((cluster) =>
-          shares?.apply(
+          shares.apply(
             {
               kind: 'share-service',
               namespace: service.namespace,
@@ -130,7 +131,7 @@ t.test('faults of the lab', { skip }, async (t) => {
         ),
       );
     }
-    await Promise.all(clusters.map((cluster) => policies?.apply(POLICY, cluster)));
+    await Promise.all(clusters.map((cluster) => policies.apply(POLICY, cluster)));
     await Promise.all(clusters.map(({ gateway }) => gateway.probe.facts()));
   }
 

@@ -97,7 +97,7 @@ export async function addTable(
   place: { readonly netns: string; readonly cluster: string; readonly means?: string },
   family: 'inet' | 'bridge' | 'ip' | 'ip6',
   chains: string,
-): Promise<{ mend(): Promise<void>; counted(): Promise<boolean> }> {
+): Promise<{ readonly mend: () => Promise<void>; readonly counted: () => Promise<boolean> }> {
   const table = `mcnet_fault_${newFaultId()}`;
   // Added first, so that it is no error to delete what is not there.
   const removal = `nft 'add table ${family} ${table}; delete table ${family} ${table}'\n`;

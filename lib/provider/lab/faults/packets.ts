@@ -70,7 +70,7 @@ function wayOf(
         chain(
           'forward',
           FORWARD,
-          ways.flatMap(([from, to]) => wanRules(from as string, to as string, statement)),
+          ways.flatMap(([from, to]) => wanRules(from, to, statement)),
         ),
       ping: (...args) => ping(sender.gateway.netns, [...args, firstOf(receiver.gateway.wanAddresses)]),
       ipFamily,

@@ -1,6 +1,7 @@
 /** Processes that faults stop, and those that they start. */
 import { InternalError } from '../../../model/errors.ts';
 import type { Disturbance } from '../../../model/fault.ts';
+import { systemClock } from '../../../system/clock.ts';
 import { quoteCommand } from '../../../system/commands.ts';
 import { readIfPresent } from '../../../system/files.ts';
 import { markedProcesses, sendSignal, startTimeOf } from '../../../system/processes.ts';
@@ -10,13 +11,15 @@ import { untilReady } from '../processes.ts';
 import { type Fault, type Injection, clusterOf, firstOf, prepareMending } from './injector.ts';
 
 const LOOKUP_MS = 500;
+const STOP_MS = 1_000;
+const POLL_MS = 20;
 
 /** Stops these processes, but for those that somebody has stopped already: they stay so when this is mended. */
 async function freeze(
   injection: Injection,
   place: { readonly netns: string; readonly cluster: string },
   pids: readonly number[],
-): Promise<{ frozen(): Promise<boolean>; mend(): Promise<void> }> {
+): Promise<{ readonly frozen: () => Promise<boolean>; readonly mend: () => Promise<void> }> {
   const running = (
     await Promise.all(
       pids.map(async (pid) => ({ pid, startTime: await startTimeOf(pid), stopped: await isStopped(pid) })),
@@ -36,17 +39,23 @@ async function freeze(
   for (const { pid } of running) sendSignal(pid, 'SIGSTOP');
   return {
     async frozen() {
-      const states = await Promise.all(running.map(({ pid }) => isStopped(pid)));
-      return states.length > 0 && !states.includes(false);
+      // A process stops when each of its threads has come by.
+      const end = systemClock.monotonic() + STOP_MS;
+      for (;;) {
+        const states = await Promise.all(running.map(({ pid }) => isStopped(pid)));
+        if (states.includes(true) && !states.includes(false)) return true;
+        if (systemClock.monotonic() > end) return false;
+        await systemClock.sleep(POLL_MS);
+      }
     },
     mend,
   };
 }
 
-/** State `T` of proc_pid_stat(5). */
-async function isStopped(pid: number): Promise<boolean> {
+/** State `T` of proc_pid_stat(5); undefined when there is no such process any more. */
+async function isStopped(pid: number): Promise<boolean | undefined> {
   const stat = await readIfPresent(`/proc/${pid}/stat`).catch(() => undefined);
-  return stat !== undefined && stat.slice(stat.lastIndexOf(')') + 2).startsWith('T');
+  return stat?.slice(stat.lastIndexOf(')') + 2).startsWith('T');
 }
 
 export async function stopDns(injection: Injection<Fault<'dns-stopped'>>): Promise<Disturbance> {
