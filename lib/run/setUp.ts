@@ -1,7 +1,7 @@
 /** Brings up what the cases need: clusters, tunnels, technology, workloads, services, standing intents. */
-import type { Cluster, Fleet, Profile, Provider, Requirements, Underlay } from '../model/cluster.ts';
+import { CONVERGENCE_MS } from '../model/budgets.ts';
+import type { AppliedIntent, Fleet, Profile, Provider, Requirements, Underlay } from '../model/cluster.ts';
 import { InternalError } from '../model/errors.ts';
-import type { Intent } from '../model/intent.ts';
 import type { RunSpec } from '../model/spec.ts';
 import { keyOf } from '../model/workload.ts';
 import type { Clock } from '../system/clock.ts';
@@ -13,6 +13,8 @@ import { untilSettled } from './toolkit.ts';
 
 /** Starts at once; more only queue for the CPUs. */
 const CONCURRENCY = 8;
+/** Control planes that tell each other of their services take longer the more of them there are. */
+const SETTLING_PER_CLUSTER_MS = 1_000;
 
 export interface SetUpOptions {
   readonly spec: RunSpec;
@@ -115,16 +117,19 @@ async function applyIntents(fleet: Fleet, options: SetUpOptions): Promise<void> 
       .filter((intent) => intentBelongsTo(intent, cluster.name, fixtures.services))
       .map((intent) => ({ cluster, intent })),
   );
-  await eachLimited(wanted, signal, ({ cluster, intent }) => applyStanding(cluster, intent, options));
-}
-
-async function applyStanding(cluster: Cluster, intent: Intent, options: SetUpOptions): Promise<void> {
-  const handler = handlerFor(options, intent);
-  // Cases whose fixtures cannot be expressed were skipped when the run was planned.
-  if (!handler) throw new InternalError(`nothing can express ${intentKey(intent)}`);
-  const applied = await handler.apply(intent, cluster);
-  const what = `${intentKey(intent)} in ${cluster.name} by ${handler.name}`;
-  await untilSettled(() => applied.settled(), what, options.clock, options.signal);
+  const inPlace: { what: string; applied: AppliedIntent }[] = [];
+  await eachLimited(wanted, signal, async ({ cluster, intent }) => {
+    const handler = handlerFor(options, intent);
+    // Cases whose fixtures cannot be expressed were skipped when the run was planned.
+    if (!handler) throw new InternalError(`nothing can express ${intentKey(intent)}`);
+    const what = `${intentKey(intent)} in ${cluster.name} by ${handler.name}`;
+    inPlace.push({ what, applied: await handler.apply(intent, cluster) });
+  });
+  // All are in place before the first is waited for: they settle beside each other.
+  const limitMs = CONVERGENCE_MS.value + SETTLING_PER_CLUSTER_MS * fleet.clusters.length;
+  await eachLimited(inPlace, signal, ({ what, applied }) =>
+    untilSettled(() => applied.settled(), what, options.clock, signal, limitMs),
+  );
 }
 
 function union(a: Fixtures, b: Fixtures): Fixtures {

@@ -390,12 +390,13 @@ export async function untilSettled(
   what: string,
   clock: Clock,
   signal: AbortSignal,
+  limitMs: number = CONVERGENCE_MS.value,
 ): Promise<void> {
-  const end = clock.monotonic() + CONVERGENCE_MS.value;
+  const end = clock.monotonic() + limitMs;
   for (let look = 0; ; look++) {
     if (await withinSignal(settled(), signal)) return;
     if (clock.monotonic() >= end) {
-      throw new NotSettledError(`${what} was not in force within ${CONVERGENCE_MS.value} ms`);
+      throw new NotSettledError(`${what} was not in force within ${limitMs} ms`);
     }
     await clock.sleep(POLL_MS[Math.min(look, POLL_MS.length - 1)] as number, signal);
   }
