@@ -6,6 +6,8 @@ import { type Bench, createBench } from '../fixtures/bench.ts';
 import { topologyOf } from '../fixtures/topologies.ts';
 import { undoAll } from '../fixtures/undo.ts';
 
+// Other tests and runs may keep the machine busy.
+t.setTimeout(120_000);
 const needsRoot = process.getuid?.() === 0 ? false : 'needs root for network namespaces';
 const wireguard = createWireguard();
 
