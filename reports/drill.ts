@@ -77,7 +77,7 @@ function drawing(
   style: Style,
 ): string[] {
   const { clients, faultAt, mendAt, endedAt, fault } = observation;
-  const letters = lettersOf([...new Set(clients.map(({ from }) => from))]);
+  const letters = lettersOf(clustersIn(clients));
   const names = clients.map(({ from, to, kind }) => `${from}->${to} ${kind}`);
   const nameColumns = Math.max(...names.map(widthOf));
   const columns = Math.min(WIDEST_LINE, Math.max(NARROWEST_LINE, width - nameColumns - FIGURE_COLUMNS));
@@ -112,6 +112,14 @@ function drawing(
     }),
   ];
 }
+
+/** Callers and answerers. */
+const clustersIn = (clients: readonly DrillClient[]): string[] => [
+  ...new Set([
+    ...clients.map(({ from }) => from),
+    ...clients.flatMap(({ samples }) => samples.flatMap(({ cluster }) => cluster ?? [])),
+  ]),
+];
 
 const HEADS = ['noticed', 'taken over', 'recovered', 'lost'].map((head) => ` ${head}`);
 
