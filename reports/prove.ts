@@ -209,11 +209,10 @@ function notApplicable(gross: readonly Proof[]): string[] {
 }
 
 function ratesOf({ missRate, falseAlarmRate, falseAlarmRates }: ProveResults): string[] {
-  if (missRate.tries === 0 && falseAlarmRate.tries === 0) return [];
   const own = Object.entries(falseAlarmRates).filter(([, { seen }]) => seen > 0);
   return [
-    `missed: ${rateText(missRate)}`,
-    `false alarms: ${rateText(falseAlarmRate)}`,
+    ...(missRate.tries > 0 ? [`missed: ${rateText(missRate)}`] : []),
+    ...(falseAlarmRate.tries > 0 ? [`false alarms: ${rateText(falseAlarmRate)}`] : []),
     ...own.map(([check, rate]) => `false alarms of ${check}: ${rateText(rate)}`),
   ];
 }

@@ -22,7 +22,7 @@ export function renderProveJunit(results: ProveResults): string {
       .testSuite()
       .name(name)
       .time(seconds(milliseconds))
-      .timestamp(run.startedAt as unknown as Date)
+      .timestamp(run.startedAt)
       .property('subject', attribute(subjectLabel(run.subject)));
   const classname = (suite: string): string => `mcnet.${run.subject.profile}.prove.${suite}`;
 

@@ -214,7 +214,7 @@ function createProgram(actions: Actions, finish: (exitCode: number) => void): Co
         await actions.prove(flags, {
           graded: graded === true,
           blastRadius: blastRadius === true,
-          repeat: (repeat as number | undefined) ?? 1,
+          repeat: repeat ?? 1,
           allowFaults: allowFaults === true,
         }),
       ),
@@ -233,7 +233,7 @@ function createProgram(actions: Actions, finish: (exitCode: number) => void): Co
     .action(async (fault, { for: duration, allowFaults, ...flags }) =>
       finish(
         await actions.drill(fault, flags, {
-          for: (duration as string | undefined) ?? '30s',
+          for: duration ?? '30s',
           allowFaults: allowFaults === true,
         }),
       ),

@@ -150,21 +150,28 @@ export interface ProveResults extends ProofFindings {
 
 /** `wan-drop east->west`, `dns-stopped east`: what a person calls a fault. */
 export function describeFault(fault: FaultSpec): string {
-  const { kind, ...rest } = fault;
-  const facts = rest as Readonly<Record<string, unknown>>;
-  const { from, to, between, at, peer, cluster, ...others } = facts;
-  const direction = facts['both'] === true ? '<->' : '->';
+  const { kind, between, from, to, both, at, peer, cluster, ...others } = fault as FaultFacts;
   const where = [
-    ...(from === undefined ? [] : [`${String(from)}${direction}${String(to)}`]),
-    ...(Array.isArray(between) ? [between.join('<->')] : []),
-    ...(at === undefined ? [] : [`at ${String(at)}`]),
-    ...(peer === undefined ? [] : [`peer ${String(peer)}`]),
-    ...(cluster === undefined ? [] : [String(cluster)]),
-    ...Object.entries(others).flatMap(([name, value]) =>
-      name === 'both' ? [] : [`${name} ${String(value)}`],
-    ),
+    ...(between ? [between.join('<->')] : []),
+    ...(from === undefined ? [] : [`${from}${both ? '<->' : '->'}${to}`]),
+    ...(at === undefined ? [] : [`at ${at}`]),
+    ...(peer === undefined ? [] : [`peer ${peer}`]),
+    ...(cluster === undefined ? [] : [cluster]),
+    ...Object.entries(others as Record<string, string | number>).map(([name, value]) => `${name} ${value}`),
   ];
   return [kind, ...where].join(' ');
+}
+
+/** What faults of any kind say of where they strike. */
+interface FaultFacts {
+  readonly kind: string;
+  readonly between?: readonly string[];
+  readonly from?: string;
+  readonly to?: string;
+  readonly both?: boolean;
+  readonly at?: string;
+  readonly peer?: string;
+  readonly cluster?: string;
 }
 
 export const describeFaults = (faults: readonly FaultSpec[]): string => faults.map(describeFault).join(' + ');

@@ -170,17 +170,20 @@ async function observeDrill(
   ]);
   await toolkit.sleep(STEADY_MS);
   const faultAt = now();
-  const { held, mend } = await toolkit.disturb(fault);
-  if (held) await toolkit.sleep(forMs);
+  const disturbance = await toolkit.disturb(fault);
+  if (disturbance.held) await toolkit.sleep(forMs);
   const mendAt = now();
-  await mend();
+  await disturbance.mend();
   await awaitAnswers(pairs, traffic, toolkit);
   await toolkit.sleep(CALM_MS + REQUEST_TIMEOUT_MS);
   const endedAt = now();
   const clients = await Promise.all(
-    samplers.map(async ({ client, stop }): Promise<DrillClient> => ({ ...client, samples: await stop() })),
+    samplers.map(async (sampler): Promise<DrillClient> => ({
+      ...sampler.client,
+      samples: await sampler.stop(),
+    })),
   );
-  return { fault, held, faultAt, mendAt, endedAt, clients };
+  return { fault, held: disturbance.held, faultAt, mendAt, endedAt, clients };
 }
 
 interface PairOfViews {
@@ -188,15 +191,13 @@ interface PairOfViews {
   readonly to: ClusterView;
 }
 
-function samplePairs(
-  { clusters, pathBetween: path }: Toolkit,
-  focus: { readonly from: string; readonly to: string },
-): PairOfViews[] {
+function samplePairs(toolkit: Toolkit, focus: { readonly from: string; readonly to: string }): PairOfViews[] {
+  const { clusters } = toolkit;
   const distance = ({ from, to }: { from: string; to: string }): number =>
     [from, to].filter((name) => name !== focus.from && name !== focus.to).length;
   const view = (name: string): ClusterView => clusters.find((one) => one.name === name)!;
   return directedPairs(clusters.map(({ name }) => name))
-    .filter(({ from, to }) => path(from, to).kind !== 'forbidden')
+    .filter(({ from, to }) => toolkit.pathBetween(from, to).kind !== 'forbidden')
     .toSorted((a, b) => distance(a) - distance(b))
     .slice(0, PAIRS_AT_MOST)
     .map(({ from, to }) => ({ from: view(from), to: view(to) }));
@@ -251,9 +252,9 @@ function namesSampler(
   const samples: DrillSample[] = [];
   const kind: ClientKind = 'names';
   const site = from.site(caller);
-  let stopped = false;
+  const stopping = new AbortController();
   const ask = async (): Promise<void> => {
-    while (!stopped) {
+    while (!stopping.signal.aborted) {
       samples.push(await lookUp(site, from.dns, name, toolkit, now));
       await toolkit.sleep(NAMES_INTERVAL_MS);
     }
@@ -264,7 +265,7 @@ function namesSampler(
   return Promise.resolve({
     client: { from: from.name, to: service.name, kind },
     stop: async () => {
-      stopped = true;
+      stopping.abort();
       await asking;
       return samples;
     },

@@ -216,12 +216,17 @@ class Proving {
   }
 
   get observation(): ProofObservation {
-    const { cases, withoutFaults } = this.#with.plan;
+    const { cases, withoutFaults, batches } = this.#with.plan;
+    const unfinished = { outcome: 'failed', reason: 'Not executed: the proof ended before' } as const;
+    const open = batches.slice(this.#batches.length);
     return {
       cases: cases.map(({ id, check }) => ({ id, check })),
       withoutFaults,
       healthy: this.#healthy,
-      batches: this.#batches,
+      batches: [
+        ...this.#batches,
+        ...open.map((batch) => ({ ...batch, injection: unfinished, during: {}, after: {} })),
+      ],
       leftovers: this.#leftovers,
     };
   }
@@ -326,7 +331,7 @@ class Proving {
     try {
       for (const fault of batch.faults) {
         const disturbance = await toolkit.disturb(fault);
-        mends.push(disturbance.mend);
+        mends.push(() => disturbance.mend());
         held &&= disturbance.held;
       }
     } catch (error) {

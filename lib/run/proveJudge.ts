@@ -193,7 +193,7 @@ export function verdictOfProof(findings: ProofFindings): Verdict {
   }
   const unproved = count('not proved') + findings.inconclusive.length;
   if (unproved > 0 || leftovers.length > 0) {
-    const [first] = proofs.filter((proof) => proof.gross && proof.outcome === 'not proved');
+    const first = proofs.find((proof) => proof.gross && proof.outcome === 'not proved');
     const reason =
       leftovers[0] ??
       (first ? `${first.case}: ${first.reason}` : `${findings.inconclusive[0]?.case} came to no verdict`);
