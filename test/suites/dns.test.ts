@@ -247,11 +247,25 @@ t.test('dns.local', async (t) => {
 
 t.test('dns.latency', async (t) => {
   const taking = (durationMs: number) => () => ({ ...resolved(VIP), durationMs });
-  const observation = (lookups: object[]) => ({ cluster: 'east', lookups });
+  const observation = (lookups: object[], neighbourMs = 1) => ({
+    cluster: 'east',
+    lookups,
+    neighbours: times(60, () => ({ outcome: 'answered', durationMs: neighbourMs })),
+  });
   tell(t, latency, [
     ['healthy', observation(times(60, taking(2))), 'passed'],
     ['few are slow', observation([...times(58, taking(2)), ...times(2, taking(900))]), 'passed'],
     ['slow', observation([...times(50, taking(2)), ...times(10, taking(900))]), 'failed: dns-slow'],
+    [
+      'slow, as everything is',
+      observation([...times(50, taking(2)), ...times(10, taking(900))], 300),
+      'inconclusive: cpu-saturated',
+    ],
+    [
+      'time-out on a busy machine',
+      observation([...times(59, taking(2)), lookup({ outcome: 'timed-out' })], 300),
+      'failed: dns-timeout',
+    ],
     [
       'time-out',
       observation([...times(59, taking(2)), lookup({ outcome: 'timed-out' })]),
