@@ -177,7 +177,7 @@ for (const [what, moment] of [
     const made = await leftOf(killed, home);
     t.ok(made.length > 0);
 
-    const survivor = home.start(['--out', 'other', ...suites('reachability', 'policy', 'encryption')]);
+    const survivor = home.start(['--out', 'other', ...suites('reachability', 'encryption')]);
     const living = await runIdOf(survivor);
     await said(/√ join/)(survivor, home);
 

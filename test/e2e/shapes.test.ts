@@ -134,8 +134,9 @@ void t.test('colour only where it is wanted', { skip }, async (t) => {
   const args = suites('addressing');
   const forced = await home.run(args, { FORCE_COLOR: '1' });
   t.match(forced.out, '\u001B[', 'the control: there is colour to leave out');
-  for (const environment of [{ NO_COLOR: '1' }, { CI: 'true' }, { TERM: 'dumb' }]) {
-    const { out, err } = await home.run(args, environment as Record<string, string>);
+  const plain: Record<string, string>[] = [{ NO_COLOR: '1' }, { CI: 'true' }, { TERM: 'dumb' }];
+  for (const environment of plain) {
+    const { out, err } = await home.run(args, environment);
     t.notMatch(out + err, '\u001B');
   }
   t.match(readFileSync(home.at('mcnet-report', 'junit.xml'), 'utf8'), '<testsuites');
