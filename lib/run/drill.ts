@@ -27,7 +27,7 @@ import { loadAttachable } from './state.ts';
 const STEADY_MS = 3_000;
 const RATE_PER_SECOND = 10;
 const REQUEST_TIMEOUT_MS = 1_000;
-const NAMES_INTERVAL_MS = 500;
+const NAMES_INTERVAL_MS = 200;
 /** Callers and called clusters of a large fleet; those that the fault strikes come first. */
 const PAIRS_AT_MOST = 6;
 /** The longest that an agent samples without being told to stop. */
