@@ -56,7 +56,10 @@ export function hopsBetween(topology: Topology, from: string, to: string): strin
   const up = ancestors(topology, from);
   const down = ancestors(topology, to);
   const meeting = up.find((name) => down.includes(name)) as string;
-  const route = [...up.slice(0, up.indexOf(meeting) + 1), ...down.slice(0, down.indexOf(meeting)).toReversed()];
+  const route = [
+    ...up.slice(0, up.indexOf(meeting) + 1),
+    ...down.slice(0, down.indexOf(meeting)).toReversed(),
+  ];
   return route.slice(1, -1);
 }
 
