@@ -337,6 +337,6 @@ export const failsClosed = defineCheck({
 
 export const encryption: Suite = {
   id: 'encryption',
-  title: 'Encryption between clusters',
+  title: 'Nothing crosses between clusters in clear text, whatever happens to the tunnel',
   checks: [wire, handshake, wrongKey, failsClosed],
 };

@@ -597,6 +597,6 @@ export const tunnelDown = defineCheck({
 
 export const failover: Suite = {
   id: 'failover',
-  title: 'Failover',
+  title: 'When backends, clusters or tunnels go, callers are served again in time',
   checks: [graceful, crash, freeze, errors, stream, clusterGone, tunnelDown],
 };

@@ -290,4 +290,8 @@ export const mtuProbing = defineCheck({
   },
 });
 
-export const mtu: Suite = { id: 'mtu', title: 'Packet size', checks: [pathMtu, lengths, mtuProbing] };
+export const mtu: Suite = {
+  id: 'mtu',
+  title: 'Packets of every size pass both ways, or are refused out loud',
+  checks: [pathMtu, lengths, mtuProbing],
+};

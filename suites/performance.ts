@@ -347,6 +347,6 @@ export const loss = defineCheck({
 
 export const performance: Suite = {
   id: 'performance',
-  title: 'Performance',
+  title: 'Workloads get their share of what the path between the gateways can do',
   checks: [throughput, streams, latency, loss],
 };
