@@ -95,14 +95,16 @@ export const http2 = callCheck('http2', {
 });
 
 const PINGS_AGAIN = 20;
+/** Also how long ping then waits for the last answer at least (ping(8): twice the longest round trip, or one interval). */
+const INTERVAL_AGAIN_MS = 500;
 
 interface Pings {
   readonly caller: Party;
   readonly target: Party;
   readonly ping: PingResult;
   /**
-   * More pings after a few were lost: once it has had an answer, ping waits for the last one for two round trips only
-   * (ping(8), -W), which is too short where the machine is busy.
+   * More pings after a few were lost, and slower: once it has had an answer, ping waits for the last one for two round
+   * trips only (ping(8), -W), which is too short where the machine is busy.
    */
   readonly again?: PingResult;
   /** UDP nonces on the same way, sent when no ping was answered: the target cannot log an echo request. */
@@ -122,15 +124,15 @@ export const icmp = defineCheck({
 
   async observe(context): Promise<Pings> {
     const [caller, target] = [context.from.site(CLIENT), context.to.site(ECHO)];
-    const send = (count: number) =>
-      caller.ping({ address: target.address, count, intervalMs: 20, timeoutMs: 2_000 });
-    const ping = await send(TRIES);
+    const send = (count: number, intervalMs: number) =>
+      caller.ping({ address: target.address, count, intervalMs, timeoutMs: 2_000 });
+    const ping = await send(TRIES, 20);
     const someLost = ping.received > 0 && ping.received < ping.sent;
     return {
       caller: partyOf(caller),
       target: partyOf(target),
       ping,
-      ...(someLost && { again: await send(PINGS_AGAIN) }),
+      ...(someLost && { again: await send(PINGS_AGAIN, INTERVAL_AGAIN_MS) }),
       ...(ping.received === 0 && { way: await probeWay(caller, target, context) }),
     };
   },
