@@ -120,7 +120,7 @@ export const shared = defineCheck({
   faults: [
     { kind: 'dns-stopped', cause: 'dns-timeout' },
     { kind: 'dns-wrong-address', cause: 'dns-wrong-address' },
-    { kind: 'service-not-shared', cause: 'remote-endpoints-missing' },
+    { kind: 'service-not-shared', cause: 'local-endpoints-only' },
   ],
   hint: 'Follow the chain: exported there, imported here, endpoints known here, and healthy',
   reference: KEP_DNS,

@@ -365,7 +365,8 @@ export const errors = backendDrill({
   drill: 'errors',
   event: 'fail',
   level: 'extended',
-  connections: ['new', 'keep-alive'],
+  // Who balances connections and not requests leaves a kept-alive one with the backend that it has.
+  connections: ['new'],
 });
 export const stream = backendDrill({
   id: 'stream',
@@ -429,8 +430,10 @@ export const clusterGone = defineCheck({
     const fault = await context.disturb({ kind: 'cluster-gone', cluster: to.name });
     await convergeOn(context, address, PORTS.http, {
       budgetMs: Math.max(budgets.newConnections, budgets.keptAlive),
-      successes: Math.ceil((CALM_MS + SAMPLE_TIMEOUT_MS) / 50),
+      successes: Math.ceil(CALM_MS / 50),
     });
+    // The pool's connections may take longer to die than a new connection takes to succeed.
+    await context.sleep(CALM_MS / 2);
     const mendAt = clients.now();
     await fault.mend();
     const failback = await clustersIn((names) => names.includes(to.name), budgets.failback);

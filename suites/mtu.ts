@@ -177,7 +177,7 @@ export const lengths = defineCheck({
   requires: ['l3.pod'],
   dependsOn: ['reachability.tcp', 'mtu.path'],
   uses: [client, echo],
-  faults: [{ kind: 'mtu-lowered', cause: 'large-transfer-stalls' }],
+  faults: [{ kind: 'large-packets-dropped', cause: 'large-transfer-stalls' }],
   hint: 'Small messages pass and large ones stall: look for a lower MTU on the way without ICMP, and for broken segmentation offload',
   reference: 'RFC 2923',
   timeoutMs: 30_000,

@@ -71,6 +71,13 @@ t.test('performance.latency', async (t) => {
   t.equal(outcomeOf(judge(latency, observed([50, 4, 4.5]))), 'passed', 'the median of three decides');
   t.equal(outcomeOf(judge(latency, observed([50, 40, 4]))), 'failed: latency-high');
   t.equal(outcomeOf(judge(latency, observed([4], { failures: 20 }))), 'failed: requests-lost');
+  const late = observed([60]);
+  for (const round of late.rounds) round.gateways = { ...percentiles(200), p50: 2, p95: 100 };
+  t.equal(
+    outcomeOf(judge(latency, late)),
+    'failed: latency-high',
+    'all requests are late, whatever the worst between gateways',
+  );
   const busy = { ...observed([4], { failures: 20 }) };
   for (const round of busy.rounds) round.local = percentiles(4, { failures: 20 });
   t.equal(
