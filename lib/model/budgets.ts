@@ -44,7 +44,6 @@ export const THROUGHPUT_OF_TUNNEL = budget(
   'of baseline',
   'Beyond the gateways only veths and bridges are added',
 );
-export const THROUGHPUT_OF_PROXIES = budget(0.25, 'of baseline', 'Two proxies copy and encrypt every byte');
 export const LATENCY_FACTOR = budget(3, '× baseline', 'Extra hops multiply, they do not dominate');
 export const LATENCY_ALLOWANCE_MS = budget(2, 'ms', 'Scheduling noise on small baselines');
 export const LOSS_SHARE = budget(

@@ -1,7 +1,7 @@
 import type { AddressPlan } from './addressing.ts';
 import type { BudgetValues, Budgets } from './budgets.ts';
 import type { IpFamily, PerFamily } from './cidr.ts';
-import type { Capture, Cluster, ConformanceClass, Feature, Gateway, Workload } from './cluster.ts';
+import type { Capture, Cluster, ConformanceClass, Feature, Gateway } from './cluster.ts';
 import type { FaultExpectation, FaultSpec } from './fault.ts';
 import type { Intent, PolicyIntent, PolicySemantics } from './intent.ts';
 import type { Probe } from './probe.ts';
@@ -170,5 +170,3 @@ export interface Suite {
   readonly title: string;
   readonly checks: readonly AnyCheck[];
 }
-
-export type { Workload };

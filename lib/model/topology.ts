@@ -1,8 +1,6 @@
 /** Which clusters have a tunnel to which, and what every directed pair may expect of it. */
 export type TopologyKind = 'full-mesh' | 'hub-and-spoke' | 'tree';
 
-export const TOPOLOGY_KINDS: readonly TopologyKind[] = ['full-mesh', 'hub-and-spoke', 'tree'];
-
 /** A cluster's place: `segments` partition a fleet (prod cannot reach staging through a hub both use). */
 export interface Member {
   readonly name: string;

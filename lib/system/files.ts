@@ -51,10 +51,6 @@ export function stateFolder(environment: NodeJS.ProcessEnv = process.env): strin
   return path.join(environment.XDG_STATE_HOME || path.join(homedir(), '.local', 'state'), APPLICATION);
 }
 
-export function cacheFolder(environment: NodeJS.ProcessEnv = process.env): string {
-  return path.join(environment.XDG_CACHE_HOME || path.join(homedir(), '.cache'), APPLICATION);
-}
-
 /** Sockets, keys and logs of a run; removed with it. Short, because a socket's path may have 107 bytes at most. */
 export function runtimeFolder(run: string): string {
   return path.join('/run', APPLICATION, run);

@@ -182,9 +182,13 @@ t.test('the lock of a dead owner, or a garbled one, is taken over', async (t) =>
   const startTime = await startTimeOf(child.pid!);
   await once(child, 'exit');
   await writeFile(path.join(out, '.lock'), JSON.stringify({ pid: child.pid, startTime }));
-  await (await openOutput(out)).release();
+  const fromDead = await openOutput(out);
+  await t.rejects(openOutput(out), { name: 'UserError' }, 'it is held now');
+  await fromDead.release();
   await writeFile(path.join(out, '.lock'), 'garbled');
-  await (await openOutput(out)).release();
+  const fromGarbled = await openOutput(out);
+  await t.rejects(openOutput(out), { name: 'UserError' }, 'it is held now');
+  await fromGarbled.release();
 });
 
 t.test('a folder that cannot be written is a user error', async (t) => {

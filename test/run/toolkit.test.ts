@@ -2,7 +2,7 @@ import t from 'tap';
 import type { Toolkit } from '../../lib/model/check.ts';
 import type { Cluster, Fleet } from '../../lib/model/cluster.ts';
 import type { Intent } from '../../lib/model/intent.ts';
-import { type Probe, ProbeError } from '../../lib/model/probe.ts';
+import { ProbeError } from '../../lib/model/probe.ts';
 import type { RecordBody } from '../../lib/model/record.ts';
 import {
   type CaseToolkit,
@@ -233,7 +233,7 @@ t.test('samplers, backends and MTU probing that a check leaves are stopped', asy
         name,
         note(name),
       ]),
-    ) as Partial<Probe>,
+    ),
   );
   const { tools } = await bench({ probe });
   const site = tools.view('east').site('mcnet/client');
