@@ -88,27 +88,20 @@ interface RunFigures {
   readonly setUp: number;
   readonly cleanUp: number;
   readonly memory: number;
-  readonly agentStarts: number;
 }
 
-const CLEAN_UP = 'tear down';
-const BEFORE_CASES = [
-  'check machine',
-  'create clusters',
-  'join clusters',
-  'start workloads',
-  'expose services',
-  'apply intents',
-];
+const CLEAN_UP = 'teardown';
+const CASES = 'cases';
 
 async function lab(args: readonly string[]): Promise<RunFigures> {
   const out = await mkdtemp(path.join(tmpdir(), 'mcnet-bench-'));
   const running = $({ nothrow: true })`node ${BIN} --yes --quiet --out ${out} ${args}`;
   let memory = 0;
+  let run: string | undefined;
   const watch = setInterval(() => {
     try {
-      const [first] = readFileSync(path.join(out, 'record.ndjson'), 'utf8').split('\n', 1);
-      memory = Math.max(memory, memoryOf((JSON.parse(first as string) as { run: string }).run));
+      run ??= /"run":"([a-z0-9]{6})"/.exec(readFileSync(path.join(out, 'record.ndjson'), 'utf8'))?.[1];
+      if (run !== undefined) memory = Math.max(memory, memoryOf(run));
     } catch {
       // No record yet.
     }
@@ -116,20 +109,21 @@ async function lab(args: readonly string[]): Promise<RunFigures> {
   let exitCode: number | null = null;
   const wall = await timed(async () => ({ exitCode } = await running));
   clearInterval(watch);
-  const events = readFileSync(path.join(out, 'record.ndjson'), 'utf8')
-    .trim()
+  const phases = readFileSync(path.join(out, 'record.ndjson'), 'utf8')
     .split('\n')
-    .map(
-      (line) => JSON.parse(line) as { type: string; phase?: string; durationMs?: number; agents?: number },
-    );
+    .filter((line) => line.includes('"type":"phase"'))
+    .map((line) => JSON.parse(line) as { phase: string; durationMs: number; monoMs: number });
   rmSync(out, { recursive: true });
   if (exitCode !== 0) throw new Error(`mcnet-conformance ${args.join(' ')} ended with ${exitCode}`);
-  const phases = events.filter(({ type }) => type === 'phase');
-  const seconds = (names: readonly string[]): number =>
-    phases
-      .filter(({ phase }) => names.includes(phase as string))
-      .reduce((sum, { durationMs }) => sum + (durationMs ?? 0), 0) / 1_000;
-  return { wall, setUp: seconds(BEFORE_CASES), cleanUp: seconds([CLEAN_UP]), memory, agentStarts: 0 };
+  const of = (name: string) => phases.find(({ phase }) => phase === name);
+  const cases = of(CASES);
+  return {
+    wall,
+    // Phases of the set-up overlap: it lasts until the first case may start.
+    setUp: ((cases?.monoMs ?? 0) - (cases?.durationMs ?? 0)) / 1_000,
+    cleanUp: (of(CLEAN_UP)?.durationMs ?? 0) / 1_000,
+    memory,
+  };
 }
 
 async function repeat(
