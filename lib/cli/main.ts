@@ -3,12 +3,13 @@ import { InterruptedError } from '../model/errors.ts';
 import type { Output } from '../run/output.ts';
 import { EXIT_USAGE, describeFailure, exitCodeOfFailure } from './failure.ts';
 import { type Actions, parseCommands } from './program.ts';
+import { someRunListens } from './signals.ts';
 
 export async function main(argv: readonly string[] = process.argv.slice(2)): Promise<void> {
   tolerateClosedPipes();
   process.on('uncaughtException', (error) => {
     // A run has a way of its own, which cleans up first.
-    if (process.listenerCount('uncaughtException') > 1) return;
+    if (someRunListens()) return;
     process.stderr.write(`${describeFailure(error, true)}\n`);
     process.exit(EXIT_USAGE);
   });
@@ -37,7 +38,7 @@ function tolerateClosedPipes(): void {
 function leaveOnSignal(release: () => Promise<void>): void {
   for (const name of ['SIGINT', 'SIGTERM'] as const) {
     process.on(name, () => {
-      if (process.listenerCount(name) > 1) return;
+      if (someRunListens()) return;
       const interrupted = new InterruptedError(`${name} received`, name);
       process.stderr.write(`${describeFailure(interrupted, false)}\n`);
       void release().finally(() => process.exit(exitCodeOfFailure(interrupted)));

@@ -6,6 +6,11 @@ import { note } from './print.ts';
 /** A terminal and a wrapper often send the same signal twice. */
 const IMPATIENCE_MS = 1_000;
 
+/** Runs that listen for signals now. Listeners of others (a library, a test runner) say nothing of that. */
+let listening = 0;
+
+export const someRunListens = (): boolean => listening > 0;
+
 export interface Interruption {
   /** Aborted by the first signal: the clean-up begins. */
   readonly signal: AbortSignal;
@@ -40,12 +45,14 @@ export function interruptible(now: () => number, leftBehind: () => string): Inte
     controller.abort(new InterruptedError('a defect of this program', 'SIGTERM'));
   };
   process.on('SIGINT', onSignal).on('SIGTERM', onSignal).on('uncaughtException', onDefect);
+  listening++;
   return {
     signal: controller.signal,
     get defect() {
       return defect;
     },
     stop: () => {
+      listening--;
       process.off('SIGINT', onSignal).off('SIGTERM', onSignal).off('uncaughtException', onDefect);
     },
   };
