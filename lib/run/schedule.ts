@@ -6,10 +6,13 @@ import type { PlannedCase } from '../model/record.ts';
 import { type Topology, areNeighbours, linksOf } from '../model/topology.ts';
 import { type Verdict, inconclusive } from '../model/verdict.ts';
 
-/** Cases mostly wait for the network: far more of them than CPUs keep the machine busy without starving agents. */
-export const DEFAULT_CONCURRENCY = 16;
+/**
+ * Cases wait for the network more than they work, but agents, tunnels and probes share this machine with them: on two
+ * cores, eight at once keep it busy, and many more let time-outs run out that have nothing to do with the network.
+ */
+export const DEFAULT_CONCURRENCY = 8;
 /** So many cases that mostly wait take no more of the machine than one that works. */
-const WAITING_PER_WORKING = 5;
+const WAITING_PER_WORKING = 3;
 
 /** What a case uses (`shared`) and what it disturbs (`alone`). Names: `fleet`, `cluster east`, `link east|west`. */
 export interface Locks {
@@ -158,7 +161,7 @@ export async function runSchedule(options: ScheduleOptions): Promise<PlannedCase
   const table = new LockTable();
   const running = new Set<Promise<void>>();
   let places = 0;
-  /** In fifths, so that sums stay whole. */
+  /** In thirds, so that sums stay whole. */
   const shareOf = (planned: PlannedCase): number =>
     options.mostlyWaits?.(planned) ? 1 : WAITING_PER_WORKING;
   let stopped = false;
