@@ -11,7 +11,7 @@ import { type Endpoint, familyOf } from './state.ts';
 /** Between two polls of a peer, in fleets of up to ten clusters. */
 export const PEER_PERIOD_MS = 200;
 /** Two crossings of a tunnel over the widest links that a lab imitates, with room. */
-export const PEER_TIMEOUT_MS = 400;
+export const PEER_TIMEOUT_MS = 600;
 /** One lost packet must not empty a service. */
 export const FAILURES_UNTIL_LOST = 2;
 /** What a fleet of n clusters, each polling n − 1, may cost in all: 300 polls a second are some 5 % of a processor. */

@@ -12,7 +12,7 @@ void t.test('the period grows so that the fleet as a whole polls no more', async
   test.equal(peerPeriodMs(1), 200);
   test.equal(peerPeriodMs(7), 200);
   test.equal(peerPeriodMs(99), 33_000);
-  test.equal(worstCasePeerLossMs(1), 200 + 400 + 400);
+  test.equal(worstCasePeerLossMs(1), 200 + 600 + 600);
 });
 
 void t.test('what one controller renders, another understands', async (test) => {
