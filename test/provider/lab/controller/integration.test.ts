@@ -208,6 +208,7 @@ void t.test('two clusters', { skip }, async (suite) => {
       () => addressesOf('pods.app.svc.clusterset.local'),
       (seen) => seen.join() === [east.pod(3), east.pod(4)].join(),
     );
+    test.strictSame(await answerers(WEB_SET), ['east/a', 'east/b'], 'nobody else comes back by itself');
     await joinAgain();
     await eventually(
       () => answerers(WEB_SET),
