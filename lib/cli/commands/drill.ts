@@ -6,17 +6,12 @@ import type { RunSpec } from '../../model/spec.ts';
 import { PORTS } from '../../model/workload.ts';
 import { LONGEST_FAULT_MS, drill as runDrill } from '../../run/drill.ts';
 import type { Output } from '../../run/output.ts';
-import { systemClock } from '../../system/clock.ts';
-import { stateFolder } from '../../system/files.ts';
-import { partsOf } from '../compose.ts';
 import { readSpec } from '../configuration.ts';
 import { EXIT_USAGE } from '../failure.ts';
-import { mendingProvider, summarisingProvider } from '../packages.ts';
 import { note } from '../print.ts';
 import type { RawFlags } from '../program.ts';
-import { interruptible } from '../signals.ts';
 import { consoleOptions } from '../terminal.ts';
-import { version } from '../version.ts';
+import { beginExecution } from '../execution.ts';
 
 const TRAFFIC = {
   fixtures: [client, sharedEcho],
@@ -50,37 +45,18 @@ export async function drill(
   const progress = (text: string): void => {
     if (spec.verbosity !== 'quiet') note(text);
   };
-  let runId: string | undefined;
-  const interruption = interruptible(
-    () => systemClock.monotonic(),
-    () =>
-      runId === undefined ? 'Ended at once' : `Ended at once; what is left: mcnet-conformance clean ${runId}`,
-  );
+  const { dependencies, interruption } = beginExecution(spec, [
+    (event) => {
+      if (event.type === 'run.began') progress(`run ${event.run}`);
+      if (event.type === 'phase.started') progress(event.phase);
+      if (event.type === 'fault') progress(`fault ${event.event}`);
+    },
+  ]);
   try {
-    const parts = partsOf(spec);
     const results = await runDrill(
       spec,
       { fault, forMs, allowFaults, traffic: TRAFFIC },
-      {
-        ...parts,
-        provider: summarisingProvider(
-          spec.yes ? mendingProvider(parts.provider, interruption.signal) : parts.provider,
-        ),
-        clock: systemClock,
-        observers: [
-          (event) => {
-            if (event.type === 'run.began') {
-              runId = event.run;
-              progress(`run ${runId}`);
-            }
-            if (event.type === 'phase.started') progress(event.phase);
-            if (event.type === 'fault') progress(`fault ${event.event}`);
-          },
-        ],
-        signal: interruption.signal,
-        stateFolder: stateFolder(),
-        tool: `mcnet-conformance ${version}`,
-      },
+      { ...dependencies },
     );
     process.stdout.write(renderDrillConsole(results, consoleOptions(process.stdout, spec.verbosity)));
     for (const problem of results.run.recordProblems) note(problem);

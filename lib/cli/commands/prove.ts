@@ -4,8 +4,7 @@ import type { ProveResults } from '../../model/prove.ts';
 import type { RunSpec } from '../../model/spec.ts';
 import type { Output } from '../../run/output.ts';
 import { type ProveOptions, prove as runProof } from '../../run/prove.ts';
-import { systemClock } from '../../system/clock.ts';
-import { removePath, stateFolder, writeAtomically } from '../../system/files.ts';
+import { removePath, writeAtomically } from '../../system/files.ts';
 import {
   proveHeadline,
   renderProveConsole,
@@ -13,15 +12,12 @@ import {
   renderProveMarkdown,
 } from '../../../reports/prove.ts';
 import { renderProveJunit } from '../../../reports/proveJunit.ts';
-import { partsOf } from '../compose.ts';
 import { readSpec } from '../configuration.ts';
 import { EXIT_USAGE } from '../failure.ts';
-import { mendingProvider, summarisingProvider } from '../packages.ts';
 import { note } from '../print.ts';
 import type { RawFlags } from '../program.ts';
-import { interruptible } from '../signals.ts';
 import { consoleOptions } from '../terminal.ts';
-import { version } from '../version.ts';
+import { beginExecution } from '../execution.ts';
 
 const REPORTS: Readonly<Record<string, (results: ProveResults) => string>> = {
   'prove.json': renderProveJson,
@@ -36,32 +32,13 @@ export async function prove(flags: RawFlags, options: ProveOptions, output: Outp
   const progress = (text: string): void => {
     if (spec.verbosity !== 'quiet') note(text);
   };
-  let runId: string | undefined;
-  const interruption = interruptible(
-    () => systemClock.monotonic(),
-    () =>
-      runId === undefined ? 'Ended at once' : `Ended at once; what is left: mcnet-conformance clean ${runId}`,
-  );
+  const { dependencies, interruption } = beginExecution(spec, [
+    (event) => {
+      if (event.type === 'run.began') progress(`run ${event.run}`);
+    },
+  ]);
   try {
-    const parts = partsOf(spec);
-    const results = await runProof(spec, options, {
-      ...parts,
-      provider: summarisingProvider(
-        spec.yes ? mendingProvider(parts.provider, interruption.signal) : parts.provider,
-      ),
-      clock: systemClock,
-      observers: [
-        (event) => {
-          if (event.type !== 'run.began') return;
-          runId = event.run;
-          progress(`run ${runId}`);
-        },
-      ],
-      signal: interruption.signal,
-      stateFolder: stateFolder(),
-      tool: `mcnet-conformance ${version}`,
-      progress,
-    });
+    const results = await runProof(spec, options, { ...dependencies, progress });
     const published = await publish(results, output.folder);
     process.stdout.write(renderProveConsole(results, consoleOptions(process.stdout, spec.verbosity)));
     return interruption.defect || !published ? EXIT_USAGE : results.run.exitCode;
