@@ -8,6 +8,7 @@ import {
 } from '../config/file.ts';
 import { CONFIG_FILE } from '../config/names.ts';
 import { UserError, messageOf } from '../model/errors.ts';
+import { userConfigurationFile } from '../system/files.ts';
 
 /**
  * @param named by the user; undefined: the usual file, which need not be there
@@ -26,6 +27,25 @@ export async function readConfigurationFile(
     throw new UserError(absent ? 'There is no such file' : `The file cannot be read: ${messageOf(error)}`, {
       where: name,
       remedy: 'Name a readable file with --config, or leave it out',
+      cause: error,
+    });
+  }
+}
+
+/** The lowest layer: what holds for every run of this user, such as where images and tools are. Need not be there. */
+export async function readUserFile(
+  environment: Readonly<Record<string, string | undefined>>,
+): Promise<ConfigurationFile | undefined> {
+  const name = userConfigurationFile(environment);
+  try {
+    return parseConfigurationFile(await readBounded(name), name);
+  } catch (error) {
+    if (error instanceof UserError) throw error;
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
+    throw new UserError(`The file cannot be read: ${messageOf(error)}`, {
+      where: name,
+      remedy: 'Make it readable, or remove it',
       cause: error,
     });
   }

@@ -5,7 +5,7 @@ import { toRunSpec } from '../config/spec.ts';
 import type { RunSpec } from '../model/spec.ts';
 import { REPORTERS } from '../../reports/index.ts';
 import { SUITES } from '../../suites/index.ts';
-import { readConfigurationFile } from './configuration-file.ts';
+import { readConfigurationFile, readUserFile } from './configuration-file.ts';
 import type { RawFlags } from './program.ts';
 
 /** @throws UserError with the place of whatever is wrong */
@@ -13,7 +13,13 @@ export async function readSpec(flags: RawFlags, environment = process.env): Prom
   const { [CONFIG_KEY]: named, ...rest } = flags;
   const wanted = typeof named === 'string' ? named : environment[environmentName(CONFIG_KEY)];
   const file = await readConfigurationFile(wanted);
-  const configured = mergeConfiguration({ flags: rest, environment, ...(file && { file }) });
+  const userFile = await readUserFile(environment);
+  const configured = mergeConfiguration({
+    flags: rest,
+    environment,
+    ...(file && { file }),
+    ...(userFile && { userFile }),
+  });
   return toRunSpec(configured, {
     suites: SUITES,
     reportFormats: REPORTERS.map((reporter) => reporter.format),

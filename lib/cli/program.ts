@@ -206,16 +206,12 @@ function createProgram(actions: Actions, finish: (exitCode: number) => void): Co
         .argParser(countOf)
         .helpGroup(HOW_TO_BREAK),
     )
-    .addOption(
-      new Option('--allow-faults', 'break clusters that this tool did not create').helpGroup(HOW_TO_BREAK),
-    )
-    .action(async ({ graded, blastRadius, repeat, allowFaults, ...flags }) =>
+    .action(async ({ graded, blastRadius, repeat, ...flags }) =>
       finish(
         await actions.prove(flags, {
           graded: graded === true,
           blastRadius: blastRadius === true,
           repeat: repeat ?? 1,
-          allowFaults: allowFaults === true,
         }),
       ),
     );
@@ -227,16 +223,8 @@ function createProgram(actions: Actions, finish: (exitCode: number) => void): Co
     .addOption(
       new Option('--for <duration>', 'how long the fault stands (default: 30s)').helpGroup(HOW_TO_BREAK),
     )
-    .addOption(
-      new Option('--allow-faults', 'break clusters that this tool did not create').helpGroup(HOW_TO_BREAK),
-    )
-    .action(async (fault, { for: duration, allowFaults, ...flags }) =>
-      finish(
-        await actions.drill(fault, flags, {
-          for: duration ?? '30s',
-          allowFaults: allowFaults === true,
-        }),
-      ),
+    .action(async (fault, { for: duration, ...flags }) =>
+      finish(await actions.drill(fault, flags, { for: duration ?? '30s' })),
     );
 
   for (const command of [program, ...program.commands] as Command[]) {

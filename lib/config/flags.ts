@@ -19,6 +19,7 @@ const choices = (key: ChoiceKey): string =>
     .join(', ');
 
 const FLEET = 'The fleet:';
+const KUBERNETES = 'Kubernetes:';
 const SELECTION = 'What to check:';
 export const RESULTS = 'Results:';
 export const CONDUCT = 'How to run:';
@@ -69,6 +70,66 @@ export const FLAGS = [
     value: 'file',
     group: FLEET,
     help: 'kubeconfig with the contexts',
+    later: true,
+  },
+  {
+    key: 'cni',
+    value: 'name',
+    group: KUBERNETES,
+    help: `CNI of clusters it creates: ${choices('cni')}`,
+    later: true,
+  },
+  { key: 'nodes', value: 'n', group: KUBERNETES, help: 'nodes of each cluster it creates', later: true },
+  {
+    key: 'nodeImage',
+    value: 'image',
+    group: KUBERNETES,
+    help: 'node image of clusters it creates',
+    later: true,
+  },
+  { key: 'probeImage', value: 'image', group: KUBERNETES, help: 'image of the probe agent', later: true },
+  {
+    key: 'istioTopology',
+    value: 'name',
+    group: KUBERNETES,
+    help: `how Istio spans the clusters: ${choices('istioTopology')}`,
+    later: true,
+  },
+  {
+    key: 'namespace',
+    value: 'prefix',
+    group: KUBERNETES,
+    help: 'put before the names of the namespaces that it creates',
+    later: true,
+  },
+  {
+    key: 'nodeSelector',
+    value: 'key=value',
+    repeatable: true,
+    group: KUBERNETES,
+    help: 'only nodes with this label (repeatable)',
+    later: true,
+  },
+  {
+    key: 'toleration',
+    value: 'key[=value][:effect]',
+    repeatable: true,
+    group: KUBERNETES,
+    help: 'taint that its pods tolerate (repeatable)',
+    later: true,
+  },
+  {
+    key: 'imagePullSecret',
+    value: 'name',
+    repeatable: true,
+    group: KUBERNETES,
+    help: 'Secret of the namespace default to pull images with (repeatable)',
+    later: true,
+  },
+  {
+    key: 'allowFaults',
+    group: KUBERNETES,
+    help: 'in existing clusters too, inject faults, within its own namespaces',
     later: true,
   },
   {

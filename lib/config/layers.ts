@@ -18,6 +18,8 @@ export interface Sources {
   readonly flags: Readonly<Record<string, unknown>>;
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly file?: ConfigurationFile;
+  /** What holds for every run of this user; everything else comes before it. */
+  readonly userFile?: ConfigurationFile;
 }
 
 export interface Configured {
@@ -45,17 +47,32 @@ export function mergeConfiguration(sources: Sources): Configured {
   const environment = layerOf(fromEnvironment(sources.environment), ([key]) =>
     environmentName(String(key ?? '')),
   );
-  const { file } = sources;
-  const fileLayer = layerOf(file?.values ?? {}, (path, key) => file?.locate(path, key) ?? '');
   const defaults = layerOf(DEFAULTS, ([key]) => longFlag(String(key ?? '')));
-  const layers = [flags, environment, fileLayer];
+  const layers = [flags, environment, fileLayer(sources.file), fileLayer(sources.userFile)];
   return {
-    values: Object.assign({}, defaults.values, ...layers.toReversed().map((layer) => layer.values)),
-    given: Object.assign({}, ...layers.toReversed().map((layer) => layer.raw)),
+    values: merged([defaults, ...layers.toReversed()].map((layer) => layer.values)),
+    given: merged(layers.toReversed().map((layer) => layer.raw as Record<string, unknown>)),
     whereOf: (key, path = [], name) =>
       (layers.find((layer) => key in layer.values) ?? defaults).where([key, ...path], name),
   };
 }
+
+/** Tables whose entries stand for themselves: one file may replace an image without losing those of another. */
+const MERGED_BY_ENTRY = ['images', 'versions', 'tools'] as const satisfies readonly ConfigurationKey[];
+
+/** Later ones win. */
+function merged<T extends object>(layers: readonly T[]): T {
+  const all: Record<string, unknown> = Object.assign({}, ...layers);
+  for (const key of MERGED_BY_ENTRY) {
+    if (key in all) {
+      all[key] = Object.assign({}, ...layers.map((layer) => (layer as Record<string, unknown>)[key]));
+    }
+  }
+  return all as T;
+}
+
+const fileLayer = (file: ConfigurationFile | undefined): Layer =>
+  layerOf(file?.values ?? {}, (path, key) => file?.locate(path, key) ?? '');
 
 function layerOf(raw: unknown, where: Layer['where']): Layer {
   const parsed = configurationSchema.safeParse(raw, { reportInput: true });

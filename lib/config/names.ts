@@ -30,6 +30,15 @@ export const CHOICES = {
     { name: 'hub-and-spoke', summary: 'every cluster has one tunnel, to the hub' },
     { name: 'tree', summary: 'a binary tree below the hub' },
   ],
+  cni: [
+    { name: 'default', summary: "the node image's own" },
+    { name: 'cilium', summary: 'Cilium, on clusters created without a CNI' },
+  ],
+  istioTopology: [
+    { name: 'multi-primary', summary: 'one network, a control plane in each cluster' },
+    { name: 'multi-network', summary: 'networks apart, joined by east-west gateways' },
+    { name: 'primary-remote', summary: 'one network, the first cluster controls all' },
+  ],
   ipFamily: [
     { name: 'ipv4', summary: 'IPv4 only' },
     { name: 'ipv6', summary: 'IPv6 only' },
@@ -68,6 +77,9 @@ export const DEFAULTS = {
   ipFamily: 'ipv4',
   level: 'core',
   tuning: 'as-configured',
+  cni: 'default',
+  nodes: '1',
+  istioTopology: 'multi-primary',
   out: 'mcnet-report',
   /** Fixed, so that two runs of the same fleet sample the same pairs. */
   seed: 'mcnet',

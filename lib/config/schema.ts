@@ -123,6 +123,43 @@ const prefix = (longest: number) =>
     .min(1, { error: 'must be a prefix length from 1' })
     .max(longest, { error: `must be a prefix length up to ${longest}: a site needs room for three ranges` });
 
+const MAXIMUM_NODES = 9;
+const nodeCount = z
+  .number()
+  .int({ error: 'must be a whole number of nodes' })
+  .min(1, { error: 'must be at least 1' })
+  .max(MAXIMUM_NODES, { error: `must be at most ${MAXIMUM_NODES}` });
+
+/** `role=edge,zone=a`, or keys and values. */
+const labels = z.union(
+  [
+    listOf(z.string().regex(/^[^=\s]+=[^=\s]*$/, { error: 'must look like key=value' })).transform(
+      (written) => Object.fromEntries(written.map((pair) => pair.split('=', 2) as [string, string])),
+    ),
+    z.record(z.string(), z.string()),
+  ],
+  { error: 'must be key=value, a list of such, or keys and values' },
+);
+
+/** As kubectl taint writes it: `key`, `key=value`, each with `:effect` or without. */
+const toleration = z
+  .string()
+  .regex(/^[^=:\s]+(?:=[^=:\s]*)?(?::(?:NoSchedule|PreferNoSchedule|NoExecute))?$/, {
+    error: ({ input }) =>
+      `"${String(input)}" is no toleration: key, key=value or key=value:NoSchedule (PreferNoSchedule, NoExecute)`,
+  })
+  .transform((written) => {
+    const [left = '', effect] = written.split(':', 2);
+    const [key = '', value] = left.split('=', 2);
+    return { key, ...(value !== undefined && { value }), ...(effect !== undefined && { effect }) };
+  });
+
+/** A label of DNS (RFC 1123), short enough to stand before the names of our namespaces. */
+const namespacePrefix = z.string().regex(/^[a-z]([a-z0-9-]{0,28}[a-z0-9])?$/, {
+  error: ({ input }) =>
+    `"${String(input)}" cannot be a namespace: lower-case letters, digits and hyphens, a letter first, 30 at most`,
+});
+
 export const configurationSchema = z.strictObject({
   clusters: clusters.optional(),
   topology: choice('topology').optional(),
@@ -133,6 +170,16 @@ export const configurationSchema = z.strictObject({
   provider: choice('provider').optional(),
   context: listOf(text).optional(),
   kubeconfig: text.optional(),
+  cni: choice('cni').optional(),
+  nodes: z.union([nodeCount, z.string().regex(/^\d+$/).transform(Number).pipe(nodeCount)]).optional(),
+  nodeImage: text.optional(),
+  probeImage: text.optional(),
+  namespace: namespacePrefix.optional(),
+  nodeSelector: labels.optional(),
+  toleration: listOf(toleration).optional(),
+  imagePullSecret: listOf(text).optional(),
+  allowFaults: z.boolean().optional(),
+  istioTopology: choice('istioTopology').optional(),
   tuning: choice('tuning').optional(),
   level: choice('level').optional(),
   suite: listOf(text).optional(),
@@ -171,6 +218,7 @@ export const configurationSchema = z.strictObject({
     .optional(),
   images: z.record(z.string(), text).optional(),
   versions: z.record(z.string(), text).optional(),
+  tools: z.record(z.string(), text).optional(),
   extensions: listOf(text).optional(),
 });
 

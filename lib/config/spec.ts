@@ -10,7 +10,7 @@ import type { AnyCheck, Suite } from '../model/check.ts';
 import { type IpFamily, parseCidr } from '../model/cidr.ts';
 import { UserError } from '../model/errors.ts';
 import { defaultClusterNames } from '../model/ids.ts';
-import type { RunSpec } from '../model/spec.ts';
+import type { KubernetesOptions, RunSpec } from '../model/spec.ts';
 import type { Topology } from '../model/topology.ts';
 import { planAddresses } from './addressing.ts';
 import type { Path } from './file.ts';
@@ -53,6 +53,15 @@ export function toRunSpec(configured: Configured, known: Known): RunSpec {
     // Only what the user says counts as explicit; by default large fleets are sampled.
     pairs: values.pairs ?? { kind: 'all' },
     tuning: values.tuning ?? 'as-configured',
+    kubernetes: kubernetesOptions(configured, entries),
+    istioTopology: values.istioTopology ?? 'multi-primary',
+    images: {
+      ...values.images,
+      ...(values.nodeImage !== undefined && { node: values.nodeImage }),
+      ...(values.probeImage !== undefined && { probe: values.probeImage }),
+    },
+    versions: values.versions ?? {},
+    tools: values.tools ?? {},
     budgets: budgetOverrides(configured, known.suites),
     out: values.out ?? 'mcnet-report',
     reports: reportsOf(configured, known.reportFormats),
@@ -64,6 +73,23 @@ export function toRunSpec(configured: Configured, known: Known): RunSpec {
     yes: values.yes ?? false,
     verbosity: verbosityOf(configured),
     configuration: given,
+  };
+}
+
+function kubernetesOptions({ values }: Configured, entries: readonly ClusterEntry[]): KubernetesOptions {
+  const named = entries.map(
+    ({ name, context }, index) => [name, context ?? values.context?.[index]] as const,
+  );
+  return {
+    cni: values.cni ?? 'default',
+    nodes: values.nodes ?? 1,
+    contexts: Object.fromEntries(named.filter((entry): entry is [string, string] => entry[1] !== undefined)),
+    ...(values.kubeconfig !== undefined && { kubeconfig: values.kubeconfig }),
+    ...(values.namespace !== undefined && { namespace: values.namespace }),
+    nodeSelector: values.nodeSelector ?? {},
+    tolerations: values.toleration ?? [],
+    imagePullSecrets: values.imagePullSecret ?? [],
+    allowFaults: values.allowFaults ?? false,
   };
 }
 
@@ -88,15 +114,10 @@ function refuseWhatIsMissing(configured: Configured): void {
     );
   }
   refuseChoice(configured, 'underlay', values.underlay);
-  for (const [name, what] of [
-    ['extensions', 'load extensions'],
-    ['images', 'use images'],
-    ['versions', 'install versions'],
-  ] as const) {
-    if (Object.keys(values[name] ?? {}).length === 0) continue;
-    throw new UserError(`This version does not ${what} yet`, {
-      where: configured.whereOf(name),
-      remedy: `Leave \`${name}\` out`,
+  if ((values.extensions ?? []).length > 0) {
+    throw new UserError('This version does not load extensions yet', {
+      where: configured.whereOf('extensions'),
+      remedy: 'Leave `extensions` out',
     });
   }
 }

@@ -19,7 +19,13 @@ export type Feature =
   | 'share-service'
   | 'tunnel.encrypted'
   | 'wan.capture'
-  | 'gateway.probe';
+  | 'gateway.probe'
+  /** Workloads may be disturbed from inside: sysctls, route cache, raw sockets. */
+  | 'workload.privileged'
+  /** Workloads prove who they are to each other by certificates. */
+  | 'mtls'
+  /** Control planes learn each other's endpoints. */
+  | 'endpoint-discovery';
 
 export type ConformanceClass = 'underlay' | 'mesh-flat' | 'mesh-gateway' | 'service-peering';
 
@@ -109,6 +115,75 @@ export interface Cluster {
   diagnose(): Promise<Readonly<Record<string, string>>>;
 }
 
+/** A Kubernetes object as its API takes it; what is not named here is for its kind to say. */
+export interface KubernetesObject {
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly metadata: {
+    readonly name: string;
+    readonly namespace?: string;
+    readonly labels?: Readonly<Record<string, string>>;
+    readonly annotations?: Readonly<Record<string, string>>;
+    readonly [field: string]: unknown;
+  };
+  readonly [field: string]: unknown;
+}
+
+export type ObjectReference = Pick<KubernetesObject, 'apiVersion' | 'kind'> & {
+  readonly metadata: Pick<KubernetesObject['metadata'], 'name' | 'namespace'>;
+};
+
+/** Objects of one cluster, through its API server. Every call ends within a named budget. */
+export interface KubernetesObjects {
+  /**
+   * Server-side apply by the field manager `mcnet-conformance`, one after the other; each gets the label of the run.
+   * @throws UserError when the API server refuses: what, where, and what right or resource is missing
+   */
+  apply(objects: readonly KubernetesObject[]): Promise<void>;
+  /** Undefined when there is none. */
+  read(reference: ObjectReference): Promise<KubernetesObject | undefined>;
+  list(query: {
+    readonly apiVersion: string;
+    readonly kind: string;
+    /** All namespaces when absent. */
+    readonly namespace?: string;
+    readonly labelSelector?: string;
+  }): Promise<readonly KubernetesObject[]>;
+  /** Deleting what is gone is no error. */
+  delete(references: readonly ObjectReference[]): Promise<void>;
+  /** Runs a program in a pod to its end. Rejects with the program's own words when it fails. */
+  exec(
+    pod: { readonly namespace: string; readonly name: string; readonly container?: string },
+    command: readonly [string, ...string[]],
+    options?: { readonly input?: string; readonly timeoutMs?: number },
+  ): Promise<string>;
+  /** The end of a container's log. */
+  log(
+    pod: { readonly namespace: string; readonly name: string; readonly container?: string },
+    options?: { readonly lines?: number },
+  ): Promise<string>;
+}
+
+export interface KubernetesNode {
+  readonly name: string;
+  readonly addresses: PerFamily<string>;
+  readonly podRanges: PerFamily<string>;
+}
+
+/** A cluster with an API server; clusters of the lab have none. */
+export interface KubernetesCluster extends Cluster {
+  readonly kind: 'kubernetes';
+  /** Whether this program made it; else nothing but its own namespaces may be touched. */
+  readonly own: boolean;
+  readonly objects: KubernetesObjects;
+  /** File with this cluster's credentials only (mode 0600), and the name of its context, for tools and people. */
+  readonly kubeconfig: string;
+  readonly context: string;
+  /** URL of the API server as pods of other clusters reach it. */
+  readonly apiServer: string;
+  nodes(): Promise<readonly KubernetesNode[]>;
+}
+
 /** An intent in place. */
 export interface AppliedIntent {
   /** What was rendered: rules, objects; goes into the record. */
@@ -148,6 +223,20 @@ export interface Requirements {
   /** MTU that the path between workloads of two clusters should have. */
   readonly pathMtu?: number;
   readonly hostPackages: readonly string[];
+  /** Set by what runs on Kubernetes only. */
+  readonly kubernetes?: KubernetesRequirements;
+}
+
+export interface KubernetesRequirements {
+  /** Who connects pods: the cluster's own default, or the technology itself. */
+  readonly cni: 'default' | 'none';
+  readonly kubeProxy: 'kept' | 'none';
+  /** Whether pods of one cluster reach pods of another by their own addresses. */
+  readonly podRoutes: boolean;
+  /** Images to have on every node before anything is installed. */
+  readonly images: readonly string[];
+  /** Programs of this machine that it calls, by the name under which `tools:` may place them. */
+  readonly tools: readonly string[];
 }
 
 export interface Underlay {
@@ -174,7 +263,15 @@ export interface Profile {
   readonly conformanceClass: ConformanceClass;
   readonly features: readonly Feature[];
   requirements(): Requirements;
+  /** Resolves when it is ready for workloads. Into clusters that this program made. */
   install(fleet: Fleet, ledger: Ledger): Promise<void>;
+  /**
+   * For clusters that exist: finds the technology as somebody installed it, and changes nothing. Absent: there is
+   * nothing to find. @throws UserError saying what is not there, in which cluster
+   */
+  adopt?(fleet: Fleet): Promise<void>;
+  /** What of the technology a person would look at, by file name. Secrets are left out. */
+  diagnose?(cluster: Cluster): Promise<Readonly<Record<string, string>>>;
   readonly handlers: readonly IntentHandler[];
   readonly injectors: readonly FaultInjector[];
   decorate(spec: WorkloadSpec, cluster: string): WorkloadSpec;

@@ -2,6 +2,35 @@ import type { AddressPlan } from './addressing.ts';
 import type { IpFamily } from './cidr.ts';
 import type { Topology } from './topology.ts';
 
+/** How Istio spans clusters (its installation guide's names). */
+export type IstioTopology = 'multi-primary' | 'multi-network' | 'primary-remote';
+
+export interface Toleration {
+  readonly key: string;
+  readonly value?: string;
+  readonly effect?: string;
+}
+
+/** What only concerns clusters with an API server. */
+export interface KubernetesOptions {
+  /** CNI of clusters that are created: the node image's own, or Cilium installed on a cluster without. */
+  readonly cni: 'default' | 'cilium';
+  /** Nodes of each cluster that is created. */
+  readonly nodes: number;
+  /** Context of each cluster to attach to, by cluster name. */
+  readonly contexts: Readonly<Record<string, string>>;
+  /** Absent: as kubectl finds it (KUBECONFIG, then ~/.kube/config). */
+  readonly kubeconfig?: string;
+  /** Put before the names of all namespaces that are created. */
+  readonly namespace?: string;
+  readonly nodeSelector: Readonly<Record<string, string>>;
+  readonly tolerations: readonly Toleration[];
+  /** Names of Secrets (of the type kubernetes.io/dockerconfigjson) to copy from the namespace `default`. */
+  readonly imagePullSecrets: readonly string[];
+  /** Faults may be injected into clusters that this program did not make, within its own namespaces. */
+  readonly allowFaults: boolean;
+}
+
 /** Everything a run was asked to do: flags, environment and file merged, defaults filled in, names checked. */
 export interface RunSpec {
   readonly profile: string;
@@ -21,6 +50,13 @@ export interface RunSpec {
   readonly pairs:
     { readonly kind: 'all'; readonly explicit?: true } | { readonly kind: 'sample'; readonly count: number };
   readonly tuning: 'as-configured' | 'fast';
+  readonly kubernetes: KubernetesOptions;
+  readonly istioTopology: IstioTopology;
+  /** Given by the user instead of the defaults of the one table of images: by its names. */
+  readonly images: Readonly<Record<string, string>>;
+  readonly versions: Readonly<Record<string, string>>;
+  /** Where programs are, by name; those that are not here are looked for on the PATH. */
+  readonly tools: Readonly<Record<string, string>>;
   /** `<check id>.<name>`. */
   readonly budgets: Readonly<Record<string, number>>;
   readonly out: string;

@@ -24,6 +24,10 @@ export interface WorkloadSpec {
   readonly name: string;
   readonly namespace: string;
   readonly labels: Readonly<Record<string, string>>;
+  /** For the technology on top, which reads them from the pod. */
+  readonly annotations?: Readonly<Record<string, string>>;
+  /** Identity that it runs as, created with it; default: one called like the workload. */
+  readonly serviceAccount?: string;
 }
 
 export interface ServicePort {

@@ -51,7 +51,6 @@ export interface DrillOptions {
   /** `<kind>`, or `<kind>[east->west]`. */
   readonly fault: string;
   readonly forMs: number;
-  readonly allowFaults: boolean;
   readonly traffic: DrillTraffic;
 }
 
@@ -61,7 +60,7 @@ export async function drill(
   options: DrillOptions,
   dependencies: RunDependencies,
 ): Promise<DrillResults> {
-  assertMayBreak(asked, options);
+  assertMayBreak(asked);
   const attached =
     asked.attach === undefined ? undefined : await loadAttachable(dependencies.stateFolder, asked.attach);
   const spec: RunSpec = attached ? { ...asked, ...attached.spec } : asked;

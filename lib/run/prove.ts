@@ -49,8 +49,6 @@ export interface ProveOptions {
   readonly blastRadius: boolean;
   /** Runs on the healthy system before the first fault. */
   readonly repeat: number;
-  /** Break clusters that this tool did not create. */
-  readonly allowFaults: boolean;
 }
 
 export interface ProveDependencies extends RunDependencies {
@@ -63,7 +61,7 @@ export async function prove(
   options: ProveOptions,
   dependencies: ProveDependencies,
 ): Promise<ProveResults> {
-  assertMayBreak(asked, options);
+  assertMayBreak(asked);
   const attached =
     asked.attach === undefined ? undefined : await loadAttachable(dependencies.stateFolder, asked.attach);
   const spec: RunSpec = attached ? { ...asked, ...attached.spec } : asked;
@@ -111,11 +109,8 @@ export async function prove(
 }
 
 /** @throws UserError */
-export function assertMayBreak(
-  { provider }: Pick<RunSpec, 'provider'>,
-  { allowFaults }: Pick<ProveOptions, 'allowFaults'>,
-): void {
-  if (provider !== 'contexts' || allowFaults) return;
+export function assertMayBreak({ provider, kubernetes }: Pick<RunSpec, 'provider' | 'kubernetes'>): void {
+  if (provider !== 'contexts' || kubernetes.allowFaults) return;
   throw new UserError('These clusters were not created by this tool, so it breaks nothing in them', {
     where: '--context',
     remedy: 'Give --allow-faults if they may be broken, within the namespaces of this tool',

@@ -51,6 +51,12 @@ export function stateFolder(environment: NodeJS.ProcessEnv = process.env): strin
   return path.join(environment.XDG_STATE_HOME || path.join(homedir(), '.local', 'state'), APPLICATION);
 }
 
+/** XDG Base Directory: what a user sets for all runs. */
+export function userConfigurationFile(environment: NodeJS.ProcessEnv = process.env): string {
+  const base = environment.XDG_CONFIG_HOME || path.join(environment.HOME || homedir(), '.config');
+  return path.join(base, APPLICATION, 'mcnet.yaml');
+}
+
 /** Sockets, keys and logs of a run; removed with it. Short, because a socket's path may have 107 bytes at most. */
 export function runtimeFolder(run: string): string {
   return path.join('/run', APPLICATION, run);

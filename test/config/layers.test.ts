@@ -18,6 +18,20 @@ void t.test('flag, environment, file, default: the first that says something win
   t.strictSame(given, { level: 'extended', seed: 'environment', out: 'from-flag' }, 'what the user set');
 });
 
+void t.test('what holds for every run of a user comes last, and tables are merged by entry', async (t) => {
+  const userYaml = 'seed: mine\nimages: {node: own/node, probe: own/probe}\ntools: {kind: /opt/kind}\n';
+  const { values, given, whereOf } = configure({ userYaml, yaml: 'images: {probe: team/probe}\nseed: team' });
+  t.equal(values.seed, 'team');
+  t.strictSame(values.images, { node: 'own/node', probe: 'team/probe' });
+  t.strictSame(given['images'], { node: 'own/node', probe: 'team/probe' });
+  t.strictSame(values.tools, { kind: '/opt/kind' });
+  t.equal(whereOf('tools'), 'user.yaml:3:8');
+  t.match(
+    refusal(t, () => configure({ userYaml: 'sed: x' })),
+    { where: 'user.yaml:1:1' },
+  );
+});
+
 void t.test('where a value comes from', async (t) => {
   const { whereOf } = configure({
     yaml: 'hub: east\nlevel: core',

@@ -92,7 +92,6 @@ void t.test('names of the stable surface that this version lacks are refused wit
     [{ flags: { underlay: 'existing' } }, '--underlay', /A lab has no underlay/, /wireguard, direct/],
     [{ flags: { underlay: 'existing', provider: 'lab' } }, '--underlay', /A lab/, /wireguard, direct/],
     [{ yaml: 'extensions: [./mine.ts]' }, 'mcnet.yaml:1:13', /extensions/, /Leave/],
-    [{ yaml: 'images: {probe: x}' }, 'mcnet.yaml:1:9', /images/, /Leave/],
   ];
   for (const [written, where, what, remedy] of cases) {
     const error = refusal(t, () => specOf(written));
@@ -113,4 +112,35 @@ void t.test('the sample file is valid', async (t) => {
   const spec = toRunSpec(configure({ yaml }), { ...known, suites: SUITES });
   t.equal(spec.topology.members.length, 3);
   t.equal(spec.budgets['mtu.path.minimum'], 1400);
+});
+
+void t.test('what concerns Kubernetes only', async (t) => {
+  const { kubernetes, images, istioTopology } = specOf({
+    yaml: [
+      'nodes: 2',
+      'nodeSelector: {role: edge}',
+      'toleration: [dedicated=edge:NoSchedule, spare]',
+      'images: {node: file/node, gateway: file/gateway}',
+    ].join('\n'),
+    flags: { nodeImage: 'flag/node', namespace: 'team-a', imagePullSecret: ['registry'] },
+  });
+  t.match(kubernetes, { cni: 'default', nodes: 2, namespace: 'team-a', allowFaults: false });
+  t.strictSame(kubernetes.nodeSelector, { role: 'edge' });
+  t.strictSame(kubernetes.tolerations, [
+    { key: 'dedicated', value: 'edge', effect: 'NoSchedule' },
+    { key: 'spare' },
+  ]);
+  t.strictSame(kubernetes.imagePullSecrets, ['registry']);
+  t.strictSame(images, { node: 'flag/node', gateway: 'file/gateway' }, 'the flag wins over the table');
+  t.equal(istioTopology, 'multi-primary');
+  t.strictSame(specOf({ flags: { nodeSelector: ['a=1', 'b='] } }).kubernetes.nodeSelector, { a: '1', b: '' });
+  for (const [flags, what] of [
+    [{ nodes: '0' }, /at least 1/],
+    [{ toleration: ['a=b:Sometimes'] }, /no toleration/],
+    [{ namespace: 'Team' }, /cannot be a namespace/],
+    [{ nodeSelector: ['role'] }, /key=value/],
+    [{ cni: 'cillium' }, /cillium/],
+  ] as const) {
+    t.match(refusal(t, () => specOf({ flags })).message, what);
+  }
 });

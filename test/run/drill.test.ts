@@ -153,7 +153,7 @@ t.test('samplers run around the fault, and all of them are stopped', async (t) =
   const folder = await temporaryFolder();
   const dependencies = system.dependencies([], folder);
   t.ok(drillable(dependencies).includes('policy-flushed'));
-  const options = { fault: 'policy-flushed', forMs: 1_000, allowFaults: false, traffic: TRAFFIC };
+  const options = { fault: 'policy-flushed', forMs: 1_000, traffic: TRAFFIC };
   const { run, observation, summaries } = await drill(specOf({ out: folder }), options, dependencies);
   t.equal(run.exitCode, 0);
   t.same(observation?.fault, { kind: 'policy-flushed', cluster: 'west' });

@@ -18,7 +18,7 @@ async function proveOnLab(checks: readonly string[], underFault: () => void, sig
   const spec = { ...(await readSpec({ check: checks }, {})), out: path.join(folder, 'out') };
   const results = await prove(
     spec,
-    { graded: false, blastRadius: false, repeat: 1, allowFaults: false },
+    { graded: false, blastRadius: false, repeat: 1 },
     {
       ...partsOf(spec),
       clock: systemClock,

@@ -24,14 +24,13 @@ const TRAFFIC = {
 export interface DrillFlags {
   /** As written. */
   readonly for: string;
-  readonly allowFaults: boolean;
 }
 
 /** @throws UserError for a fault that nobody knows; what goes wrong later is in the results */
 export async function drill(
   fault: string,
   flags: RawFlags,
-  { for: duration, allowFaults }: DrillFlags,
+  { for: duration }: DrillFlags,
   output: Output,
 ): Promise<number> {
   const forMs = parseDuration(duration);
@@ -53,11 +52,7 @@ export async function drill(
     },
   ]);
   try {
-    const results = await runDrill(
-      spec,
-      { fault, forMs, allowFaults, traffic: TRAFFIC },
-      { ...dependencies },
-    );
+    const results = await runDrill(spec, { fault, forMs, traffic: TRAFFIC }, { ...dependencies });
     process.stdout.write(renderDrillConsole(results, consoleOptions(process.stdout, spec.verbosity)));
     for (const problem of results.run.recordProblems) note(problem);
     return interruption.defect ? EXIT_USAGE : results.run.exitCode;
