@@ -45,6 +45,9 @@ export type UndoAction =
   /** Every process whose environment holds MCNET_RUN=<run id>, for those that died before their pid was known. */
   | { readonly kind: 'kill-marked-processes'; readonly run: string }
   | { readonly kind: 'remove-path'; readonly path: string }
+  /** Every container with this label (`key=value`), and the volumes that only it has. */
+  | { readonly kind: 'delete-containers'; readonly label: string }
+  | { readonly kind: 'delete-docker-network'; readonly name: string }
   | { readonly kind: 'run'; readonly command: readonly [string, ...string[]] };
 
 /** Where everything that is about to be created is noted first. */
@@ -276,6 +279,8 @@ export interface Profile {
   readonly injectors: readonly FaultInjector[];
   decorate(spec: WorkloadSpec, cluster: string): WorkloadSpec;
   observedVersions(fleet: Fleet): Promise<Readonly<Record<string, string>>>;
+  /** As the provider's. */
+  localBuilds?(fleet: Fleet): Promise<readonly string[]>;
 }
 
 export interface ProviderOptions {
@@ -289,18 +294,32 @@ export interface ProviderOptions {
   readonly signal: AbortSignal;
 }
 
+/** How long things may take at this provider; milliseconds. */
+export interface ProviderLimits {
+  readonly setUpMs: number;
+  readonly setUpPerClusterMs: number;
+  /** After an abort, what set-up has begun may come to an end, so that nothing appears behind the clean-up's back. */
+  readonly graceMs: number;
+  readonly teardownMs: number;
+  readonly teardownPerClusterMs: number;
+}
+
 export interface Provider {
   readonly name: 'lab' | 'kind' | 'contexts';
   readonly features: readonly Feature[];
   readonly handlers: readonly IntentHandler[];
   readonly injectors: readonly FaultInjector[];
+  readonly limits: ProviderLimits;
   /** Everything wrong with this machine, each with its remedy; empty when ready. Creates nothing. */
   check(requirements: Requirements): Promise<readonly MachineProblem[]>;
   /** Clusters with gateways, no workloads yet. */
   create(options: ProviderOptions): Promise<Fleet>;
   /** The fleet that a kept run left, as it is, with its workloads. */
   attach(run: string, options: ProviderOptions): Promise<Fleet>;
-  observedVersions(): Promise<Readonly<Record<string, string>>>;
+  /** Without a fleet: those of this machine. */
+  observedVersions(fleet?: Fleet): Promise<Readonly<Record<string, string>>>;
+  /** What was not built by its vendor, with what differs: a sentence each. Absent or empty: all is the vendor's. */
+  localBuilds?(fleet: Fleet): Promise<readonly string[]>;
 }
 
 export interface MachineProblem {

@@ -40,13 +40,6 @@ import { type CaseToolkit, type World, clusterNamed, planToolkit, toolkitFor } f
 import { type Undoer, undoAll } from './undoAll.ts';
 import { withinSignal } from './withinSignal.ts';
 
-/** Set-up of a small fleet takes seconds; ten times that, and more for each cluster, means that something hangs. */
-const SET_UP_LIMIT_MS = 60_000;
-const SET_UP_LIMIT_PER_CLUSTER_MS = 5_000;
-/** After an abort, what set-up has begun may come to an end, so that nothing appears behind the clean-up's back. */
-const SET_UP_GRACE_MS = 5_000;
-const TEARDOWN_LIMIT_MS = 30_000;
-const TEARDOWN_LIMIT_PER_CLUSTER_MS = 1_000;
 const VERSIONS_LIMIT_MS = 10_000;
 const DIAGNOSE_LIMIT_MS = 15_000;
 /** Cases per `plan` line: a hundred clusters have tens of thousands, too many for one line. */
@@ -197,8 +190,9 @@ class Run {
     if (!(await this.#judgePlan()) || this.#open.length === 0) return;
     this.#fleet = await this.#bringUp();
     const fleet = this.#fleet;
-    const versions = await this.#journal.phase('versions', () => this.#observeVersions(fleet));
-    this.#subject = { ...this.#subject, versions };
+    await this.#journal.phase('versions', async () => {
+      this.#subject = { ...this.#subject, ...(await this.#observeSubject(fleet)) };
+    });
     this.#begin();
     await this.#journal.phase('cases', () => this.#runCases(fleet));
   }
@@ -260,7 +254,8 @@ class Run {
     this.#state = this.#attached
       ? await StateFile.takeOver(stateFolder, this.#attached, owner, now)
       : await StateFile.create(stateFolder, { run: this.#run, owner, spec: attachedSpecOf(this.#spec), now });
-    const limitMs = SET_UP_LIMIT_MS + SET_UP_LIMIT_PER_CLUSTER_MS * this.#subject.clusters.length;
+    const { setUpMs, setUpPerClusterMs } = this.#with.provider.limits;
+    const limitMs = setUpMs + setUpPerClusterMs * this.#subject.clusters.length;
     const limit = deadlineAfter(
       clock,
       limitMs,
@@ -282,25 +277,36 @@ class Run {
   }
 
   /** A broken part that cannot say its version must not end the run: what is broken is for the cases to find. */
-  async #observeVersions(fleet: Fleet): Promise<Record<string, string>> {
+  async #observeSubject(fleet: Fleet): Promise<Pick<RunSubject, 'versions' | 'build'>> {
     const { provider, underlay, profile, clock } = this.#with;
     const limit = deadlineAfter(clock, VERSIONS_LIMIT_MS, () => new Error('no answer in time'), this.#signal);
     const sources = [
-      { name: `provider ${provider.name}`, ask: () => provider.observedVersions() },
+      { name: `provider ${provider.name}`, ask: () => provider.observedVersions(fleet) },
       { name: `underlay ${underlay.name}`, ask: () => underlay.observedVersions(fleet) },
       { name: `profile ${profile.name}`, ask: () => profile.observedVersions(fleet) },
     ];
-    const versions = await Promise.all(
-      sources.map(async ({ name, ask }): Promise<Readonly<Record<string, string>>> => {
-        try {
-          return await withinSignal(ask(), limit.signal);
-        } catch (error) {
-          return { [name]: `not observed: ${messageOf(error)}` };
-        }
-      }),
-    );
+    const asked = sources.map(async ({ name, ask }): Promise<Readonly<Record<string, string>>> => {
+      try {
+        return await withinSignal(ask(), limit.signal);
+      } catch (error) {
+        return { [name]: `not observed: ${messageOf(error)}` };
+      }
+    });
+    const builds = [provider, profile].map(async (part): Promise<readonly string[]> => {
+      try {
+        return await withinSignal(part.localBuilds?.(fleet) ?? Promise.resolve([]), limit.signal);
+      } catch (error) {
+        // Whoever cannot say where it comes from is not taken for the vendor's.
+        return [`${part.name}: not observed: ${messageOf(error)}`];
+      }
+    });
+    const versions = Object.assign({}, ...(await Promise.all(asked))) as Record<string, string>;
+    const differs = [...new Set((await Promise.all(builds)).flat())];
     limit.clear();
-    return Object.assign({}, ...versions) as Record<string, string>;
+    return {
+      versions,
+      build: differs.length === 0 ? { kind: 'vendor' } : { kind: 'local', differs: differs.join('; ') },
+    };
   }
 
   /** Writes who was tested and what was planned; once. */
@@ -442,10 +448,11 @@ class Run {
       await this.#remember(state);
       return;
     }
-    const { clock, undoer } = this.#with;
+    const { clock, undoer, provider } = this.#with;
     await this.#journal.phase('teardown', async () => {
       await this.#awaitSetUp();
-      const limitMs = TEARDOWN_LIMIT_MS + TEARDOWN_LIMIT_PER_CLUSTER_MS * this.#subject.clusters.length;
+      const { teardownMs, teardownPerClusterMs } = provider.limits;
+      const limitMs = teardownMs + teardownPerClusterMs * this.#subject.clusters.length;
       const limit = deadlineAfter(clock, limitMs, () => new Error(`not removed within ${limitMs / 1000} s`));
       const undone = await undoAll(state.resources, { signal: limit.signal, ...(undoer && { undoer }) });
       limit.clear();
@@ -477,8 +484,8 @@ class Run {
 
   /** The ledger is closed: a provider that goes on creating is refused, and ends. */
   async #awaitSetUp(): Promise<void> {
-    const { clock } = this.#with;
-    const limit = deadlineAfter(clock, SET_UP_GRACE_MS, () => new Error('set-up does not end'));
+    const { clock, provider } = this.#with;
+    const limit = deadlineAfter(clock, provider.limits.graceMs, () => new Error('set-up does not end'));
     await withinSignal(Promise.resolve(this.#settingUp), limit.signal).catch(() => undefined);
     limit.clear();
   }

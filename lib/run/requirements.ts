@@ -1,4 +1,4 @@
-import type { Profile, Requirements, Underlay } from '../model/cluster.ts';
+import type { KubernetesRequirements, Profile, Requirements, Underlay } from '../model/cluster.ts';
 import type { IpFamily } from '../model/cidr.ts';
 import { UserError } from '../model/errors.ts';
 
@@ -17,9 +17,26 @@ export function mergeRequirements(
     );
   }
   const pathMtu = below.pathMtu ?? above.pathMtu;
+  const kubernetes = mergeKubernetes(below.kubernetes, above.kubernetes);
   return {
     wan: below.wan || above.wan,
     ...(pathMtu !== undefined && { pathMtu }),
     hostPackages: [...new Set([...below.hostPackages, ...above.hostPackages])],
+    ...(kubernetes && { kubernetes }),
+  };
+}
+
+/** Whoever wants something away, or on every node, gets it. */
+function mergeKubernetes(
+  a: KubernetesRequirements | undefined,
+  b: KubernetesRequirements | undefined,
+): KubernetesRequirements | undefined {
+  if (!a || !b) return a ?? b;
+  return {
+    cni: a.cni === 'none' || b.cni === 'none' ? 'none' : 'default',
+    kubeProxy: a.kubeProxy === 'none' || b.kubeProxy === 'none' ? 'none' : 'kept',
+    podRoutes: a.podRoutes && b.podRoutes,
+    images: [...new Set([...a.images, ...b.images])],
+    tools: [...new Set([...a.tools, ...b.tools])],
   };
 }

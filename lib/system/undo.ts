@@ -2,6 +2,7 @@
 import { access } from 'node:fs/promises';
 import { systemClock } from './clock.ts';
 import { runCommand } from './commands.ts';
+import { containersExist, deleteContainers, deleteDockerNetwork, dockerNetworkExists } from './docker.ts';
 import { removePath } from './files.ts';
 import { isAlive, markedProcesses, sendSignal, startTimeOf } from './processes.ts';
 
@@ -12,6 +13,8 @@ export type UndoAction =
   | { readonly kind: 'kill-process'; readonly pid: number; readonly startTime: string }
   | { readonly kind: 'kill-marked-processes'; readonly run: string }
   | { readonly kind: 'remove-path'; readonly path: string }
+  | { readonly kind: 'delete-containers'; readonly label: string }
+  | { readonly kind: 'delete-docker-network'; readonly name: string }
   | { readonly kind: 'run'; readonly command: readonly [string, ...string[]] };
 
 /** How long a process may take to end by itself after SIGTERM. */
@@ -34,6 +37,10 @@ export async function executeUndo(action: UndoAction): Promise<void> {
       return endProcesses(() => markedProcesses(action.run));
     case 'remove-path':
       return removePath(action.path);
+    case 'delete-containers':
+      return deleteContainers(action.label);
+    case 'delete-docker-network':
+      return deleteDockerNetwork(action.name);
     case 'run':
       await runCommand(action.command);
   }
@@ -53,6 +60,10 @@ export async function stillExists(action: UndoAction): Promise<boolean> {
       return (await markedProcesses(action.run)).length > 0;
     case 'remove-path':
       return pathExists(action.path);
+    case 'delete-containers':
+      return containersExist(action.label);
+    case 'delete-docker-network':
+      return dockerNetworkExists(action.name);
     case 'run':
       return false;
   }

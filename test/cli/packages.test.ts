@@ -23,6 +23,7 @@ function providerWith(check: () => readonly MachineProblem[]): Provider {
     features: [],
     handlers: [],
     injectors: [],
+    limits: { setUpMs: 0, setUpPerClusterMs: 0, graceMs: 0, teardownMs: 0, teardownPerClusterMs: 0 },
     check: () => Promise.resolve(check()),
     create: never,
     attach: never,

@@ -260,6 +260,13 @@ export class FakeSystem {
         },
       },
     ],
+    limits: {
+      setUpMs: 60_000,
+      setUpPerClusterMs: 5_000,
+      graceMs: 5_000,
+      teardownMs: 30_000,
+      teardownPerClusterMs: 1_000,
+    },
     check: async () => {
       await this.#step('check');
       return [];

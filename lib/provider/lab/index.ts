@@ -1,7 +1,7 @@
 /** The embedded lab: clusters made of network namespaces on this machine. */
 import { availableParallelism } from 'node:os';
 import path from 'node:path';
-import type { Fleet, Provider, ProviderOptions } from '../../model/cluster.ts';
+import type { Fleet, Provider, ProviderLimits, ProviderOptions } from '../../model/cluster.ts';
 import { UserError } from '../../model/errors.ts';
 import { quoteCommand } from '../../system/commands.ts';
 import { makePrivateFolder, readIfPresent, runtimeFolder, writeAtomically } from '../../system/files.ts';
@@ -20,6 +20,15 @@ import { type FleetState, newFleetState, parseFleetState } from './state.ts';
 /** More at once only queue at the kernel's lock of network configuration. */
 const AT_ONCE = Math.max(4, 2 * availableParallelism());
 
+/** Set-up of a small fleet takes seconds; ten times that, and more for each cluster, means that something hangs. */
+const LIMITS: ProviderLimits = {
+  setUpMs: 60_000,
+  setUpPerClusterMs: 5_000,
+  graceMs: 5_000,
+  teardownMs: 30_000,
+  teardownPerClusterMs: 1_000,
+};
+
 export function createLabProvider(dependencies: LabDependencies): Provider {
   return {
     name: 'lab',
@@ -37,6 +46,7 @@ export function createLabProvider(dependencies: LabDependencies): Provider {
     ],
     handlers: [policyHandler, shareHandler],
     injectors: labInjectors,
+    limits: LIMITS,
     check: checkMachine,
     create: (options) => createFleet(options, dependencies),
     attach: (run, options) => attachFleet(run, options, dependencies),
