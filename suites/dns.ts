@@ -83,6 +83,15 @@ const CALL_TIMEOUT_MS = 2_000;
 
 const serviceCalls = (address: string, count: number) =>
   Array.from({ length: count }, () => ({
+    protocol: 'http' as const,
+    address,
+    port: PORTS.service,
+    timeoutMs: CALL_TIMEOUT_MS,
+  }));
+
+/** By the workload's own address, so without anything that carries services. */
+const neighbourCalls = (address: string, count: number) =>
+  Array.from({ length: count }, () => ({
     protocol: 'tcp' as const,
     address,
     port: PORTS.echo,
@@ -164,7 +173,7 @@ export const shared = defineCheck({
       figures,
       reproduce: {
         at,
-        command: callCommand('tcp', address, PORTS.echo),
+        command: callCommand('http', address, PORTS.service),
       },
     };
     if (answered.length === 0) {
@@ -531,7 +540,7 @@ export const latency = defineCheck({
       const round = await caller.resolve(Array.from({ length: LOOKUPS_AT_ONCE }, () => request));
       if (round.length === 0) break;
       lookups.push(...round);
-      neighbours.push(...(await caller.exchange(serviceCalls(neighbour, LOOKUPS_AT_ONCE))));
+      neighbours.push(...(await caller.exchange(neighbourCalls(neighbour, LOOKUPS_AT_ONCE))));
     }
     return { cluster: cluster.name, lookups, neighbours };
   },

@@ -385,7 +385,7 @@ async function clustersOf(context: PairContext, address: string): Promise<string
     Array.from({ length: SET_CALLS }, () => ({
       protocol: 'http' as const,
       address,
-      port: PORTS.http,
+      port: PORTS.service,
       timeoutMs: SAMPLE_TIMEOUT_MS,
     })),
   );
@@ -424,11 +424,11 @@ export const clusterGone = defineCheck({
       (names) => names.includes(from.name) && names.includes(to.name),
       CONVERGENCE_MS.value,
     );
-    const clients = await startClients(context, address, PORTS.http, ['new', 'keep-alive']);
+    const clients = await startClients(context, address, PORTS.service, ['new', 'keep-alive']);
     await context.sleep(STEADY_MS);
     const faultAt = clients.now();
     const fault = await context.disturb({ kind: 'cluster-gone', cluster: to.name });
-    await convergeOn(context, address, PORTS.http, {
+    await convergeOn(context, address, PORTS.service, {
       budgetMs: Math.max(budgets.newConnections, budgets.keptAlive),
       successes: Math.ceil(CALM_MS / 50),
     });
@@ -486,7 +486,7 @@ export const clusterGone = defineCheck({
             figures,
             reproduce: {
               at: `${from}/${CLIENT}`,
-              command: `curl -sS -m 1 http://${address}:${PORTS.http}/echo`,
+              command: `curl -sS -m 1 http://${address}:${PORTS.service}/echo`,
             },
           },
         );

@@ -9,6 +9,11 @@ export const PORTS = {
   http: 8080,
   /** HTTP/2 with prior knowledge (h2c). */
   http2: 8082,
+  /**
+   * HTTP/1.1, called by the name of a service. A technology that carries services by its own means (proxies, gateways)
+   * does so on this port and on those of backends; all others belong to the workload itself, and it leaves them alone.
+   */
+  service: 8090,
   iperf: 5201,
   /** First of the ports on which a check starts backends that it may crash or freeze. */
   backends: 9000,

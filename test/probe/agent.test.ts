@@ -58,6 +58,11 @@ t.test('agents in joined network namespaces', { skip: NEEDS_ROOT }, async (t) =>
       );
     });
 
+    await t.test(`${family}: services are answered on a port of their own`, async (t) => {
+      const [exchange] = await probe.exchange([{ protocol: 'http', address: target, port: PORTS.service }]);
+      t.match(exchange, { outcome: 'answered', status: 200, answeredBy: { workload: 'server' } });
+    });
+
     await t.test(`${family}: refusal, silence and unreachability are told apart`, async (t) => {
       const at = (address: string, timeoutMs?: number) =>
         PROTOCOLS.map((protocol) => ({ protocol, address, port: 99, ...(timeoutMs && { timeoutMs }) }));

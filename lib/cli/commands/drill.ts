@@ -18,7 +18,7 @@ const TRAFFIC = {
   caller: CLIENT,
   target: ECHO,
   service: { namespace: APP_NAMESPACE, name: echoService.name },
-  port: PORTS.http,
+  port: PORTS.service,
 } as const;
 
 export interface DrillFlags {

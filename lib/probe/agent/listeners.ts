@@ -36,19 +36,18 @@ export async function listen(target: Target, gateway: boolean): Promise<void> {
     state: () => 'serving',
     onReceipt: (receipt) => target.receipts.add(receipt),
   });
+  const serveHttp = handOver(() => createHttpServer(handler));
   const echoPorts = gateway ? [PORTS.echo] : [PORTS.echo, PORTS.echoAlternate];
   await Promise.all([
     ...echoPorts.flatMap((port) => [
       listenTcp(port, (socket) => serveEcho(socket, target, flows)),
       listenUdp(port, target, flows),
     ]),
-    listenTcp(
-      PORTS.http,
-      handOver(() => createHttpServer(handler)),
-    ),
+    listenTcp(PORTS.http, serveHttp),
     ...(gateway
       ? []
       : [
+          listenTcp(PORTS.service, serveHttp),
           listenTcp(
             PORTS.http2,
             handOver(() => createHttp2Server(handler)),
