@@ -13,7 +13,7 @@ import {
   privateService,
   sharedEcho,
 } from '../fixtures/workloads.ts';
-import { DNS_P95_MS } from '../lib/model/budgets.ts';
+import { DNS_P95_MS, DNS_TTL_SECONDS } from '../lib/model/budgets.ts';
 import { type ClusterView, type Site, type Suite, type Toolkit, defineCheck } from '../lib/model/check.ts';
 import type { Exchange, Resolution } from '../lib/model/probe.ts';
 import { percentile, upperBoundOfUnseen } from '../lib/model/statistics.ts';
@@ -128,6 +128,7 @@ export const shared = defineCheck({
   uses: [client, sharedEcho],
   faults: [
     { kind: 'dns-stopped', cause: 'dns-timeout' },
+    { kind: 'dns-nxdomain', cause: 'dns-nxdomain' },
     { kind: 'dns-wrong-address', cause: 'dns-wrong-address' },
     { kind: 'service-not-shared', cause: 'local-endpoints-only' },
   ],
@@ -232,6 +233,7 @@ export const records = defineCheck({
   uses: [client, sharedEcho],
   faults: [
     { kind: 'dns-stopped', cause: 'dns-timeout' },
+    { kind: 'dns-nxdomain', cause: 'dns-nxdomain' },
     { kind: 'dns-wrong-address', cause: 'dns-wrong-address' },
   ],
   hint: SERVER_HINT,
@@ -334,7 +336,14 @@ export const headless = defineCheck({
   requires: ['l3.pod', 'dns', 'dns.clusterset', 'share-service'],
   dependsOn: ['reachability.tcp'],
   uses: [client, headlessEcho],
-  faults: [{ kind: 'dns-stopped', cause: 'dns-timeout' }],
+  budgets: { ttl: DNS_TTL_SECONDS },
+  faults: [
+    { kind: 'dns-stopped', cause: 'dns-timeout' },
+    { kind: 'dns-nxdomain', cause: 'dns-nxdomain' },
+    { kind: 'dns-stale', cause: 'dns-stale-endpoints' },
+    { kind: 'dns-ttl-long', cause: 'dns-ttl-too-long' },
+    { kind: 'service-not-shared', cause: 'local-endpoints-only' },
+  ],
   hint: 'Compare the records with the ready endpoints of each cluster',
   reference: KEP_DNS,
 
@@ -353,7 +362,7 @@ export const headless = defineCheck({
     return { cluster: cluster.name, lookup, workloads };
   },
 
-  judge({ cluster, lookup, workloads }) {
+  judge({ cluster, lookup, workloads }, { ttl }) {
     if (workloads.length === 0)
       return inconclusive('control-failed', 'The headless service selects no workload');
     const at = callerIn(cluster);
@@ -362,7 +371,17 @@ export const headless = defineCheck({
     const bad = judgeAnswered(lookup, at, expected);
     if (bad) return bad;
     if (sameSet(lookup.addresses, wanted)) {
-      return passed(`The records are the addresses of its ${wanted.length} workloads`);
+      if (lookup.ttls.length === 0) return inconclusive('probe-failed', 'The records have no time to live');
+      const longest = Math.max(...lookup.ttls);
+      const figures = { 'time to live': { value: longest, unit: 's' } };
+      return longest > ttl
+        ? failed('dns-ttl-too-long', `The records may be kept for ${longest} s`, {
+            expected: `${lookup.name} ${lookup.type} may be kept for ${ttl} s at most`,
+            seen: `time to live of ${longest} s`,
+            figures,
+            ...lookupDetails(lookup, at),
+          })
+        : passed(`The records are the addresses of its ${wanted.length} workloads`, figures);
     }
     const details = {
       expected,
@@ -399,7 +418,10 @@ export const notShared = defineCheck({
   scope: 'cluster',
   requires: ['l3.pod', 'dns', 'dns.clusterset'],
   uses: [client, privateEcho],
-  faults: [{ kind: 'dns-stopped', cause: 'dns-timeout' }],
+  faults: [
+    { kind: 'dns-stopped', cause: 'dns-timeout' },
+    { kind: 'dns-wrong-address', cause: 'not-shared-but-answered' },
+  ],
   hint: 'Look for an export, a mirrored service or an address of another cluster behind the name',
   reference: `${KEP_DNS}; RFC 8020 (NXDOMAIN)`,
 
@@ -476,6 +498,7 @@ export const local = defineCheck({
   uses: [client, localEcho],
   faults: [
     { kind: 'dns-stopped', cause: 'dns-timeout' },
+    { kind: 'dns-nxdomain', cause: 'dns-nxdomain' },
     { kind: 'dns-wrong-address', cause: 'dns-wrong-address' },
   ],
   hint: SERVER_HINT,
@@ -521,7 +544,10 @@ export const latency = defineCheck({
   requires: ['dns'],
   uses: [client, localEcho],
   budgets: { p95: DNS_P95_MS },
-  faults: [{ kind: 'dns-stopped', cause: 'dns-timeout' }],
+  faults: [
+    { kind: 'dns-stopped', cause: 'dns-timeout' },
+    { kind: 'dns-slow', cause: 'dns-slow' },
+  ],
   hint: SERVER_HINT,
   reference: 'RFC 1035, section 7.2 (retransmission)',
 

@@ -271,7 +271,10 @@ export const failsClosed = defineCheck({
   uses: [client, echo],
   // A gateway has one interface for all its tunnels.
   exclusive: 'cluster',
-  faults: [{ kind: 'clear-text-route', cause: 'clear-text-when-down' }],
+  faults: [
+    { kind: 'clear-text-route', cause: 'clear-text-when-down' },
+    { kind: 'clear-text-fallback', cause: 'clear-text-when-down' },
+  ],
   hint: "Give the gateway unreachable routes for the other clusters' ranges, so that no default route takes over when the tunnel goes",
   reference: 'RFC 7258',
 

@@ -86,7 +86,9 @@ export const pathMtu = defineCheck({
   budgets: { minimum: MINIMUM_PATH_MTU },
   faults: [
     { kind: 'mtu-lowered', cause: 'mtu-asymmetric' },
+    { kind: 'mtu-lowered', cause: 'mtu-below-configured' },
     { kind: 'mtu-lowered', cause: 'mtu-masked' },
+    { kind: 'large-packets-dropped', cause: 'mtu-black-hole' },
   ],
   hint: 'Compare the MTU of the tunnel interfaces at both ends and let ICMP type 3 code 4 (ICMPv6 type 2) pass everywhere',
   reference: 'RFC 1191, RFC 8201, RFC 4459',

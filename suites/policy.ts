@@ -142,6 +142,8 @@ export const truthTable = defineCheck({
   faults: [
     { kind: 'policy-flushed', cause: 'policy-not-enforced' },
     { kind: 'policy-ignored', cause: 'policy-not-enforced' },
+    { kind: 'policy-added', cause: 'policy-too-strict' },
+    { kind: 'policy-loosened', cause: 'policy-not-enforced' },
   ],
   hint: 'Compare the rendered rules of the two clusters, and whether sources keep their address on the way',
   reference: KUBERNETES,
@@ -166,6 +168,8 @@ export const localTable = defineCheck({
   faults: [
     { kind: 'policy-flushed', cause: 'policy-not-enforced' },
     { kind: 'policy-ignored', cause: 'policy-not-enforced' },
+    { kind: 'policy-added', cause: 'policy-too-strict' },
+    { kind: 'policy-loosened', cause: 'policy-not-enforced' },
   ],
   hint: 'Look at the rendered rules of this cluster',
   reference: KUBERNETES,
@@ -249,6 +253,8 @@ export const consistency = defineCheck({
   faults: [
     { kind: 'policy-flushed', cause: 'policy-differs' },
     { kind: 'policy-ignored', cause: 'policy-differs' },
+    { kind: 'policy-added', cause: 'policy-differs' },
+    { kind: 'policy-loosened', cause: 'policy-differs' },
   ],
   hint: 'Compare the rendered rules of the clusters named, cell by cell',
   reference: KUBERNETES,

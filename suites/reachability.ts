@@ -39,6 +39,10 @@ const LOSSES: readonly FaultExpectation[] = [
   { kind: 'wan-drop', cause: 'request-lost' },
   { kind: 'wan-drop', cause: 'reply-lost' },
 ];
+const MISLED: readonly FaultExpectation[] = [
+  { kind: 'source-rewritten', cause: 'source-rewritten' },
+  { kind: 'wrong-answerer', cause: 'wrong-answerer' },
+];
 const WAY_HINT =
   'Follow the packet: `tcpdump` at the caller, both gateways and the target shows where it, or its answer, ends';
 
@@ -57,7 +61,7 @@ function callCheck(
     level: 'core',
     scope: 'pair',
     uses: [client, echo],
-    faults: LOSSES,
+    faults: [...LOSSES, { kind: 'workload-cut', cause: 'request-lost' }, ...MISLED],
     hint: WAY_HINT,
     ...declared,
 
@@ -118,7 +122,7 @@ export const icmp = defineCheck({
   scope: 'pair',
   requires: ['l3.pod', 'icmp'],
   uses: [client, echo],
-  faults: LOSSES,
+  faults: [...LOSSES, { kind: 'cluster-gone', cause: 'request-lost' }],
   hint: WAY_HINT,
   reference: 'RFC 792, RFC 4443',
 
@@ -416,7 +420,10 @@ export const order = defineCheck({
   uses: [client, echo],
   exclusive: 'pair',
   budgets: { reordered: REORDERED_SHARE, duplicated: DUPLICATED_SHARE },
-  withoutFaults: 'Reordering and duplication need a relay on the wan, which no injector here starts',
+  faults: [
+    { kind: 'reordered', cause: 'packets-reordered' },
+    { kind: 'duplicated', cause: 'packets-duplicated' },
+  ],
   hint: 'Look for per-packet load balancing over several tunnels or links, and for mirrored or flooded ports',
   reference: 'RFC 4737 (reordering), RFC 5560 (duplication)',
 

@@ -27,6 +27,11 @@ export const DNS_P95_MS = budget(
   'ms',
   'Resolvers retry after seconds: a fifth of a second is already felt by every request',
 );
+export const DNS_TTL_SECONDS = budget(
+  30,
+  's',
+  'Clients of a headless service call an endpoint that is gone for as long as they may keep its record; 30 s is what kubeadm configures',
+);
 export const FAILOVER_NEW_MS = budget(
   15_000,
   'ms',

@@ -27,6 +27,8 @@ export const CAUSES = {
   'dns-no-records': 'The name exists but has no record of the wanted type',
   'dns-wrong-address': 'The name resolves to an address that belongs to something else',
   'dns-stale-endpoints': 'The record set of a headless service differs from its workloads',
+  'dns-ttl-too-long':
+    'Records of endpoints may be kept longer than the budget: clients go on calling what is gone',
   'dns-slow': 'Lookups take longer than the budget',
   'dns-truncation': 'A large answer is not truncated or not available by TCP',
   'not-shared-but-answered': 'A service that is not shared is reachable from another cluster',

@@ -68,7 +68,7 @@ const linkTowards = (topology: Topology, from: string, to: string): { from: stri
 const wayOf = ({ topology, cause, from, to }: Target): { from: string; to: string } =>
   cause === 'reply-lost' ? linkTowards(topology, to, from) : linkTowards(topology, from, to);
 
-/** Checks that compare with the gateways' own traffic notice only what workloads alone suffer. */
+/** At the workload: checks that compare with the gateways' own traffic notice only what workloads alone suffer. */
 const ofCaller = ({ caller, from, to }: Target): { from: string; to: string; workload?: string } => ({
   from,
   to,
@@ -154,7 +154,7 @@ const AIMS: { readonly [K in FaultKind]: Aiming<K> } = {
   'wan-loss': (target) =>
     graded([0.05, 0.005], percent, (share) => ({ kind: 'wan-loss', ...wayOf(target), share })),
   reordered: (target) =>
-    graded([0.2, 0.01], percent, (share) => ({ kind: 'reordered', ...wayOf(target), share })),
+    graded([0.2, 0.01], percent, (share) => ({ kind: 'reordered', ...ofCaller(target), share })),
   duplicated: ({ from, to }) =>
     graded([0.2, 0.01], percent, (share) => ({ kind: 'duplicated', from, to, share })),
   'clear-text-route': ({ from, to }) => [{ kind: 'clear-text-route', from, to }],

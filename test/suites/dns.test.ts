@@ -17,7 +17,8 @@ import { answeredBy, exchange, lookup, times } from './samples.ts';
 
 const VIP = '10.12.0.16';
 const OWNERS = { [VIP]: 'service range of east', '10.28.0.16': 'service range of west' };
-const resolved = (...addresses: string[]) => lookup({ addresses, owners: OWNERS });
+const resolved = (...addresses: string[]) =>
+  lookup({ addresses, owners: OWNERS, ttls: addresses.map(() => 5) });
 
 /** Every way in which a lookup of a name that must resolve can go wrong, and what it is called. */
 const WRONG_LOOKUPS: [string, object, string][] = [
@@ -183,6 +184,16 @@ t.test('dns.headless', async (t) => {
       'one that is gone',
       observation(resolved('10.0.0.3', '10.16.0.3', '10.16.0.9')),
       'failed: dns-stale-endpoints',
+    ],
+    [
+      'kept too long',
+      observation({ ...resolved('10.16.0.3', '10.0.0.3'), ttls: [5, 31] }),
+      'failed: dns-ttl-too-long',
+    ],
+    [
+      'without a time to live',
+      observation({ ...resolved('10.16.0.3', '10.0.0.3'), ttls: [] }),
+      'inconclusive: probe-failed',
     ],
     ['no workloads', observation(resolved(), { workloads: [] }), 'inconclusive: control-failed'],
   ]);
