@@ -1,6 +1,5 @@
 /** What each cluster's service controller is told, as a pure function of the fleet's state. */
 import { UserError } from '../../model/errors.ts';
-import { pathBetween } from '../../model/topology.ts';
 import { type ServiceSpec, type SharedAddress, keyOf, selects, serviceName } from '../../model/workload.ts';
 import {
   clustersetAddresses,
@@ -12,32 +11,29 @@ import {
 } from './addresses.ts';
 import type { ControllerConfig, ControllerEndpoint, ControllerService } from './controller/config.ts';
 import { clusterFolder } from './names.ts';
+import { fleetPeers } from './peers.ts';
 import { type FleetState, clusterState, serviceOrder } from './state.ts';
 
 type ServiceKey = { namespace: string; name: string };
 
-/** From here on the controllers check less often: a hundred of them share the machine with the traffic they watch. */
+/** From here on the controllers work less often: a hundred of them share the machine with the traffic they watch. */
 const LARGE_FLEET = 16;
-const LARGE_FLEET_HEALTH_PERIOD_MS = 5_000;
+const LARGE_FLEET_PACE = { healthPeriodMs: 5_000, followPauseMs: 500 } as const;
 
 export function controllerConfig(fleet: FleetState, cluster: string): ControllerConfig {
   const addresses = gatewayAddresses(fleet.plan, fleet.families, cluster);
-  const reachable = fleet.names.filter(
-    (name) => name !== cluster && pathBetween(fleet.topology, cluster, name).kind !== 'forbidden',
-  );
+  const { ofCluster, periodMs } = fleetPeers(fleet);
   return {
     run: fleet.run,
     cluster,
     families: fleet.families,
     dns: addresses.dns,
-    peers: reachable.map((name) => ({
-      cluster: name,
-      addresses: gatewayAddresses(fleet.plan, fleet.families, name).node,
-    })),
+    peers: ofCluster.get(cluster) ?? [],
+    peerPeriodMs: periodMs,
     listen: addresses.node,
     services: [...ownServices(fleet, cluster), ...importedServices(fleet, cluster)],
     folder: clusterFolder(fleet.run, cluster),
-    ...(fleet.names.length > LARGE_FLEET && { healthPeriodMs: LARGE_FLEET_HEALTH_PERIOD_MS }),
+    ...(fleet.names.length > LARGE_FLEET && LARGE_FLEET_PACE),
   };
 }
 

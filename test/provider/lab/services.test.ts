@@ -81,6 +81,28 @@ t.test('controllers ask only clusters that the topology lets them reach', async 
   t.same(peersOf('west'), ['east']);
 });
 
+t.test('of a cluster beyond the hub the hub tells, where it may use both ends itself', async (t) => {
+  const withSegments = (segments: Record<string, readonly string[]>) => {
+    const state = fleet();
+    const members = state.names.map((name) => ({ name, segments: segments[name] ?? [] }));
+    return { ...state, topology: { ...state.topology, members } };
+  };
+  const tellers = (state: FleetState, cluster: string) =>
+    controllerConfig(state, cluster).peers.map((peer) => [peer.cluster, peer.via ?? peer.cluster]);
+  const open = withSegments({});
+  t.same(tellers(open, 'east'), [
+    ['west', 'west'],
+    ['north', 'north'],
+  ]);
+  t.same(tellers(open, 'west'), [
+    ['east', 'east'],
+    ['north', 'east'],
+  ]);
+  const transitOnly = withSegments({ east: ['hub'], west: ['prod'], north: ['prod'] });
+  t.same(tellers(transitOnly, 'east'), []);
+  t.same(tellers(transitOnly, 'west'), [['north', 'north']]);
+});
+
 t.test('a shared service has a name everywhere, with an address of the caller’s own cluster', async (t) => {
   const state = fleet();
   clusterState(state, 'east').shares = [

@@ -10,20 +10,27 @@ export interface ControllerConfig {
   readonly families: readonly IpFamily[];
   /** Where the DNS server answers; added to the loopback interface of the namespace when absent. */
   readonly dns: PerFamily<string>;
-  /** Clusters that may be reached, with the address their controllers listen on; the own one left out. */
+  /** Clusters that may be reached; the own one left out. */
   readonly peers: readonly ControllerPeer[];
-  /** The own node address: peers ask here. */
+  /** The own node address: peers call here, and are called from here. */
   readonly listen: PerFamily<string>;
   readonly services: readonly ControllerService[];
   /** Holds the configuration, the control socket, the DNS server's files; on the host's file system. */
   readonly folder: string;
   /** Overrides `HEALTH_PERIOD_MS`, for fleets that must share few processors. */
   readonly healthPeriodMs?: number;
+  /** Overrides `PEER_PERIOD_MS`, for the same reason. */
+  readonly peerPeriodMs?: number;
+  /** Least time between two changes of rules and records: in a large fleet endpoints come by the hundred. Default none. */
+  readonly followPauseMs?: number;
 }
 
 export interface ControllerPeer {
   readonly cluster: string;
+  /** Where its controller listens. */
   readonly addresses: PerFamily<string>;
+  /** The neighbour that tells of it; absent where the two controllers talk to each other. */
+  readonly via?: string;
 }
 
 export interface ControllerService {
@@ -46,7 +53,7 @@ export interface ControllerEndpoint {
 
 export const CONFIG_FILE = 'controller.json';
 export const SOCKET_FILE = 'controller.sock';
-/** TCP, on the node address: the controllers of the other clusters ask here. */
+/** TCP, on the node address: the controllers of the other clusters call here. */
 export const PEER_PORT = 7070;
 
 /** A line sent to the control socket; each gets one line back, in order. */

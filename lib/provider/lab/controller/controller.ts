@@ -17,7 +17,7 @@ import { DnsServer } from './dns.ts';
 import { HEALTH_PERIOD_MS, HealthChecks, type Target } from './health.ts';
 import { renderNft } from './nft.ts';
 import { parseConfig } from './parse.ts';
-import { PeerPolls, PeerServer, type SharedEndpoints, renderDocument, revisionOf } from './peers.ts';
+import { PEER_PERIOD_MS, Peers } from './peers.ts';
 import { renderDnsmasq, renderHosts } from './records.ts';
 import { type ServiceState, isHealthChecked, localEndpoints, stateOf } from './state.ts';
 
@@ -28,14 +28,13 @@ const RETRY_MS = 1_000;
 export class Controller {
   readonly #folder: string;
   readonly #health: HealthChecks;
-  readonly #polls: PeerPolls;
-  readonly #server: PeerServer;
+  readonly #peers: Peers;
   readonly #dns = new DnsServer();
   #config: ControllerConfig | undefined;
   #rules = '';
-  #document = '';
-  #revision = '';
   #following = false;
+  /** When rules and records last followed a change, on the monotonic clock. */
+  #followed = Number.NEGATIVE_INFINITY;
   #stopped = false;
   /** Work that changes the world runs one after the other. */
   #queue: Promise<unknown> = Promise.resolve();
@@ -46,14 +45,10 @@ export class Controller {
       console.log(`endpoint ${target.address} port ${target.port} is ${state}: ${cause}`);
       this.#followSoon();
     });
-    this.#polls = new PeerPolls((cluster, cause) => {
+    this.#peers = new Peers((cluster, cause) => {
       console.log(`endpoints of ${cluster} changed: ${cause}`);
       this.#followSoon();
     });
-    this.#server = new PeerServer(
-      () => this.#document,
-      (cluster, revision) => this.#polls.heardFrom(cluster, revision),
-    );
   }
 
   async handle(request: ControllerRequest): Promise<ControllerReply> {
@@ -75,8 +70,7 @@ export class Controller {
   async stop(): Promise<void> {
     this.#stopped = true;
     this.#health.stop();
-    this.#polls.stop();
-    this.#server.close();
+    this.#peers.stop();
     await this.#dns.stop();
   }
 
@@ -84,13 +78,11 @@ export class Controller {
   async #reload(): Promise<void> {
     const config = parseConfig(await readFile(path.join(this.#folder, CONFIG_FILE), 'utf8'));
     await addMissingAddresses(Object.values(config.dns));
-    await this.#server.listen(config.listen);
     this.#config = config;
     await this.#health.watch(targetsOf(config), config.healthPeriodMs ?? HEALTH_PERIOD_MS);
     this.#publish(this.#state(config));
-    // Who shares nothing needs nothing of the others.
-    const sharesAny = config.services.some(({ shared }) => shared);
-    this.#polls.watch(sharesAny ? config.peers : [], config.families, config.listen);
+    const { cluster, peers, families, listen, peerPeriodMs: periodMs = PEER_PERIOD_MS } = config;
+    await this.#peers.watch({ cluster, peers, families, listen, periodMs });
     const state = this.#state(config);
     await this.#load(state);
     await this.#dns.configure(
@@ -105,12 +97,19 @@ export class Controller {
   #followSoon(): void {
     if (this.#following || this.#stopped) return;
     this.#following = true;
+    const pauseMs = this.#followed + (this.#config?.followPauseMs ?? 0) - performance.now();
+    if (pauseMs > 0) setTimeout(() => this.#followNow(), pauseMs);
+    else this.#followNow();
+  }
+
+  #followNow(): void {
     void this.#enqueue(async () => {
       this.#following = false;
       if (!this.#config || this.#stopped) return;
       const state = this.#state(this.#config);
       await this.#load(state);
       await this.#dns.follow(renderHosts(state, this.#config));
+      this.#followed = performance.now();
     }).catch((error: unknown) => {
       console.log(`could not follow the endpoints: ${messageOf(error)}`);
       setTimeout(() => this.#followSoon(), RETRY_MS).unref();
@@ -121,7 +120,7 @@ export class Controller {
     return stateOf(
       config,
       (address, port) => this.#health.isUp(address, port),
-      (service) => this.#polls.endpointsOf(service),
+      (service) => this.#peers.endpointsOf(service),
     );
   }
 
@@ -135,14 +134,10 @@ export class Controller {
 
   #publish(state: readonly ServiceState[]): void {
     const cluster = this.#config?.cluster ?? '';
-    const shared: SharedEndpoints = new Map(
-      state.flatMap(({ service, local }) => (service.shared ? [[keyOf(service.spec), local]] : [])),
+    const shared = new Map(
+      state.flatMap(({ service, local }) => (service.shared ? [[keyOf(service.spec), local] as const] : [])),
     );
-    const document = renderDocument(cluster, shared);
-    if (document === this.#document) return;
-    this.#document = document;
-    this.#revision = revisionOf(document);
-    this.#polls.announce(cluster, this.#revision);
+    this.#peers.publish(cluster, shared);
   }
 
   #status(): ControllerStatus {
@@ -160,12 +155,12 @@ export class Controller {
               : { state: 'up' as const, ageMs: 0 };
             return { ...endpoint, health: state, ageMs };
           }),
-          ...(service.shared ? this.#polls.endpointsOf(keyOf(service.spec)) : []).map(
+          ...(service.shared ? this.#peers.endpointsOf(keyOf(service.spec)) : []).map(
             (endpoint): EndpointStatus => ({ ...endpoint, health: 'up', ageMs: 0 }),
           ),
         ],
       })),
-      peers: this.#polls.status(),
+      peers: this.#peers.status(),
       ...(dnsPid !== undefined && { dnsPid }),
     };
   }

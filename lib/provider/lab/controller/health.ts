@@ -1,5 +1,5 @@
 /** Health of the own backends: each (address, port) is checked once, however many services it stands behind. */
-import { checkHealth } from './exchange.ts';
+import { checkHealth } from './health-check.ts';
 
 /** Between the starts of two checks of a backend. A fifth of a second keeps failover well below what a client notices. */
 export const HEALTH_PERIOD_MS = 200;

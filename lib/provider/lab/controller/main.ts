@@ -6,6 +6,7 @@ import { parseArgs } from 'node:util';
 import { messageOf } from '../../../model/errors.ts';
 import { type ControllerReply, type ControllerRequest, SOCKET_FILE } from './config.ts';
 import { Controller } from './controller.ts';
+import { lineSplitter } from './lines.ts';
 
 const { values } = parseArgs({ options: { folder: { type: 'string' } } });
 if (!values.folder) {
@@ -20,21 +21,18 @@ const socketPath = path.join(values.folder, SOCKET_FILE);
 const LINE_LIMIT = 64 * 1024;
 
 function serve(socket: Socket): void {
-  let received = '';
   let order: Promise<unknown> = Promise.resolve();
+  const split = lineSplitter(LINE_LIMIT, (line) => {
+    const reply = answer(line);
+    order = order.then(async () => {
+      const text = JSON.stringify(await reply);
+      return socket.writable && socket.write(`${text}\n`);
+    });
+  });
   socket.setEncoding('utf8');
   socket.on('error', () => socket.destroy());
   socket.on('data', (chunk: string) => {
-    const lines = (received + chunk).split('\n');
-    received = lines.pop() ?? '';
-    for (const line of lines) {
-      const reply = answer(line);
-      order = order.then(async () => {
-        const text = JSON.stringify(await reply);
-        return socket.writable && socket.write(`${text}\n`);
-      });
-    }
-    if (received.length > LINE_LIMIT) socket.destroy();
+    if (!split(chunk)) socket.destroy();
   });
 }
 

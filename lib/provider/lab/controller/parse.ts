@@ -18,14 +18,14 @@ export function parseConfig(text: string): ControllerConfig {
   requireThat(typeof config.folder === 'string' && /^\/[\w./-]+$/.test(config.folder), 'folder');
   requireAddresses(config.dns, 'dns');
   requireAddresses(config.listen, 'listen');
-  requireThat(
-    config.healthPeriodMs === undefined ||
-      (Number.isInteger(config.healthPeriodMs) && config.healthPeriodMs >= 10),
-    'healthPeriodMs',
-  );
+  for (const name of ['healthPeriodMs', 'peerPeriodMs', 'followPauseMs'] as const) {
+    const period = config[name];
+    requireThat(period === undefined || (Number.isInteger(period) && period >= 10), name);
+  }
   for (const peer of requireArray(config.peers, 'peers')) {
     requireLabel(peer?.cluster, 'peers.cluster');
     requireAddresses(peer.addresses, `peers.${peer.cluster}`);
+    requireThat(peer.via === undefined || isLabel(peer.via), `peers.${peer.cluster}.via`);
   }
   for (const service of requireArray(config.services, 'services')) checkService(service);
   return config;

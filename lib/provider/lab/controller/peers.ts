@@ -1,166 +1,50 @@
-/** Endpoints of the other clusters, learned by asking their controllers: what an MCS controller does. */
-import { createHash } from 'node:crypto';
+/**
+ * Endpoints of the other clusters, told by their controllers: what an MCS controller does. Where traffic to a cluster
+ * crosses another, what is known of it comes from there too: transit clusters pass on what their neighbours tell them,
+ * as their gateways pass on packets. A large fleet around a hub so costs two messages a cluster for each change there.
+ */
 import { type Server, createServer } from 'node:net';
-import { type IpFamily, type PerFamily, parseAddress } from '../../../model/cidr.ts';
-import { messageOf } from '../../../model/errors.ts';
+import type { IpFamily, PerFamily } from '../../../model/cidr.ts';
 import { type ControllerPeer, PEER_PORT } from './config.ts';
-import { KeptConnection, serveConnection } from './exchange.ts';
-import { isLabel } from './parse.ts';
+import { Connection, type ConnectionUser } from './connection.ts';
+import { type EndpointsDocument, type SharedEndpoints, documentOf } from './documents.ts';
+import { Session, type SessionOwner } from './session.ts';
 import { type Endpoint, familyOf } from './state.ts';
 
-/** Between two polls of a peer, in fleets of up to ten clusters. */
+/** Between two beats of a session, where nothing else is configured. */
 export const PEER_PERIOD_MS = 200;
-/** Two crossings of a tunnel over the widest links that a lab imitates, with room. */
-export const PEER_TIMEOUT_MS = 600;
-/** One lost packet must not empty a service. */
-export const FAILURES_UNTIL_LOST = 2;
-/** What a fleet of n clusters, each polling n − 1, may cost in all: 300 polls a second are some 5 % of a processor. */
-export const FLEET_POLLS_PER_SECOND = 300;
-/** A connection that a peer has not used for this long is closed; longer than the longest period. */
-const IDLE_MS = 120_000;
+/** A peer that is silent for this long is lost: a lost packet is sent again twice within it, and a busy machine is forgiven. */
+const SILENCE_MS = 1_400;
+/** As many beats as that in small fleets; where they are rarer still more than one, which may be lost. */
+const MOST_BEATS = 7;
+const FEWEST_BEATS = 2;
+/** Slow fleets wait no longer than this for MOST_BEATS. */
+const LONGEST_SILENCE_MS = 3_000;
+/** Whoever connects and does not say who it is. */
+const HELLO_MS = 5_000;
 const CONNECTION_LIMIT = 1024;
-/** Endpoints of one peer, over all its services. */
-const ENDPOINT_LIMIT = 4096;
 
-const ENDPOINTS_PATH = '/v1/endpoints';
-
-/** 200 ms with up to seven peers; beyond, the fleet as a whole keeps to FLEET_POLLS_PER_SECOND: n (n − 1) / 300 seconds. */
-export function peerPeriodMs(peers: number): number {
-  return Math.max(PEER_PERIOD_MS, Math.ceil((1000 * peers * (peers + 1)) / FLEET_POLLS_PER_SECOND));
+/** How many periods without a word make a peer lost: 1.4 s of them, and more where the machine is shared by many. */
+export function beatsUntilLost(periodMs: number): number {
+  const limitMs = periodMs > PEER_PERIOD_MS ? LONGEST_SILENCE_MS : SILENCE_MS;
+  return Math.min(MOST_BEATS, Math.max(FEWEST_BEATS, Math.ceil(limitMs / periodMs)));
 }
 
-/** Longest time from a peer's silence to the removal of its endpoints here. */
-export function worstCasePeerLossMs(peers: number): number {
-  const period = peerPeriodMs(peers);
-  return period + (FAILURES_UNTIL_LOST - 1) * Math.max(period, PEER_TIMEOUT_MS) + PEER_TIMEOUT_MS;
-}
-
-/** Healthy endpoints of the services that a cluster shares, by `namespace/name`. */
-export type SharedEndpoints = ReadonlyMap<string, readonly Endpoint[]>;
-
-/** The document that peers get. */
-interface EndpointsDocument {
+export interface PeersConfig {
   readonly cluster: string;
-  readonly services: Readonly<
-    Record<string, readonly { readonly workload: string; readonly address: string }[]>
-  >;
+  readonly peers: readonly ControllerPeer[];
+  readonly families: readonly IpFamily[];
+  /** The own node address: other controllers call it, and are called from it. */
+  readonly listen: PerFamily<string>;
+  readonly periodMs: number;
 }
 
-export function renderDocument(cluster: string, shared: SharedEndpoints): string {
-  const services: Record<string, { workload: string; address: string }[]> = {};
-  for (const [key, endpoints] of shared) {
-    services[key] = endpoints.map(({ workload, address }) => ({ workload, address }));
-  }
-  return JSON.stringify({ cluster, services } satisfies EndpointsDocument);
-}
-
-/** Takes only what is well formed: its names go into rules and DNS records. @throws Error saying what is wrong */
-export function parseDocument(text: string, expectedCluster: string): SharedEndpoints {
-  const document = JSON.parse(text) as Partial<EndpointsDocument> | null;
-  if (document?.cluster !== expectedCluster) {
-    throw new Error(`this is the controller of another cluster: ${String(document?.cluster)}`);
-  }
-  const shared = new Map<string, Endpoint[]>();
-  let count = 0;
-  for (const [key, endpoints] of Object.entries(document.services ?? {})) {
-    if (!key.split('/').every(isLabel) || !Array.isArray(endpoints)) throw new Error(`bad service "${key}"`);
-    count += endpoints.length;
-    if (count > ENDPOINT_LIMIT) throw new Error(`more than ${ENDPOINT_LIMIT} endpoints`);
-    shared.set(
-      key,
-      endpoints.map((endpoint: unknown) => parseEndpoint(endpoint, expectedCluster)),
-    );
-  }
-  return shared;
-}
-
-function parseEndpoint(value: unknown, cluster: string): Endpoint {
-  const { workload, address } = (value ?? {}) as Partial<Endpoint>;
-  if (!isLabel(workload) || typeof address !== 'string') throw new Error('bad endpoint');
-  parseAddress(address);
-  return { cluster, workload, address };
-}
-
-export const revisionOf = (document: string): string =>
-  createHash('sha256').update(document).digest('hex').slice(0, 16);
-
-/** Tells whoever asks which endpoints this cluster shares. */
-export class PeerServer {
-  #servers: Server[] = [];
-  #listening = '';
-  readonly #document: () => string;
-  readonly #onAsked: (cluster: string, revision: string) => void;
-
-  /** @param onAsked hears who asked, and the revision of what that cluster shares itself */
-  constructor(document: () => string, onAsked: (cluster: string, revision: string) => void) {
-    this.#document = document;
-    this.#onAsked = onAsked;
-  }
-
-  /** Listens on these addresses only. @throws the system's error when one cannot be used */
-  async listen(addresses: PerFamily<string>): Promise<void> {
-    const wanted = Object.values(addresses).toSorted();
-    if (this.#listening === wanted.join()) return;
-    this.close();
-    this.#servers = await Promise.all(wanted.map((address) => this.#start(address)));
-    this.#listening = wanted.join();
-  }
-
-  close(): void {
-    for (const server of this.#servers) server.close();
-    this.#servers = [];
-    this.#listening = '';
-  }
-
-  #start(address: string): Promise<Server> {
-    return new Promise((resolve, reject) => {
-      const server = createServer((socket) =>
-        serveConnection(socket, (target) => this.#answer(target), IDLE_MS),
-      );
-      server.maxConnections = CONNECTION_LIMIT;
-      server.once('error', reject);
-      server.listen({ host: address, port: PEER_PORT }, () => {
-        server.off('error', reject).on('error', () => undefined);
-        resolve(server);
-      });
-    });
-  }
-
-  #answer(target: string): string | undefined {
-    const [path, query] = target.split('?');
-    if (path !== ENDPOINTS_PATH) return undefined;
-    const asked = new URLSearchParams(query);
-    const cluster = asked.get('cluster');
-    if (cluster !== null) this.#onAsked(cluster, asked.get('revision') ?? '');
-    return this.#document();
-  }
-}
-
-interface Polled {
-  readonly cluster: string;
-  readonly family: IpFamily;
-  readonly connection: KeptConnection;
-  timer: NodeJS.Timeout | undefined;
-  polling: boolean;
-  /** Somebody asked for a poll while one was under way. */
-  again: boolean;
-  stopped: boolean;
-  failures: number;
-  answers: boolean;
-  revision: string;
-  endpoints: SharedEndpoints;
-}
-
-/**
- * Asks each peer, in each family on its own: so that a path broken in one family costs that family's endpoints only.
- * A poll tells the peer the revision of what is shared here; a peer that does not know it yet asks back at once. So news
- * travel with the next packet, and the period only bounds how late a silent peer is noticed.
- */
-export class PeerPolls {
-  #polled: Polled[] = [];
+/** All that a controller keeps up with others. */
+export class Peers {
+  #families: PeersOfFamily[] = [];
   #signature = '';
-  #periodMs = PEER_PERIOD_MS;
-  #self = { cluster: '', revision: '' };
+  #timer: NodeJS.Timeout | undefined;
+  #own: { cluster: string; shared: SharedEndpoints } = { cluster: '', shared: new Map() };
   readonly #onChange: (cluster: string, cause: string) => void;
 
   constructor(onChange: (cluster: string, cause: string) => void) {
@@ -168,117 +52,168 @@ export class PeerPolls {
   }
 
   /**
-   * Polls these peers, node to node; starts afresh when anything about them has changed.
-   * @param from the own node address
+   * Keeps up with these peers, each family on its own, so that a path broken in one costs that family's endpoints only.
+   * Starts afresh when anything about them has changed. @throws the system's error when an address cannot be used
    */
-  watch(peers: readonly ControllerPeer[], families: readonly IpFamily[], from: PerFamily<string>): void {
-    const signature = JSON.stringify([peers, families, from]);
+  async watch(config: PeersConfig): Promise<void> {
+    const signature = JSON.stringify(config);
     if (signature === this.#signature) return;
-    this.#signature = signature;
     this.stop();
-    this.#periodMs = peerPeriodMs(peers.length);
-    this.#polled = peers.flatMap(({ cluster, addresses }) =>
-      families.flatMap((family) => {
-        const address = addresses[family];
-        return address === undefined ? [] : [startOf(cluster, family, address, from[family])];
-      }),
-    );
-    for (const polled of this.#polled) void this.#poll(polled);
+    this.#families = config.families.flatMap((family) => {
+      const address = config.listen[family];
+      return address === undefined
+        ? []
+        : [new PeersOfFamily(family, address, config, (...change) => this.#onChange(...change))];
+    });
+    this.publish(this.#own.cluster, this.#own.shared);
+    await Promise.all(this.#families.map((family) => family.listen()));
+    this.#signature = signature;
+    this.#timer = setInterval(() => {
+      for (const family of this.#families) family.beat();
+    }, config.periodMs);
   }
 
-  /** What this cluster shares has changed: the peers hear of it by being asked. */
-  announce(cluster: string, revision: string): void {
-    this.#self = { cluster, revision };
-    for (const polled of this.#polled) void this.#poll(polled);
+  /** What this cluster shares from now on: those who want it are told at once. */
+  publish(cluster: string, shared: SharedEndpoints): void {
+    this.#own = { cluster, shared };
+    for (const family of this.#families) family.publish(documentOf(cluster, only(family.family, shared)));
   }
 
-  /** A peer asked here and said what it has; if that is news, or it was thought lost, ask back. */
-  heardFrom(cluster: string, revision: string): void {
-    for (const polled of this.#polled) {
-      if (polled.cluster === cluster && (!polled.answers || polled.revision !== revision)) {
-        void this.#poll(polled);
-      }
-    }
-  }
-
-  /** Healthy endpoints of a service in all clusters that answer. */
+  /** Healthy endpoints of a service in all clusters that are there. */
   endpointsOf(service: string): Endpoint[] {
-    return this.#polled.flatMap(({ answers, endpoints, family }) =>
-      answers ? (endpoints.get(service) ?? []).filter(({ address }) => familyOf(address) === family) : [],
-    );
+    return this.#families.flatMap((family) => family.endpointsOf(service));
   }
 
   status(): { cluster: string; family: IpFamily; answers: boolean }[] {
-    return this.#polled.map(({ cluster, family, answers }) => ({ cluster, family, answers }));
+    return this.#families.flatMap((family) => family.status());
   }
 
   stop(): void {
-    for (const polled of this.#polled) {
-      polled.stopped = true;
-      clearTimeout(polled.timer);
-      polled.connection.close();
-    }
-    this.#polled = [];
-  }
-
-  /** Never rejects. */
-  async #poll(polled: Polled): Promise<void> {
-    if (polled.polling) {
-      polled.again = true;
-      return;
-    }
-    polled.polling = true;
-    polled.again = false;
-    clearTimeout(polled.timer);
-    const started = performance.now();
-    const change = await this.#ask(polled);
-    polled.polling = false;
-    if (polled.stopped) return;
-    const delay = polled.again ? 0 : Math.max(0, this.#periodMs - (performance.now() - started));
-    polled.timer = setTimeout(() => void this.#poll(polled), delay);
-    if (change) this.#onChange(polled.cluster, `${change} (${polled.family})`);
-  }
-
-  /** @returns what changed, for people */
-  async #ask(polled: Polled): Promise<string | undefined> {
-    const { cluster, revision } = this.#self;
-    try {
-      const text = await polled.connection.get(
-        `${ENDPOINTS_PATH}?cluster=${cluster}&revision=${revision}`,
-        PEER_TIMEOUT_MS,
-      );
-      const news = revisionOf(text);
-      if (news !== polled.revision) polled.endpoints = parseDocument(text, polled.cluster);
-      const change = !polled.answers
-        ? 'the peer answers'
-        : news === polled.revision
-          ? undefined
-          : 'the peer shares other endpoints';
-      polled.failures = 0;
-      polled.answers = true;
-      polled.revision = news;
-      return change;
-    } catch (error) {
-      polled.failures += 1;
-      if (!polled.answers || polled.failures < FAILURES_UNTIL_LOST) return undefined;
-      polled.answers = false;
-      return `the peer is lost: ${messageOf(error)}`;
-    }
+    clearInterval(this.#timer);
+    for (const family of this.#families) family.stop();
+    this.#families = [];
+    this.#signature = '';
   }
 }
 
-function startOf(cluster: string, family: IpFamily, address: string, from: string | undefined): Polled {
-  return {
-    cluster,
-    family,
-    connection: new KeptConnection(address, PEER_PORT, from),
-    timer: undefined,
-    polling: false,
-    again: false,
-    stopped: false,
-    failures: 0,
-    answers: false,
-    revision: '',
-    endpoints: new Map(),
-  };
+function only(family: IpFamily, shared: SharedEndpoints): SharedEndpoints {
+  return new Map(
+    [...shared].map(([service, endpoints]) => [
+      service,
+      endpoints.filter(({ address }) => familyOf(address) === family),
+    ]),
+  );
+}
+
+class PeersOfFamily implements SessionOwner, ConnectionUser {
+  readonly family: IpFamily;
+  readonly #address: string;
+  readonly #onChange: (cluster: string, cause: string) => void;
+  /** By neighbour. */
+  readonly #sessions: ReadonlyMap<string, Session>;
+  /** The session that tells of a cluster, by cluster. */
+  readonly #sources: ReadonlyMap<string, Session>;
+  readonly #server: Server;
+  #own: EndpointsDocument = { cluster: '', services: {} };
+  #ownText = '';
+
+  constructor(
+    family: IpFamily,
+    address: string,
+    { cluster, peers, periodMs }: PeersConfig,
+    onChange: (cluster: string, cause: string) => void,
+  ) {
+    this.family = family;
+    this.#address = address;
+    this.#onChange = onChange;
+    const neighbours = peers.flatMap((peer) => {
+      const at = peer.addresses[family];
+      return peer.via === undefined && at !== undefined ? [{ peer: peer.cluster, address: at }] : [];
+    });
+    this.#sessions = new Map(
+      neighbours.map(({ peer, address: at }) => [
+        peer,
+        new Session(
+          {
+            self: cluster,
+            peer,
+            address: at,
+            from: address,
+            dials: cluster < peer,
+            wants: peers.filter((one) => (one.via ?? one.cluster) === peer).map((one) => one.cluster),
+            beatsUntilLost: beatsUntilLost(periodMs),
+          },
+          this,
+        ),
+      ]),
+    );
+    this.#sources = new Map(
+      peers.flatMap(({ cluster: name, via = name }) => {
+        const session = this.#sessions.get(via);
+        return session ? [[name, session] as const] : [];
+      }),
+    );
+    this.#server = createServer((socket) => {
+      new Connection(socket, this).endWhenIdle(HELLO_MS);
+    });
+    this.#server.maxConnections = CONNECTION_LIMIT;
+  }
+
+  listen(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#server.once('error', reject);
+      this.#server.listen({ host: this.#address, port: PEER_PORT }, () => {
+        this.#server.off('error', reject).on('error', () => undefined);
+        resolve();
+      });
+    });
+  }
+
+  beat(): void {
+    for (const session of this.#sessions.values()) session.beat();
+  }
+
+  publish(document: EndpointsDocument): void {
+    const text = JSON.stringify(document);
+    if (text === this.#ownText) return;
+    this.#own = document;
+    this.#ownText = text;
+    for (const session of this.#sessions.values()) session.tell(document.cluster);
+  }
+
+  endpointsOf(service: string): Endpoint[] {
+    return [...this.#sources].flatMap(([cluster, session]) => [...session.endpointsOf(cluster, service)]);
+  }
+
+  status(): { cluster: string; family: IpFamily; answers: boolean }[] {
+    return [...this.#sources].map(([cluster, session]) => ({
+      cluster,
+      family: this.family,
+      answers: session.documentOf(cluster) !== undefined,
+    }));
+  }
+
+  stop(): void {
+    this.#server.close();
+    for (const session of this.#sessions.values()) session.stop();
+  }
+
+  documentOf(cluster: string): EndpointsDocument | undefined {
+    return cluster === this.#own.cluster ? this.#own : this.#sources.get(cluster)?.documentOf(cluster);
+  }
+
+  changed(cluster: string, cause: string, source: Session): void {
+    for (const session of this.#sessions.values()) if (session !== source) session.tell(cluster);
+    this.#onChange(cluster, `${cause} (${this.family})`);
+  }
+
+  take(message: Parameters<ConnectionUser['take']>[0], connection: Connection): void {
+    const session = 'hello' in message ? this.#sessions.get(message.hello) : undefined;
+    if (!('hello' in message) || !session || session.facts.dials) throw new Error('nobody who dials here');
+    session.accept(connection, message.wants);
+  }
+
+  ended(): void {
+    // It never said who it is.
+  }
 }

@@ -1,7 +1,7 @@
 import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import t from 'tap';
-import { checkHealth } from '../../../../lib/provider/lab/controller/exchange.ts';
+import { checkHealth } from '../../../../lib/provider/lab/controller/health-check.ts';
 import {
   type Health,
   nextHealth,
