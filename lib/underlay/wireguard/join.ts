@@ -1,4 +1,5 @@
 /** Puts the tunnels in place and proves each link. */
+import { availableParallelism } from 'node:os';
 import type { Fleet, Gateway, Ledger } from '../../model/cluster.ts';
 import { InternalError, UserError, messageOf } from '../../model/errors.ts';
 import type { Clock } from '../../system/clock.ts';
@@ -88,7 +89,8 @@ async function interfaceMaker(
     description: `control sockets of wireguard-go: ${sockets.join(' ')}`,
     undo: { kind: 'run', command: ['rm', '-f', ...sockets] },
   });
-  return (gateway, { interface: name }) => startWireguardGo(gateway, name, clock);
+  const crowded = fleet.clusters.length > availableParallelism();
+  return (gateway, { interface: name }) => startWireguardGo(gateway, name, clock, crowded);
 }
 
 /**
@@ -106,11 +108,19 @@ const AS_NOBODY: Command = [
   '--',
 ];
 
-async function startWireguardGo(gateway: Gateway, name: string, clock: Clock): Promise<void> {
+/**
+ * @param crowded there are more gateways than processors: the stages of wireguard-go, which hand each packet on from thread
+ * to thread, then share one thread. That takes half the processor time.
+ */
+async function startWireguardGo(
+  gateway: Gateway,
+  name: string,
+  clock: Clock,
+  crowded: boolean,
+): Promise<void> {
   await gateway.startDaemon('wireguard-go', [...AS_NOBODY, 'wireguard-go', '-f', name], {
     LOG_LEVEL: 'error',
-    // Also silences its advice to use the kernel's.
-    WG_PROCESS_FOREGROUND: '1',
+    ...(crowded && { GOMAXPROCS: '1' }),
   });
   let lastError: unknown;
   const ready = await pollUntil(clock, DAEMON_BUDGET_MS, POLL_MS, () =>
