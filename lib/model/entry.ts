@@ -4,12 +4,12 @@ import { fileURLToPath } from 'node:url';
 const BUNDLES = /^.*\/dist\//;
 
 /**
- * File of a program that runs as a process of its own: `dist/<name>.js` when the asking module has been bundled, else
- * the source beside it.
+ * File of a program that runs as a process of its own: `<name>.js` among the bundles when the asking module has been
+ * bundled, else the source beside it. An image holds some of the bundles, in a folder of another name.
  * @param module `import.meta.url` of the asking module
  * @param source relative to it
  */
 export function entryFile(module: string, name: string, source: string): string {
-  const bundles = module.endsWith('.ts') ? undefined : BUNDLES.exec(module)?.[0];
-  return fileURLToPath(bundles ? new URL(`${name}.js`, bundles) : new URL(source, module));
+  if (module.endsWith('.ts')) return fileURLToPath(new URL(source, module));
+  return fileURLToPath(new URL(`${name}.js`, BUNDLES.exec(module)?.[0] ?? module));
 }

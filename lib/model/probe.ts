@@ -1,4 +1,5 @@
 /** The questions a probe agent answers, and the observations it answers with. Times in milliseconds unless named. */
+import type { Duplex } from 'node:stream';
 import type { IpFamily } from './cidr.ts';
 import type { Identity, Protocol } from './workload.ts';
 
@@ -264,6 +265,17 @@ export interface Probe {
 /** The agent broke, is not there or did not answer in time: the case is inconclusive. */
 export class ProbeError extends Error {
   override readonly name = 'ProbeError';
+}
+
+/** A stream that keeps the process alive until told otherwise, as a socket does; other streams never do. */
+export type ProbeStream = Duplex & { ref?(): unknown; unref?(): unknown };
+
+/** The way to an agent that listens on no socket of this machine. */
+export interface ProbeTransport {
+  /** For people: where the agent is. */
+  readonly where: string;
+  /** A new stream to it, at once; what is written before it is open is kept. It fails by its `error` event. */
+  open(): ProbeStream;
 }
 
 export interface CaptureSummary {

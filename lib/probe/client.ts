@@ -1,4 +1,4 @@
-/** The near end of a probe: calls over the agent's Unix socket, each with a deadline. */
+/** The near end of a probe: calls over a byte stream to the agent, each with a deadline. */
 import { randomBytes } from 'node:crypto';
 import net from 'node:net';
 import { messageOf } from '../model/errors.ts';
@@ -7,6 +7,8 @@ import {
   type ExchangeRequest,
   type Probe,
   ProbeError,
+  type ProbeStream,
+  type ProbeTransport,
   type Receipt,
   type Resolution,
   type ResolveRequest,
@@ -42,11 +44,13 @@ const MARGIN_MS = 8_000;
 const NONCE_BYTES = 12;
 
 /**
- * A probe whose agent listens on this socket. It connects with the first call, again after a loss, and does not keep
- * the process alive while no call is under way. Every call ends: with a result, or with ProbeError.
+ * A probe whose agent listens on this Unix socket, or is reached by this transport. It connects with the first call,
+ * again after a loss, and does not keep the process alive while no call is under way. Every call ends: with a result,
+ * or with ProbeError.
  */
-export function connectProbe(socketPath: string, options: ProbeClientOptions = {}): ProbeClient {
-  const connection = new Connection(socketPath, options.signal);
+export function connectProbe(agent: string | ProbeTransport, options: ProbeClientOptions = {}): ProbeClient {
+  const transport = typeof agent === 'string' ? { where: agent, open: () => net.connect(agent) } : agent;
+  const connection = new Connection(transport, options.signal);
 
   /** Derived deadlines are for calls whose length the request itself bounds. */
   const call = <T>(method: Method, params: readonly unknown[], expectedMs: number): Promise<T> =>
@@ -164,17 +168,17 @@ interface PendingCall {
   readonly settle: (outcome: { readonly result: unknown } | { readonly error: string }) => void;
 }
 
-/** One socket at a time, with the calls that wait for an answer on it. */
+/** One stream at a time, with the calls that wait for an answer on it. */
 class Connection {
-  readonly #path: string;
+  readonly #transport: ProbeTransport;
   readonly #signal: AbortSignal | undefined;
   readonly #pending = new Map<number, PendingCall>();
-  #socket: net.Socket | undefined;
+  #socket: ProbeStream | undefined;
   #nextId = 1;
   #closed = false;
 
-  constructor(path: string, signal: AbortSignal | undefined) {
-    this.#path = path;
+  constructor(transport: ProbeTransport, signal: AbortSignal | undefined) {
+    this.#transport = transport;
     this.#signal = signal;
   }
 
@@ -192,7 +196,11 @@ class Connection {
     };
     const timer = setTimeout(
       () =>
-        giveUp(new ProbeError(`${method}: no answer from the agent at ${this.#path} within ${timeoutMs} ms`)),
+        giveUp(
+          new ProbeError(
+            `${method}: no answer from the agent at ${this.#transport.where} within ${timeoutMs} ms`,
+          ),
+        ),
       timeoutMs,
     );
     const onAbort = (): void => giveUp(aborted(method, signal as AbortSignal));
@@ -207,14 +215,14 @@ class Connection {
     });
     try {
       const socket = this.#open();
-      socket.ref();
+      socket.ref?.();
       socket.write(line);
       return (await promise) as T;
     } finally {
       clearTimeout(timer);
       signal?.removeEventListener('abort', onAbort);
       this.#pending.delete(id);
-      if (this.#pending.size === 0) this.#socket?.unref();
+      if (this.#pending.size === 0) this.#socket?.unref?.();
     }
   }
 
@@ -222,9 +230,9 @@ class Connection {
     this.#socket?.write(`${JSON.stringify(line)}\n`);
   }
 
-  #open(): net.Socket {
+  #open(): ProbeStream {
     if (this.#socket && !this.#socket.destroyed) return this.#socket;
-    const socket = net.connect(this.#path);
+    const socket: ProbeStream = this.#transport.open();
     this.#socket = socket;
     const lose = (why: string): void => {
       if (this.#socket === socket) this.#lose(why);
@@ -235,8 +243,10 @@ class Connection {
     socket.on('data', (chunk: Buffer) => {
       if (!split(chunk)) lose('the agent sent an endless line');
     });
-    socket.on('error', (error) => lose(`the agent at ${this.#path} is not reachable: ${messageOf(error)}`));
-    socket.on('close', () => lose(`the agent at ${this.#path} ended the connection`));
+    socket.on('error', (error) =>
+      lose(`the agent at ${this.#transport.where} is not reachable: ${messageOf(error)}`),
+    );
+    socket.on('close', () => lose(`the agent at ${this.#transport.where} ended the connection`));
     return socket;
   }
 

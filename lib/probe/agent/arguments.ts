@@ -27,7 +27,12 @@ const IDENTITY = {
 export const parseAgentArguments = (args: string[]) =>
   parseArgs({
     args,
-    options: { ...IDENTITY, socket: { type: 'string' }, gateway: { type: 'boolean', default: false } },
+    options: {
+      ...IDENTITY,
+      socket: { type: 'string' },
+      gateway: { type: 'boolean', default: false },
+      bridge: { type: 'string' },
+    },
   }).values;
 
 export const parseBackendArguments = (args: string[]) =>

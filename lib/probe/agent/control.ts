@@ -80,6 +80,7 @@ function serveCaller(socket: net.Socket, methods: Methods): void {
     }
   };
   const split = lineSplitter(MAX_CALL_BYTES, (text) => {
+    if (text === '') return;
     const line = parseJson(text);
     if (!isRecord(line)) socket.destroy();
     else if (typeof line.cancel === 'number') calls.get(line.cancel)?.abort();
