@@ -48,6 +48,13 @@ export type UndoAction =
   /** Every container with this label (`key=value`), and the volumes that only it has. */
   | { readonly kind: 'delete-containers'; readonly label: string }
   | { readonly kind: 'delete-docker-network'; readonly name: string }
+  /** Every namespace with this label (`key=value`) in the cluster of this context, with all that is in it. */
+  | {
+      readonly kind: 'delete-namespaces';
+      readonly kubeconfig: string;
+      readonly context: string;
+      readonly label: string;
+    }
   | { readonly kind: 'run'; readonly command: readonly [string, ...string[]] };
 
 /** Where everything that is about to be created is noted first. */
@@ -185,6 +192,8 @@ export interface KubernetesCluster extends Cluster {
   /** URL of the API server as pods of other clusters reach it. */
   readonly apiServer: string;
   nodes(): Promise<readonly KubernetesNode[]>;
+  /** Deletes its pod gracefully; resolves when it is gone from the API and from `workloads`. */
+  stopWorkload(workload: Workload): Promise<void>;
 }
 
 /** An intent in place. */

@@ -4,6 +4,7 @@ import { systemClock } from './clock.ts';
 import { runCommand } from './commands.ts';
 import { containersExist, deleteContainers, deleteDockerNetwork, dockerNetworkExists } from './docker.ts';
 import { removePath } from './files.ts';
+import { deleteNamespaces, namespacesExist } from './kubernetes/namespaces.ts';
 import { isAlive, markedProcesses, sendSignal, startTimeOf } from './processes.ts';
 
 /** The same shape as the model's `UndoAction`, which this room may not import. */
@@ -15,6 +16,12 @@ export type UndoAction =
   | { readonly kind: 'remove-path'; readonly path: string }
   | { readonly kind: 'delete-containers'; readonly label: string }
   | { readonly kind: 'delete-docker-network'; readonly name: string }
+  | {
+      readonly kind: 'delete-namespaces';
+      readonly kubeconfig: string;
+      readonly context: string;
+      readonly label: string;
+    }
   | { readonly kind: 'run'; readonly command: readonly [string, ...string[]] };
 
 /** How long a process may take to end by itself after SIGTERM. */
@@ -41,6 +48,8 @@ export async function executeUndo(action: UndoAction): Promise<void> {
       return deleteContainers(action.label);
     case 'delete-docker-network':
       return deleteDockerNetwork(action.name);
+    case 'delete-namespaces':
+      return deleteNamespaces(action);
     case 'run':
       await runCommand(action.command);
   }
@@ -64,6 +73,8 @@ export async function stillExists(action: UndoAction): Promise<boolean> {
       return containersExist(action.label);
     case 'delete-docker-network':
       return dockerNetworkExists(action.name);
+    case 'delete-namespaces':
+      return namespacesExist(action);
     case 'run':
       return false;
   }

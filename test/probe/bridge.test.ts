@@ -31,8 +31,8 @@ async function listener(t: Test, answer: (line: string, socket: net.Socket) => v
 }
 
 function bridgeTo(socket: string) {
-  const [file, ...args] = [...agentCommand('agent'), '--bridge', socket];
-  const child = spawn(file as string, args, { stdio: 'pipe' });
+  const [file, ...args] = agentCommand('agent');
+  const child = spawn(file, [...args, '--bridge', socket], { stdio: 'pipe' });
   const ended = new Promise<number | null>((resolve) => child.once('exit', resolve));
   return { child, ended };
 }

@@ -284,7 +284,7 @@ export class KubernetesClient {
       return true;
     };
     try {
-      return (await handler.connect(`${path}?${query}`, null, channels)) as unknown as Socket;
+      return await handler.connect(`${path}?${query.toString()}`, null, channels);
     } catch (error) {
       const what = `exec in ${pod.namespace}/${pod.name}`;
       const refused = /Unexpected server response: (\d+)/.exec(wordsOf(error));

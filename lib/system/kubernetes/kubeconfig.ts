@@ -1,13 +1,13 @@
 /** Kubeconfig files. The client library is half a second to load: only when something of it is needed. */
-import type { KubeConfig } from '@kubernetes/client-node';
+import type * as client from '@kubernetes/client-node';
 import { KubernetesError } from './errors.ts';
 
-export type Library = typeof import('@kubernetes/client-node');
+export type Library = typeof client;
 
 export const loadLibrary = (): Promise<Library> => import('@kubernetes/client-node');
 
 /** @param file absent: as kubectl finds it (KUBECONFIG, then ~/.kube/config) @throws KubernetesError */
-async function readKubeconfig(library: Library, file: string | undefined): Promise<KubeConfig> {
+async function readKubeconfig(library: Library, file: string | undefined): Promise<client.KubeConfig> {
   const config = new library.KubeConfig();
   try {
     if (file === undefined) config.loadFromDefault();
@@ -23,7 +23,7 @@ async function readKubeconfig(library: Library, file: string | undefined): Promi
 const wordsOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 /** Set to one context, once and for all. @throws KubernetesError when there is none of this name */
-export async function configFor(file: string | undefined, context: string): Promise<KubeConfig> {
+export async function configFor(file: string | undefined, context: string): Promise<client.KubeConfig> {
   const library = await loadLibrary();
   const config = await readKubeconfig(library, file);
   const known = config.getContexts().map(({ name }) => name);

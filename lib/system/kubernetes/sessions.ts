@@ -22,8 +22,11 @@ export interface Socket {
   on(event: 'pong', listener: () => void): unknown;
   on(event: 'error', listener: (error: Error) => void): unknown;
   on(event: 'close', listener: (code: number, reason: Buffer) => void): unknown;
-  /** The connection below, once it is open. */
-  readonly _socket?: { ref(): unknown; unref(): unknown };
+}
+
+/** The connection below, once it is open: a process that waits for nothing else may end. */
+function connectionOf(socket: Socket | undefined): { ref(): unknown; unref(): unknown } | undefined {
+  return (socket as { readonly _socket?: { ref(): unknown; unref(): unknown } } | undefined)?.['_socket'];
 }
 
 export interface ExecStreamOptions {
@@ -49,7 +52,6 @@ interface ExecStatus {
 
 export class ExecStream extends Duplex {
   readonly #options: ExecStreamOptions;
-  readonly #opened: Promise<Socket>;
   #socket: Socket | undefined;
   #stderr = '';
   #finished = false;
@@ -60,9 +62,6 @@ export class ExecStream extends Duplex {
   constructor(options: ExecStreamOptions) {
     super({ allowHalfOpen: true });
     this.#options = options;
-    this.#opened = this.#connect();
-    // Whoever writes hears of it too; so does everybody by the `error` event.
-    this.#opened.catch((error: unknown) => this.destroy(error as Error));
   }
 
   /** The end of what the program said on standard error. */
@@ -70,30 +69,43 @@ export class ExecStream extends Duplex {
     return this.#stderr;
   }
 
-  async #connect(): Promise<Socket> {
+  /** What is written meanwhile waits. */
+  override _construct(done: (error?: Error | null) => void): void {
+    void this.#connect(done);
+  }
+
+  async #connect(done: (error?: Error | null) => void): Promise<void> {
     const limit = new AbortController();
-    const tooLate = systemClock.sleep(this.#options.connectMs, limit.signal).then(() => {
-      throw new KubernetesError('timed-out', `no exec session within ${this.#options.connectMs} ms`);
-    });
-    tooLate.catch(() => {});
-    const connecting = this.#options.connect((channel, data) => this.#receive(channel, data));
-    // One that comes too late is nobody's: it must not stay open.
-    connecting.then(
-      (socket) => this.destroyed && socket.terminate(),
-      () => {},
-    );
     try {
-      const socket = await Promise.race([connecting, tooLate]);
-      this.#adopt(socket);
-      return socket;
+      const connecting = this.#options.connect((channel, data) => this.#receive(channel, data));
+      this.#adopt(await Promise.race([connecting, this.#tooLate(connecting, limit.signal)]));
+    } catch (error) {
+      done(error as Error);
+      return;
     } finally {
       limit.abort();
     }
+    done();
+  }
+
+  /** Never resolves. One that is open after that is nobody's: it must not stay. */
+  async #tooLate(connecting: Promise<Socket>, signal: AbortSignal): Promise<never> {
+    const { connectMs } = this.#options;
+    try {
+      await systemClock.sleep(connectMs, signal);
+    } catch {
+      return new Promise<never>(() => {});
+    }
+    connecting.then(
+      (socket) => socket.terminate(),
+      () => {},
+    );
+    throw new KubernetesError('timed-out', `no exec session within ${connectMs} ms`);
   }
 
   #adopt(socket: Socket): void {
     this.#socket = socket;
-    if (!this.#held) socket._socket?.unref();
+    if (!this.#held) connectionOf(socket)?.unref();
     socket.on('pong', () => (this.#answeredPing = true));
     socket.on('error', (error) => this.destroy(error));
     socket.on('close', (code) => {
@@ -156,30 +168,19 @@ export class ExecStream extends Duplex {
   }
 
   override _write(chunk: Buffer, _encoding: BufferEncoding, done: (error?: Error | null) => void): void {
-    this.#opened.then(
-      (socket) => {
-        let waiting = Math.max(1, Math.ceil(chunk.length / FRAME_BYTES));
-        for (let from = 0; from < Math.max(1, chunk.length); from += FRAME_BYTES) {
-          socket.send(frame(chunk.subarray(from, from + FRAME_BYTES)), (error) => {
-            waiting--;
-            if (error || waiting === 0) done(error);
-          });
-        }
-      },
-      (error: unknown) => done(error as Error),
-    );
+    const frames = Math.ceil(chunk.length / FRAME_BYTES);
+    for (let index = 0; index < frames; index++) {
+      const part = chunk.subarray(index * FRAME_BYTES, (index + 1) * FRAME_BYTES);
+      // They are sent in this order, so that the last one is sent when all are.
+      this.#socket?.send(frame(part), index === frames - 1 ? done : () => {});
+    }
+    if (frames === 0) done();
   }
 
   /** Tells the program that its input has ended: only servers of v5 can. */
   override _final(done: (error?: Error | null) => void): void {
-    if (this.#finished) {
-      done();
-      return;
-    }
-    this.#opened.then(
-      (socket) => socket.send(Buffer.from([CHANNEL.close, CHANNEL.stdin]), () => done()),
-      () => done(),
-    );
+    if (this.#finished) done();
+    else this.#socket?.send(Buffer.from([CHANNEL.close, CHANNEL.stdin]), () => done());
   }
 
   override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
@@ -191,13 +192,13 @@ export class ExecStream extends Duplex {
 
   ref(): this {
     this.#held = true;
-    this.#socket?._socket?.ref();
+    connectionOf(this.#socket)?.ref();
     return this;
   }
 
   unref(): this {
     this.#held = false;
-    this.#socket?._socket?.unref();
+    connectionOf(this.#socket)?.unref();
     return this;
   }
 }

@@ -1,0 +1,160 @@
+/** The objects of one cluster, through its API server. */
+import type { KubernetesObject, KubernetesObjects, ObjectReference } from '../../model/cluster.ts';
+import { InternalError } from '../../model/errors.ts';
+import { type KubernetesClient, rootOf } from '../../system/kubernetes/client.ts';
+import { inCluster, isFailure } from './errors.ts';
+import { APPLICATION, runLabels } from './names.ts';
+
+/** Objects a page; the API server answers large lists in parts. */
+const PAGE = 500;
+
+export class ClusterObjects implements KubernetesObjects {
+  readonly #cluster: string;
+  readonly #run: string;
+  readonly #client: KubernetesClient;
+
+  constructor(cluster: string, run: string, client: KubernetesClient) {
+    this.#cluster = cluster;
+    this.#run = run;
+    this.#client = client;
+  }
+
+  async apply(objects: readonly KubernetesObject[]): Promise<void> {
+    for (const object of objects) await this.applyOne(object);
+  }
+
+  /** @returns the object as it now is */
+  applyOne(object: KubernetesObject): Promise<KubernetesObject> {
+    const labels = { ...object.metadata.labels, ...runLabels(this.#run) };
+    return inCluster(this.#cluster, async () => {
+      const answer = await this.#client.json({
+        what: `apply ${describe(object)}`,
+        method: 'PATCH',
+        path: await this.#pathOf(object),
+        query: { fieldManager: APPLICATION, force: 'true' },
+        contentType: 'application/apply-patch+yaml',
+        body: { ...object, metadata: { ...object.metadata, labels } },
+      });
+      return answer as KubernetesObject;
+    });
+  }
+
+  /** Changes parts of an object that exists (RFC 7386), whoever owns them. */
+  async merge(reference: ObjectReference, patch: Readonly<Record<string, unknown>>): Promise<void> {
+    await inCluster(this.#cluster, async () => {
+      await this.#client.json({
+        what: `patch ${describe(reference)}`,
+        method: 'PATCH',
+        path: await this.#pathOf(reference),
+        query: { fieldManager: APPLICATION },
+        contentType: 'application/merge-patch+json',
+        body: patch,
+      });
+    });
+  }
+
+  async read(reference: ObjectReference): Promise<KubernetesObject | undefined> {
+    try {
+      return await inCluster(this.#cluster, async () => {
+        const answer = await this.#client.json({
+          what: `read ${describe(reference)}`,
+          method: 'GET',
+          path: await this.#pathOf(reference),
+        });
+        return answer as KubernetesObject;
+      });
+    } catch (error) {
+      if (isFailure(error, 'not-found')) return undefined;
+      throw error;
+    }
+  }
+
+  list(query: Parameters<KubernetesObjects['list']>[0]): Promise<readonly KubernetesObject[]> {
+    const { apiVersion, kind, namespace, labelSelector } = query;
+    return inCluster(this.#cluster, async () => {
+      const { name } = await this.#client.resource(apiVersion, kind);
+      const path = `${rootOf(apiVersion)}${namespacePath(namespace)}/${name}`;
+      const found: KubernetesObject[] = [];
+      let more = '';
+      do {
+        const page = (await this.#client.json({
+          what: `list ${name}${namespace === undefined ? '' : ` of ${namespace}`}`,
+          method: 'GET',
+          path,
+          query: {
+            limit: String(PAGE),
+            ...(labelSelector !== undefined && { labelSelector }),
+            ...(more !== '' && { continue: more }),
+          },
+        })) as { items?: KubernetesObject[]; metadata?: { continue?: string } };
+        // What is in a list does not say what it is.
+        for (const item of page.items ?? []) found.push({ ...item, apiVersion, kind });
+        more = page.metadata?.continue ?? '';
+      } while (more !== '');
+      return found;
+    });
+  }
+
+  async delete(references: readonly ObjectReference[]): Promise<void> {
+    for (const reference of references) await this.deleteOne(reference);
+  }
+
+  /** @param graceSeconds what a pod may take to end; default what it asks for itself */
+  async deleteOne(reference: ObjectReference, graceSeconds?: number): Promise<void> {
+    try {
+      await inCluster(this.#cluster, async () => {
+        await this.#client.json({
+          what: `delete ${describe(reference)}`,
+          method: 'DELETE',
+          path: await this.#pathOf(reference),
+          query: {
+            propagationPolicy: 'Background',
+            ...(graceSeconds !== undefined && { gracePeriodSeconds: String(graceSeconds) }),
+          },
+        });
+      });
+    } catch (error) {
+      if (!isFailure(error, 'not-found')) throw error;
+    }
+  }
+
+  exec(
+    pod: Parameters<KubernetesObjects['exec']>[0],
+    command: readonly [string, ...string[]],
+    options: Parameters<KubernetesObjects['exec']>[2] = {},
+  ): Promise<string> {
+    return inCluster(this.#cluster, () => this.#client.exec(pod, command, options));
+  }
+
+  log(
+    { namespace, name, container }: Parameters<KubernetesObjects['log']>[0],
+    { lines = 200 }: { readonly lines?: number } = {},
+  ): Promise<string> {
+    return inCluster(this.#cluster, () =>
+      this.#client.text({
+        what: `read the log of pod ${namespace}/${name}`,
+        method: 'GET',
+        path: `/api/v1/namespaces/${encodeURIComponent(namespace)}/pods/${encodeURIComponent(name)}/log`,
+        query: { tailLines: String(lines), ...(container !== undefined && { container }) },
+      }),
+    );
+  }
+
+  async #pathOf(reference: ObjectReference): Promise<string> {
+    const { apiVersion, kind, metadata } = reference;
+    const { name, namespaced } = await this.#client.resource(apiVersion, kind);
+    if (namespaced && metadata.namespace === undefined) {
+      throw new InternalError(`${describe(reference)} must be in a namespace`);
+    }
+    const place = namespacePath(namespaced ? metadata.namespace : undefined);
+    return `${rootOf(apiVersion)}${place}/${name}/${encodeURIComponent(metadata.name)}`;
+  }
+}
+
+const namespacePath = (namespace: string | undefined): string =>
+  namespace === undefined ? '' : `/namespaces/${encodeURIComponent(namespace)}`;
+
+/** `Pod mcnet/client`. */
+export function describe({ kind, metadata }: ObjectReference): string {
+  return `${kind} ${metadata.namespace === undefined ? '' : `${metadata.namespace}/`}${metadata.name}`;
+}
