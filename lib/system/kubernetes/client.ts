@@ -120,7 +120,7 @@ export class KubernetesClient {
     for (let attempt = 0; ; attempt++) {
       const left = end - systemClock.monotonic();
       try {
-        return await this.#place(() => this.#send(request, Math.max(1, Math.min(TRY_MS, left))));
+        return await this.#place(() => this.#send(request, Math.max(1, Math.ceil(Math.min(TRY_MS, left)))));
       } catch (error) {
         const wait = RETRY_MS[attempt];
         const again =
