@@ -69,7 +69,10 @@ t.test('what may pass is tried again, and what may not is not', async (t) => {
     message: /no JSON at all/,
   });
   t.equal(server.asked.length, 7, 'three more tries');
-  await t.rejects(client.json({ ...LIST_PODS, path: '/api/v1/secrets' }), { name: 'KubernetesError', failure: 'conflict' });
+  await t.rejects(client.json({ ...LIST_PODS, path: '/api/v1/secrets' }), {
+    name: 'KubernetesError',
+    failure: 'conflict',
+  });
   t.equal(server.asked.length, 8);
 });
 
@@ -124,7 +127,10 @@ t.test('kinds are found by what the server knows, once', async (t) => {
     failure: 'not-found',
     message: /knows no Unicorn of v1/,
   });
-  await t.rejects(client.resource('example.org/v1', 'Pod'), { name: 'KubernetesError', failure: 'not-found' });
+  await t.rejects(client.resource('example.org/v1', 'Pod'), {
+    name: 'KubernetesError',
+    failure: 'not-found',
+  });
 });
 
 t.test('kubeconfigs', async (t) => {
