@@ -89,7 +89,7 @@ export class KubernetesClient {
   async server(): Promise<{ readonly url: string; readonly authority?: string }> {
     const { config, server } = await this.#load();
     const options: { ca?: string | Buffer } = {};
-    await config.applyToHTTPSOptions(options as Parameters<KubeConfig['applyToHTTPSOptions']>[0]);
+    await config.applyToHTTPSOptions(options);
     return { url: server, ...(options.ca !== undefined && { authority: options.ca.toString() }) };
   }
 

@@ -1,10 +1,10 @@
 /** Kubeconfig files. The client library is half a second to load: only when something of it is needed. */
-import type * as client from '@kubernetes/client-node';
 import { KubernetesError } from './errors.ts';
+import type * as client from './library.ts';
 
 export type Library = typeof client;
 
-export const loadLibrary = (): Promise<Library> => import('@kubernetes/client-node');
+export const loadLibrary = (): Promise<Library> => import('./library.ts');
 
 /** @param file absent: as kubectl finds it (KUBECONFIG, then ~/.kube/config) @throws KubernetesError */
 async function readKubeconfig(library: Library, file: string | undefined): Promise<client.KubeConfig> {

@@ -1,10 +1,12 @@
 import t, { type Test } from 'tap';
-import type { Gateway, KubernetesObject, Resource } from '../../../lib/model/cluster.ts';
+import type { Cluster, Gateway, KubernetesObject, Resource } from '../../../lib/model/cluster.ts';
 import type { PolicyIntent } from '../../../lib/model/intent.ts';
 import { connectProbe } from '../../../lib/probe/client.ts';
 import {
+  KUBERNETES_FEATURES,
   type KubernetesClusterHandle,
   type KubernetesClusterOptions,
+  asKubernetesCluster,
   createKubernetesCluster,
   kubernetesHandlers,
 } from '../../../lib/provider/kubernetes/index.ts';
@@ -131,6 +133,17 @@ t.test('workloads are pods, asked over one session each', async (t) => {
   t.equal(cluster.client.counts.requests, requests, 'and none of them is a request');
 });
 
+t.test('what a cluster is taken for', async (t) => {
+  const { server, cluster } = await clusterOf(t);
+  t.equal(asKubernetesCluster(cluster), cluster);
+  t.throws(() => asKubernetesCluster({ name: 'east', kind: 'lab' } as unknown as Cluster), {
+    name: 'InternalError',
+  });
+  // Whether pods reach pods of other clusters is the profile's business.
+  t.notOk(KUBERNETES_FEATURES.includes('l3.pod'));
+  t.same(server.asked, [], 'nothing is asked before there is something to ask');
+});
+
 t.test('a session that is cut is opened again', async (t) => {
   const { server, cluster } = await clusterOf(t);
   const { probe } = await cluster.startWorkload(client);
@@ -228,7 +241,7 @@ t.test('clusters of somebody else: only namespaces of our own, noted before they
   );
   const written = server.asked.filter(({ method }) => method !== 'GET').map(({ path }) => path);
   t.ok(
-    written.every((path) => /^\/api\/v1\/namespaces\/team-mcnet/.test(path)),
+    written.every((path) => path.startsWith('/api/v1/namespaces/team-mcnet')),
     written.join(' '),
   );
   t.match(server.objects.get('v1 secrets team-mcnet/registry'), { data: { '.dockerconfigjson': 'e30=' } });

@@ -142,7 +142,8 @@ t.test('fixed endpoints lie in the pod range, however small it is', (t) => {
       addressType: 'IPv4',
       ports: [{ name: 'http', port: 8080, protocol: 'TCP' }],
     });
-    return (slice?.['endpoints'] as { addresses: string[] }[]).map(({ addresses }) => addresses[0]);
+    const endpoints = (slice?.['endpoints'] ?? []) as { addresses: string[] }[];
+    return endpoints.map(({ addresses }) => addresses[0]);
   };
   t.equal(addressesIn('10.0.0.0/13')[0], '10.0.16.0');
   const small = addressesIn('10.1.2.0/25');

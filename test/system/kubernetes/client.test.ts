@@ -22,7 +22,8 @@ async function clientOf(
   signal?: AbortSignal,
 ) {
   const server = await startApiServer(t, options);
-  const client = new KubernetesClient({ ...server, ...(signal && { signal }) });
+  const { kubeconfig, context } = server;
+  const client = new KubernetesClient({ kubeconfig, context, ...(signal && { signal }) });
   t.teardown(() => client.close());
   return { server, client };
 }
