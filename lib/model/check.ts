@@ -1,7 +1,17 @@
 import type { AddressPlan } from './addressing.ts';
 import type { BudgetValues, Budgets } from './budgets.ts';
 import type { IpFamily, PerFamily } from './cidr.ts';
-import type { Capture, Cluster, ConformanceClass, Feature, Gateway } from './cluster.ts';
+import type {
+  BrokenLink,
+  Capture,
+  Cluster,
+  Component,
+  ConformanceClass,
+  Feature,
+  Gateway,
+  Identities,
+  SupportedSkew,
+} from './cluster.ts';
 import type { FaultExpectation, FaultSpec } from './fault.ts';
 import type { Intent, PolicyIntent, PolicySemantics } from './intent.ts';
 import type { Probe } from './probe.ts';
@@ -72,12 +82,32 @@ export interface Toolkit {
   apply(intent: Intent, cluster: string): Promise<void>;
   /** Withdraws what `apply` put in place. */
   withdraw(intent: Intent, cluster: string): Promise<void>;
+  /** Starts a workload for the length of this case; resolves when its agent answers. */
+  startWorkload(spec: WorkloadSpec, cluster: string): Promise<Site>;
+  /** Deletes what `startWorkload` started, as its cluster does by itself; resolves when it is gone. */
+  stopWorkload(site: Site): Promise<void>;
+  /** Present where workloads prove who they are (feature `mtls`). */
+  readonly identities: SiteIdentities | undefined;
+  /** Why endpoints of `to` may be unknown in `from`, as far as the technology can tell. */
+  brokenLinks(from: string, to: string): Promise<readonly BrokenLink[]>;
+  /** Versions of the technology and of the clusters; undefined where nobody can tell. */
+  components(): Promise<{ components: readonly Component[]; supported: SupportedSkew } | undefined>;
   /** Injects a fault and proves that it holds. @returns `mend`, which is also called when the case ends. */
   disturb(fault: FaultSpec): Promise<{ held: boolean; mend(): Promise<void> }>;
   /** Repeats until `successes` in a row, or until the budget is over. */
   converge<T>(attempt: () => Promise<T>, options: ConvergeOptions<T>): Promise<Converged<T>>;
   /** Notes a fact in the record. */
   note(text: string): void;
+}
+
+/** The profile's `Identities`, by sites. */
+export interface SiteIdentities extends Pick<
+  Identities,
+  'callerHeader' | 'callersIn' | 'claim' | 'dialect' | 'foreignCredentials'
+> {
+  identityOf(site: Site): string;
+  trustBundle(site: Site): Promise<readonly string[]>;
+  handshakes(site: Site): Promise<Readonly<Record<string, number>>>;
 }
 
 export interface ConvergeOptions<T> {

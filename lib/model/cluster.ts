@@ -1,9 +1,11 @@
 /** Ports: what a provider, an underlay and a profile give to the rest. No implementation here. */
 import type { AddressPlan, ClusterRanges } from './addressing.ts';
+import type { Budget } from './budgets.ts';
+import type { CauseCode } from './causes.ts';
 import type { IpFamily, PerFamily } from './cidr.ts';
 import type { Disturbance, FaultKind, FaultSpec } from './fault.ts';
 import type { Intent, PolicySemantics } from './intent.ts';
-import type { CaptureSummary, Probe } from './probe.ts';
+import type { CaptureSummary, Credentials, Probe } from './probe.ts';
 import type { Topology } from './topology.ts';
 import type { ServiceSpec, SharedAddress, WorkloadSpec } from './workload.ts';
 
@@ -270,10 +272,74 @@ export interface Underlay {
   };
 }
 
+/** How workloads prove to each other who they are, and where it can be seen. */
+export interface Identities {
+  /** URI of the identity that a workload has to others: `spiffe://…`. */
+  identityOf(workload: WorkloadSpec, cluster: string): string;
+  /** Request header by which the proxy of a server tells it who called. */
+  readonly callerHeader: string;
+  /** Identities in that header, the nearest caller last. */
+  callersIn(header: string): readonly string[];
+  /** A value of that header that claims this identity. */
+  claim(identity: string): string;
+  /** How a client of the technology opens TLS to the proxy of a workload behind a service. */
+  dialect(
+    service: { namespace: string; name: string },
+    port: number,
+  ): {
+    readonly serverName: string;
+    readonly alpn: readonly string[];
+  };
+  /** A fresh key, and a certificate of this identity by an authority that nobody trusts. */
+  foreignCredentials(identity: string): Promise<Credentials>;
+  /** PEM certificates of the authorities that the proxy of this workload trusts now. */
+  trustBundle(workload: Workload, cluster: Cluster): Promise<readonly string[]>;
+  /** What the proxy of this workload says of connections since it started: counts by TLS version and by group. */
+  handshakes(workload: Workload, cluster: Cluster): Promise<Readonly<Record<string, number>>>;
+}
+
+/** A link of the chain by which a control plane learns of another cluster's endpoints, found broken. */
+export interface BrokenLink {
+  readonly cause: CauseCode;
+  /** One sentence: what is wrong, and where. */
+  readonly what: string;
+  /** Command for a person that shows the same. */
+  readonly command?: string;
+}
+
+/** A part of the technology, or of the cluster beneath, with its version. */
+export interface Component {
+  readonly cluster: string;
+  readonly kind: 'control plane' | 'proxy' | 'kubernetes';
+  readonly name: string;
+  /** As it says itself: `1.31.0`, `v1.34.4`. */
+  readonly version: string;
+}
+
+/** How far versions may lie apart, in minor versions, and who says so. */
+export interface SupportedSkew {
+  /** Between the control planes of two clusters. */
+  readonly betweenControlPlanes: number;
+  /** Of a proxy behind its control plane; it may never be ahead. */
+  readonly proxyBehind: number;
+  /** Minor versions of Kubernetes, oldest and newest, that this minor version of the control plane is tested with. */
+  readonly kubernetes: Readonly<Record<string, readonly [oldest: string, newest: string]>>;
+  readonly reference: string;
+}
+
 export interface Profile {
   readonly name: string;
   readonly conformanceClass: ConformanceClass;
   readonly features: readonly Feature[];
+  /** What budgets become by the technology's own timers as they are configured: `<check id>.<name>`. */
+  readonly budgets?: Readonly<Record<string, Pick<Budget, 'value' | 'reason'>>>;
+  readonly identities?: Identities;
+  /** Why endpoints of `to` may be unknown in `from`: every link of the chain that is broken, the likeliest cause first. */
+  brokenLinks?(fleet: Fleet, from: Cluster, to: Cluster): Promise<readonly BrokenLink[]>;
+  readonly versions?: {
+    components(fleet: Fleet): Promise<readonly Component[]>;
+    readonly supportedSkew: SupportedSkew;
+  };
   requirements(): Requirements;
   /** Resolves when it is ready for workloads. Into clusters that this program made. */
   install(fleet: Fleet, ledger: Ledger): Promise<void>;

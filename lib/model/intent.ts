@@ -37,7 +37,35 @@ export interface ShareServiceIntent {
   readonly preference: 'spread' | 'prefer-local';
 }
 
-export type Intent = PolicyIntent | ShareServiceIntent;
+/**
+ * Connections to the services of these workloads prove who is at both ends (`required`), or may come in clear text as
+ * well (`accepted`).
+ */
+export interface MutualTlsIntent {
+  readonly kind: 'mutual-tls';
+  readonly namespace: string;
+  /** Labels of the workloads it governs; empty is the whole namespace. */
+  readonly target: Readonly<Record<string, string>>;
+  readonly mode: 'required' | 'accepted';
+}
+
+/** Only callers that prove one of these identities may use the services of the workloads it governs. */
+export interface IdentityPolicyIntent {
+  readonly kind: 'identity-policy';
+  readonly name: string;
+  readonly namespace: string;
+  /** Labels of the workloads it governs; empty is the whole namespace. */
+  readonly target: Readonly<Record<string, string>>;
+  readonly allow: readonly {
+    readonly namespace: string;
+    /** Absent: everyone of the namespace. */
+    readonly serviceAccount?: string;
+    /** Absent: of every cluster. */
+    readonly cluster?: string;
+  }[];
+}
+
+export type Intent = PolicyIntent | ShareServiceIntent | MutualTlsIntent | IdentityPolicyIntent;
 
 /** What a policy handler can express and how its refusal looks. */
 export interface PolicySemantics {

@@ -26,6 +26,9 @@ export interface ExchangeRequest {
   readonly timeoutMs?: number;
   /** Extra payload in the request and again in the answer, bytes each. */
   readonly payload?: number;
+  /** HTTP only: headers to send along, and names of headers of which the target says how it received them. */
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly reflect?: readonly string[];
 }
 
 export interface Exchange {
@@ -42,6 +45,8 @@ export interface Exchange {
   readonly seenSource?: { readonly address: string; readonly port: number };
   /** HTTP status where there was one. */
   readonly status?: number;
+  /** The headers asked for, as the target received them; those it did not receive are missing. */
+  readonly reflected?: Readonly<Record<string, string>>;
   /** Error code or text as the operating system gave it. */
   readonly detail?: string;
 }
@@ -51,6 +56,48 @@ export interface Receipt {
   readonly nonce: string;
   readonly protocol: DialProtocol;
   readonly source: { readonly address: string; readonly port: number };
+}
+
+/** A key and the certificates that go with it, leaf first; PEM. */
+export interface Credentials {
+  readonly certificates: string;
+  readonly key: string;
+}
+
+/** One TLS handshake, and one HTTP/1.1 request over it. What the server shows is reported, whoever signed it. */
+export interface HandshakeRequest {
+  readonly address: string;
+  readonly port: number;
+  /** Server Name Indication. */
+  readonly serverName?: string;
+  readonly alpn?: readonly string[];
+  /** What the client shows when it is asked; nothing when absent. */
+  readonly credentials?: Credentials;
+  readonly nonce?: string;
+  readonly timeoutMs?: number;
+}
+
+/**
+ * How it ended is known only after writing and reading: with TLS 1.3 a client's handshake is over before the server has
+ * seen its certificate (RFC 8446, section 2). `answered`: the nonce came back; an alert is `refused`.
+ */
+export interface Handshake {
+  readonly address: string;
+  readonly port: number;
+  readonly nonce: string;
+  readonly outcome: Outcome;
+  readonly durationMs: number;
+  /** PEM, the server's own certificate first; empty when it never showed one. */
+  readonly chain: readonly string[];
+  /** `TLSv1.3` */
+  readonly version?: string;
+  readonly cipher?: string;
+  /** IANA name of the group of the key exchange, as the server chose it. */
+  readonly group?: string;
+  readonly alpn?: string;
+  readonly answeredBy?: Identity;
+  readonly status?: number;
+  readonly detail?: string;
 }
 
 export interface PingRequest {
@@ -241,6 +288,8 @@ export interface Probe {
     requests: readonly ExchangeRequest[],
     options?: { concurrency?: number },
   ): Promise<readonly Exchange[]>;
+  /** Each by a connection of its own, all at once. */
+  handshake(requests: readonly HandshakeRequest[]): Promise<readonly Handshake[]>;
   /** Which of these nonces reached this workload. */
   received(nonces: readonly string[]): Promise<readonly Receipt[]>;
   ping(request: PingRequest): Promise<PingResult>;

@@ -14,6 +14,8 @@ export const PORTS = {
    * does so on this port and on those of backends; all others belong to the workload itself, and it leaves them alone.
    */
   service: 8090,
+  /** The same for TCP: what `echo` is, called by the name of a service. */
+  serviceTcp: 8091,
   iperf: 5201,
   /** First of the ports on which a check starts backends that it may crash or freeze. */
   backends: 9000,
@@ -33,6 +35,8 @@ export interface WorkloadSpec {
   readonly annotations?: Readonly<Record<string, string>>;
   /** Identity that it runs as, created with it; default: one called like the workload. */
   readonly serviceAccount?: string;
+  /** It calls or answers services by name: a technology that carries services puts its proxy beside it. */
+  readonly overServices?: true;
 }
 
 export interface ServicePort {
@@ -55,6 +59,12 @@ export interface ServiceSpec {
   readonly fixedEndpoints?: number;
   /** Clusters where the service exists; default every cluster. */
   readonly onlyIn?: readonly string[];
+  /**
+   * Checks start its backends inside workloads (`Probe.startBackend`): an endpoint is ready from the start of its backend
+   * until this begins to drain or is stopped. A backend that crashes, freezes or fails stays listed: noticing that is the
+   * business of whoever carries the service.
+   */
+  readonly startedBackends?: true;
 }
 
 /** `namespace/name`: the key of a workload or service within its cluster. */

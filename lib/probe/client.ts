@@ -5,6 +5,7 @@ import { messageOf } from '../model/errors.ts';
 import {
   type Exchange,
   type ExchangeRequest,
+  type Handshake,
   type Probe,
   ProbeError,
   type ProbeStream,
@@ -69,6 +70,14 @@ export function connectProbe(agent: string | ProbeTransport, options: ProbeClien
       const exchanges = await call<Exchange[]>('exchange', [filled, { concurrency }], expectedMs);
       checkSameOrder('exchange', filled, exchanges, isAnswerTo);
       return exchanges;
+    },
+
+    async handshake(requests) {
+      const filled = requests.map((request) => ({ ...request, nonce: request.nonce ?? newNonce() }));
+      const longest = Math.max(0, ...filled.map(({ timeoutMs = DEFAULTS.exchangeTimeoutMs }) => timeoutMs));
+      const handshakes = await call<Handshake[]>('handshake', [filled], longest);
+      checkSameOrder('handshake', filled, handshakes, (answer, request) => answer.nonce === request.nonce);
+      return handshakes;
     },
 
     async received(nonces) {

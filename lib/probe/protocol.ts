@@ -54,6 +54,8 @@ export interface EchoRequest {
   readonly padding?: string;
   /** Leave the padding out of the answer, so that only the way there carries a large packet. */
   readonly short?: true;
+  /** Names of request headers that the answer repeats (HTTP only). */
+  readonly reflect?: readonly string[];
 }
 
 /** What a target answers. */
@@ -64,6 +66,7 @@ export interface EchoAnswer {
   /** Where the request came from, as the target saw it. */
   readonly source: Endpoint;
   readonly padding?: string;
+  readonly reflected?: Readonly<Record<string, string>>;
 }
 
 /** Opens a stream of messages on the TCP echo port; answered by one line `EchoAnswer`, then raw bytes both ways. */
@@ -88,6 +91,7 @@ export interface TallyAnswer {
 export const LARGEST_NONCE = 128;
 /** Longest request a target reads: a line, a body or a datagram. */
 export const MAX_ECHO_BYTES = 2 * 1024 * 1024;
+export const MOST_HEADERS = 16;
 export const LARGEST_PADDING = 1024 * 1024;
 export const LARGEST_MESSAGE = 16 * 1024 * 1024;
 export const MOST_MESSAGES = 1_024;
@@ -121,6 +125,9 @@ export function parseJson(text: string): unknown {
   }
 }
 
+const isTextByName = (value: unknown): boolean =>
+  isRecord(value) && Object.values(value).every((text) => typeof text === 'string');
+
 /** The answer of one of our workloads; undefined for anything else. */
 export function parseEchoAnswer(text: string): EchoAnswer | undefined {
   const value = parseJson(text);
@@ -129,5 +136,6 @@ export function parseEchoAnswer(text: string): EchoAnswer | undefined {
   if (!isRecord(source) || typeof source.address !== 'string' || typeof source.port !== 'number') {
     return undefined;
   }
+  if (value.reflected !== undefined && !isTextByName(value.reflected)) return undefined;
   return value as unknown as EchoAnswer;
 }

@@ -47,6 +47,8 @@ const RECORD_TYPES: Record<RecordType, true> = { A: true, AAAA: true, SRV: true,
 const endpoint = object({ address: text, port: count });
 const identity: Shape = isIdentity;
 
+const textByName: Shape = (value) => isRecord(value) && Object.values(value).every(text);
+
 const exchange = both(
   object({
     protocol: oneOf(PROTOCOLS),
@@ -59,11 +61,34 @@ const exchange = both(
     answeredBy: optional(identity),
     seenSource: optional(endpoint),
     status: optional(count),
+    reflected: optional(textByName),
     detail: optional(text),
   }),
   (value) => {
     const { outcome, answeredBy, seenSource } = value as Record<string, unknown>;
     return outcome !== 'answered' || (answeredBy !== undefined && seenSource !== undefined);
+  },
+);
+
+const handshake = both(
+  object({
+    address: text,
+    port: count,
+    nonce: text,
+    outcome: oneOf(OUTCOMES),
+    durationMs: figure,
+    chain: listOf(text),
+    version: optional(text),
+    cipher: optional(text),
+    group: optional(text),
+    alpn: optional(text),
+    answeredBy: optional(identity),
+    status: optional(count),
+    detail: optional(text),
+  }),
+  (value) => {
+    const { outcome, answeredBy } = value as Record<string, unknown>;
+    return outcome !== 'answered' || answeredBy !== undefined;
   },
 );
 
@@ -110,6 +135,7 @@ export const RESULT_SHAPES: Readonly<Record<Method, Shape>> = {
     tools: object({ ping: version, tracepath: version, ss: version, iperf3: version, tcpdump: version }),
   }),
   exchange: listOf(exchange),
+  handshake: listOf(handshake),
   received: listOf(object({ nonce: text, protocol: oneOf(PROTOCOLS), source: endpoint })),
   ping: object({
     sent: count,

@@ -14,9 +14,15 @@ export interface Fixtures {
 }
 
 export function intentKey(intent: Intent): string {
-  return intent.kind === 'policy'
-    ? `policy ${intent.namespace}/${intent.name}`
-    : `share-service ${intent.namespace}/${intent.service}`;
+  switch (intent.kind) {
+    case 'policy':
+    case 'identity-policy':
+      return `${intent.kind} ${intent.namespace}/${intent.name}`;
+    case 'share-service':
+      return `share-service ${intent.namespace}/${intent.service}`;
+    case 'mutual-tls':
+      return `mutual-tls ${intent.namespace} ${JSON.stringify(intent.target)}`;
+  }
 }
 
 /** Clusters where a service exists or an intent about it makes sense. */
@@ -25,7 +31,7 @@ export function existsIn(service: ServiceSpec, cluster: string): boolean {
 }
 
 export function intentBelongsTo(intent: Intent, cluster: string, services: readonly ServiceSpec[]): boolean {
-  if (intent.kind === 'policy') return true;
+  if (intent.kind !== 'share-service') return true;
   const key = keyOf({ namespace: intent.namespace, name: intent.service });
   const service = services.find((candidate) => keyOf(candidate) === key);
   return service === undefined || existsIn(service, cluster);

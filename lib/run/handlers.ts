@@ -21,8 +21,19 @@ export function inexpressible(sources: Sources, intent: Intent): string | undefi
   const reasons = handlersOf(sources).map(
     (handler) => `${handler.name}: ${String(handler.supports(intent))}`,
   );
-  const what = intent.kind === 'policy' ? `the policy ${intent.name}` : `sharing ${intent.service}`;
-  return `nothing here can express ${what}${reasons.length > 0 ? ` (${reasons.join('; ')})` : ''}`;
+  return `nothing here can express ${shownIntent(intent)}${reasons.length > 0 ? ` (${reasons.join('; ')})` : ''}`;
+}
+
+function shownIntent(intent: Intent): string {
+  switch (intent.kind) {
+    case 'policy':
+    case 'identity-policy':
+      return `the policy ${intent.name}`;
+    case 'share-service':
+      return `sharing ${intent.service}`;
+    case 'mutual-tls':
+      return `mutual TLS ${intent.mode} in ${intent.namespace}`;
+  }
 }
 
 /** Nothing that is asked of such semantics can be expressed. */

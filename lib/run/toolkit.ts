@@ -4,7 +4,16 @@ import type { AddressPlan } from '../model/addressing.ts';
 import { CONVERGENCE_MS } from '../model/budgets.ts';
 import type { ClusterView, Converged, ConvergeOptions, Site, Toolkit } from '../model/check.ts';
 import type { PerFamily } from '../model/cidr.ts';
-import type { Cluster, Fleet, Gateway, Ledger, Profile, Provider, Underlay } from '../model/cluster.ts';
+import type {
+  Cluster,
+  Fleet,
+  Gateway,
+  Ledger,
+  Profile,
+  Provider,
+  Underlay,
+  Workload,
+} from '../model/cluster.ts';
 import { InternalError, messageOf } from '../model/errors.ts';
 import type { FaultSpec } from '../model/fault.ts';
 import type { Intent, PolicyIntent } from '../model/intent.ts';
@@ -16,6 +25,7 @@ import { type Clock, randomHex } from '../system/clock.ts';
 import { deadlineAfter } from './deadline.ts';
 import { digest } from './digest.ts';
 import { handlerFor, inexpressible, policySemanticsOf, sharedAddress } from './handlers.ts';
+import { identitiesOf, movableCluster, technologyOf } from './technology.ts';
 import { withinSignal } from './withinSignal.ts';
 
 /** Everything a toolkit stands on. */
@@ -44,6 +54,8 @@ export class NotSettledError extends Error {
 /** Own deadlines for taking back what a case put in place: one thing, and all of it. */
 const UNDO_ONE_LIMIT_MS = 5_000;
 const UNDO_LIMIT_MS = 15_000;
+/** A workload has half a minute to end by itself (Kubernetes: terminationGracePeriodSeconds), then it is killed. */
+const STOP_WORKLOAD_LIMIT_MS = 45_000;
 /** Waits between looks, growing: quick where things settle at once, easy on control planes that take long. */
 const POLL_MS = [20, 50, 100, 250, 500, 1_000] as const;
 const CONVERGE_INTERVAL_MS = 200;
@@ -59,6 +71,8 @@ export interface CaseToolkit {
 
 interface Undoable {
   readonly what: string;
+  /** Where it takes longer than the rest. */
+  readonly limitMs?: number;
   undo(): Promise<void>;
 }
 
@@ -87,9 +101,11 @@ class UndoStack {
   /** One that hangs or fails stops no other. */
   async undoAll(clock: Clock): Promise<string[]> {
     const failures: string[] = [];
-    const whole = deadlineAfter(clock, UNDO_LIMIT_MS, notUndoneWithin(UNDO_LIMIT_MS));
+    const longest = Math.max(UNDO_LIMIT_MS, ...this.#entries.map(({ limitMs = 0 }) => limitMs));
+    const whole = deadlineAfter(clock, longest, notUndoneWithin(longest));
     for (let entry = this.#entries.pop(); entry; entry = this.#entries.pop()) {
-      const limit = deadlineAfter(clock, UNDO_ONE_LIMIT_MS, notUndoneWithin(UNDO_ONE_LIMIT_MS), whole.signal);
+      const { limitMs = UNDO_ONE_LIMIT_MS } = entry;
+      const limit = deadlineAfter(clock, limitMs, notUndoneWithin(limitMs), whole.signal);
       try {
         await withinSignal(entry.undo(), limit.signal);
       } catch (error) {
@@ -266,6 +282,34 @@ export function toolkitFor(world: World, planned: PlannedCase, signal: AbortSign
     return { held, mend: () => step(`mend ${fault.kind}`, undefined, () => stack.undo(entry)) };
   };
 
+  const started = new Map<Site, { entry: Undoable }>();
+  const startWorkload: Toolkit['startWorkload'] = async (spec, name) => {
+    const cluster = movableCluster(world, name);
+    const what = `workload ${keyOf(spec)} in ${name}`;
+    const starting = { current: undefined as Promise<Workload> | undefined };
+    const entry = stack.push({
+      what,
+      limitMs: STOP_WORKLOAD_LIMIT_MS,
+      undo: async () => {
+        const workload = await settledOr(starting.current);
+        if (workload) await cluster.stopWorkload(workload);
+      },
+    });
+    const workload = await step(
+      `start ${what}`,
+      spec,
+      () => (starting.current = cluster.startWorkload(world.profile.decorate(spec, name))),
+    );
+    const made = site(cluster, keyOf(spec), workload, spec);
+    started.set(made, { entry });
+    return made;
+  };
+  const stopWorkload: Toolkit['stopWorkload'] = async (which) => {
+    const found = started.get(which);
+    if (!found) throw new InternalError(`${which.cluster}/${which.key} was not started by this case`);
+    await step(`stop workload ${which.key} in ${which.cluster}`, undefined, () => stack.undo(found.entry));
+  };
+
   const toolkit: Toolkit = {
     run: fleet.run,
     family,
@@ -295,6 +339,10 @@ export function toolkitFor(world: World, planned: PlannedCase, signal: AbortSign
     nonce: () => randomHex(8),
     apply,
     withdraw,
+    startWorkload,
+    stopWorkload,
+    identities: identitiesOf(world, step),
+    ...technologyOf(world, step),
     disturb,
     converge: (attempt, options) => converge(attempt, options, clock, signal),
     note: (text) =>
@@ -349,6 +397,11 @@ export function planToolkit(
     nonce: () => randomHex(8),
     apply: absent,
     withdraw: absent,
+    startWorkload: absent,
+    stopWorkload: absent,
+    identities: undefined,
+    brokenLinks: absent,
+    components: absent,
     disturb: absent,
     converge: (attempt, options) => converge(attempt, options, clock, signal),
     note: () => undefined,
@@ -436,6 +489,7 @@ type Step = <T>(name: string, request: unknown, action: () => Promise<T>) => Pro
 const QUESTIONS: Readonly<Record<keyof Probe, true>> = {
   facts: true,
   exchange: true,
+  handshake: true,
   received: true,
   ping: true,
   sweepPathMtu: true,

@@ -10,6 +10,7 @@ import {
   LARGEST_NONCE,
   LARGEST_PADDING,
   MAX_ECHO_BYTES,
+  MOST_HEADERS,
   paddingOf,
   parseEchoAnswer,
   plainAddress,
@@ -31,6 +32,7 @@ interface Dial {
   readonly timeoutMs: number;
   readonly body: string;
   readonly payload: number;
+  readonly headers: Readonly<Record<string, string>>;
 }
 
 /** How a dial ended: with text from the other side, or without. */
@@ -65,7 +67,12 @@ function toDial(value: unknown): Dial {
   }
   const most = protocol === 'udp' ? LARGEST_DATAGRAM_PADDING : LARGEST_PADDING;
   checkInteger('payload', payload, 0, most);
-  const body: EchoRequest = { nonce, ...(payload > 0 && { padding: paddingOf(nonce, payload) }) };
+  const reflect = checkList('reflect', request.reflect ?? [], MOST_HEADERS).map(String);
+  const body: EchoRequest = {
+    nonce,
+    ...(payload > 0 && { padding: paddingOf(nonce, payload) }),
+    ...(reflect.length > 0 && { reflect }),
+  };
   return {
     protocol,
     address: checkAddress(request.address),
@@ -74,7 +81,14 @@ function toDial(value: unknown): Dial {
     timeoutMs: checkTimeout(request.timeoutMs, DEFAULTS.exchangeTimeoutMs),
     body: JSON.stringify(body),
     payload,
+    headers: checkHeaders(request.headers ?? {}),
   };
+}
+
+function checkHeaders(value: unknown): Record<string, string> {
+  const entries = Object.entries(checkRecord('headers', value));
+  if (entries.length > MOST_HEADERS) throw new TypeError(`headers: at most ${MOST_HEADERS} are expected`);
+  return Object.fromEntries(entries.map(([name, text]) => [name, String(text)]));
 }
 
 async function exchange(dial: Dial, signal: AbortSignal): Promise<Exchange> {
@@ -99,7 +113,7 @@ async function exchange(dial: Dial, signal: AbortSignal): Promise<Exchange> {
 function judge(
   ending: Ending,
   dial: Dial,
-): Pick<Exchange, 'outcome' | 'answeredBy' | 'seenSource' | 'detail'> {
+): Pick<Exchange, 'outcome' | 'answeredBy' | 'seenSource' | 'reflected' | 'detail'> {
   if (ending.text === undefined) return { outcome: ending.outcome, detail: ending.detail };
   if (ending.status !== undefined && ending.status !== 200) {
     return { outcome: 'garbled', detail: `HTTP ${ending.status}: ${excerpt(ending.text)}` };
@@ -107,7 +121,11 @@ function judge(
   const answer = parseEchoAnswer(ending.text);
   if (!answer) return { outcome: 'garbled', detail: `not one of our workloads: ${excerpt(ending.text)}` };
   const fault = faultOf(answer, dial);
-  const who = { answeredBy: answer.identity, seenSource: answer.source };
+  const who = {
+    answeredBy: answer.identity,
+    seenSource: answer.source,
+    ...(answer.reflected && { reflected: answer.reflected }),
+  };
   return fault ? { outcome: 'garbled', detail: fault, ...who } : { outcome: 'answered', ...who };
 }
 
@@ -232,6 +250,7 @@ function talkHttp(socket: net.Socket, dial: Dial, settle: (ending: Ending) => vo
     method: 'POST',
     path: '/echo',
     headers: {
+      ...dial.headers,
       host: authorityOf(dial),
       'content-type': 'application/json',
       'content-length': Buffer.byteLength(dial.body),
@@ -257,7 +276,12 @@ function talkHttp2(socket: net.Socket, dial: Dial, settle: (ending: Ending) => v
   socket.once('connect', () => (connected = true));
   const fail = (error: NodeJS.ErrnoException): void => settle(failureOf(error, connected));
   session.on('error', fail);
-  const stream = session.request({ ':method': 'POST', ':path': '/echo', 'content-type': 'application/json' });
+  const stream = session.request({
+    ...dial.headers,
+    ':method': 'POST',
+    ':path': '/echo',
+    'content-type': 'application/json',
+  });
   const answer = gather(settle);
   let status: number | undefined;
   stream.on('error', fail);

@@ -8,6 +8,7 @@ import {
   type EchoAnswer,
   LARGEST_NONCE,
   MAX_ECHO_BYTES,
+  MOST_HEADERS,
   isRecord,
   parseJson,
   plainAddress,
@@ -56,7 +57,7 @@ function answerEcho(target: HttpTarget, request: IncomingMessage, response: Serv
   });
   request.on('end', () => {
     const asked = parseJson(Buffer.concat(chunks).toString('utf8'));
-    const { nonce = '', padding } = isRecord(asked) ? asked : {};
+    const { nonce = '', padding, reflect } = isRecord(asked) ? asked : {};
     if (typeof nonce !== 'string' || nonce.length > LARGEST_NONCE) {
       sendJson(response, 400, { error: 'no nonce' });
       return;
@@ -73,10 +74,21 @@ function answerEcho(target: HttpTarget, request: IncomingMessage, response: Serv
       protocol,
       source,
       ...(typeof padding === 'string' && { padding }),
+      ...(Array.isArray(reflect) && { reflected: headersOf(request, reflect) }),
     };
     if (target.state() === 'draining') response.setHeader('connection', 'close');
     sendJson(response, 200, answer);
   });
+}
+
+/** Those of these headers that came, a repeated one with commas between (RFC 9110, section 5.3). */
+function headersOf(request: IncomingMessage, names: readonly unknown[]): Record<string, string> {
+  const entries = names.slice(0, MOST_HEADERS).flatMap((name) => {
+    const value = request.headers[String(name).toLowerCase()];
+    if (value === undefined) return [];
+    return [[String(name).toLowerCase(), Array.isArray(value) ? value.join(', ') : value] as const];
+  });
+  return Object.fromEntries(entries);
 }
 
 /** Each line of the request is answered by a line with the answerer's identity, as long as the caller goes on. */

@@ -48,6 +48,7 @@ export async function listen(target: Target, gateway: boolean): Promise<void> {
       ? []
       : [
           listenTcp(PORTS.service, serveHttp),
+          listenTcp(PORTS.serviceTcp, (socket) => serveEcho(socket, target, flows)),
           listenTcp(
             PORTS.http2,
             handOver(() => createHttp2Server(handler)),

@@ -12,6 +12,7 @@ import { checkList, checkRecord } from './checks.ts';
 import { type Methods, listenForCalls } from './control.ts';
 import { exchangeAll } from './exchange.ts';
 import { facts } from './facts.ts';
+import { handshakeAll } from './handshake.ts';
 import { flushRouteCache, setMtuProbing } from './links.ts';
 import { listen } from './listeners.ts';
 import { sweepPathMtu } from './path-mtu.ts';
@@ -38,6 +39,7 @@ async function serve(): Promise<void> {
   const methods: Methods = {
     facts: (_params, signal) => facts(identity, signal),
     exchange: ([requests, options], signal) => exchangeAll(requests, options ?? undefined, signal),
+    handshake: ([requests], signal) => handshakeAll(requests, signal),
     received: async ([nonces]) => receipts.find(checkList('nonces', nonces, MOST_NONCES).map(String)),
     ping: (params, signal) => ping(requestOf(params), signal),
     sweepPathMtu: (params, signal) => sweepPathMtu(requestOf(params), signal),

@@ -1,0 +1,72 @@
+/** What a check may ask of the technology on top, each question recorded as a step. */
+import type { Site, SiteIdentities, Toolkit } from '../model/check.ts';
+import type { Cluster, Fleet, KubernetesCluster, Profile, Workload } from '../model/cluster.ts';
+import { InternalError } from '../model/errors.ts';
+import { keyOf } from '../model/workload.ts';
+
+type Step = <T>(name: string, request: unknown, action: () => Promise<T>) => Promise<T>;
+
+interface Asked {
+  readonly fleet: Fleet;
+  readonly profile: Profile;
+}
+
+const clusterOf = ({ fleet }: Asked, name: string): Cluster => {
+  const found = fleet.clusters.find((cluster) => cluster.name === name);
+  if (!found) throw new InternalError(`there is no cluster ${name}`);
+  return found;
+};
+
+function workloadOf(asked: Asked, site: Site): { workload: Workload; cluster: Cluster } {
+  const cluster = clusterOf(asked, site.cluster);
+  const workload = cluster.workloads.find(({ spec }) => keyOf(spec) === site.key);
+  if (!workload) throw new InternalError(`${site.cluster}/${site.key} is no workload of its cluster`);
+  return { workload, cluster };
+}
+
+export function identitiesOf(asked: Asked, step: Step): SiteIdentities | undefined {
+  const { identities } = asked.profile;
+  if (!identities) return undefined;
+  const { callerHeader, callersIn, claim, dialect, foreignCredentials } = identities;
+  const about =
+    <T>(what: string, question: (workload: Workload, cluster: Cluster) => Promise<T>) =>
+    (site: Site): Promise<T> => {
+      const { workload, cluster } = workloadOf(asked, site);
+      return step(`${site.cluster}/${site.key} ${what}`, undefined, () => question(workload, cluster));
+    };
+  return {
+    callerHeader,
+    callersIn,
+    claim,
+    dialect,
+    foreignCredentials,
+    identityOf: (site) => identities.identityOf(workloadOf(asked, site).workload.spec, site.cluster),
+    trustBundle: about('trust bundle', identities.trustBundle),
+    handshakes: about('handshakes of its proxy', identities.handshakes),
+  };
+}
+
+export function technologyOf(asked: Asked, step: Step): Pick<Toolkit, 'brokenLinks' | 'components'> {
+  const { profile, fleet } = asked;
+  return {
+    brokenLinks: async (from, to) =>
+      profile.brokenLinks
+        ? step(`links from ${from} to ${to}`, undefined, () =>
+            profile.brokenLinks!(fleet, clusterOf(asked, from), clusterOf(asked, to)),
+          )
+        : [],
+    components: async () => {
+      const { versions } = profile;
+      if (!versions) return undefined;
+      const components = await step('versions of components', undefined, () => versions.components(fleet));
+      return { components, supported: versions.supportedSkew };
+    },
+  };
+}
+
+/** A cluster whose workloads come and go. @throws InternalError: the feature `endpoint-discovery` says who has that */
+export function movableCluster(asked: Asked, name: string): KubernetesCluster {
+  const cluster = clusterOf(asked, name);
+  if (cluster.kind !== 'kubernetes') throw new InternalError(`workloads of ${name} cannot be deleted alone`);
+  return cluster as KubernetesCluster;
+}
