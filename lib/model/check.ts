@@ -105,9 +105,9 @@ export interface SiteIdentities extends Pick<
   Identities,
   'callerHeader' | 'callersIn' | 'claim' | 'dialect' | 'foreignCredentials'
 > {
-  identityOf(site: Site): string;
-  trustBundle(site: Site): Promise<readonly string[]>;
-  handshakes(site: Site): Promise<Readonly<Record<string, number>>>;
+  readonly identityOf: (site: Site) => string;
+  readonly trustBundle: (site: Site) => Promise<readonly string[]>;
+  readonly handshakes: (site: Site) => Promise<Readonly<Record<string, number>>>;
 }
 
 export interface ConvergeOptions<T> {

@@ -275,27 +275,24 @@ export interface Underlay {
 /** How workloads prove to each other who they are, and where it can be seen. */
 export interface Identities {
   /** URI of the identity that a workload has to others: `spiffe://…`. */
-  identityOf(workload: WorkloadSpec, cluster: string): string;
+  readonly identityOf: (workload: WorkloadSpec, cluster: string) => string;
   /** Request header by which the proxy of a server tells it who called. */
   readonly callerHeader: string;
   /** Identities in that header, the nearest caller last. */
-  callersIn(header: string): readonly string[];
+  readonly callersIn: (header: string) => readonly string[];
   /** A value of that header that claims this identity. */
-  claim(identity: string): string;
+  readonly claim: (identity: string) => string;
   /** How a client of the technology opens TLS to the proxy of a workload behind a service. */
-  dialect(
+  readonly dialect: (
     service: { namespace: string; name: string },
     port: number,
-  ): {
-    readonly serverName: string;
-    readonly alpn: readonly string[];
-  };
+  ) => { readonly serverName: string; readonly alpn: readonly string[] };
   /** A fresh key, and a certificate of this identity by an authority that nobody trusts. */
-  foreignCredentials(identity: string): Promise<Credentials>;
+  readonly foreignCredentials: (identity: string) => Promise<Credentials>;
   /** PEM certificates of the authorities that the proxy of this workload trusts now. */
-  trustBundle(workload: Workload, cluster: Cluster): Promise<readonly string[]>;
+  readonly trustBundle: (workload: Workload, cluster: Cluster) => Promise<readonly string[]>;
   /** What the proxy of this workload says of connections since it started: counts by TLS version and by group. */
-  handshakes(workload: Workload, cluster: Cluster): Promise<Readonly<Record<string, number>>>;
+  readonly handshakes: (workload: Workload, cluster: Cluster) => Promise<Readonly<Record<string, number>>>;
 }
 
 /** A link of the chain by which a control plane learns of another cluster's endpoints, found broken. */

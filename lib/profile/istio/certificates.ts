@@ -1,8 +1,6 @@
 /** Certificate authorities of a mesh: one root, an intermediate for each cluster; and, for faults, leaves of strangers. */
 import { KeyObject, createPrivateKey, webcrypto } from 'node:crypto';
 
-type X509 = typeof import('@peculiar/x509');
-
 export interface Authority {
   /** PEM. */
   readonly certificate: string;
@@ -21,8 +19,6 @@ const BACKDATED_MS = 5 * 60 * 1_000;
 /** RFC 5280, section 4.1.2.2: at most 20 octets, positive. */
 const SERIAL_BYTES = 16;
 
-export const ROOT_DAYS = 3650;
-export const INTERMEDIATE_DAYS = 730;
 const LEAF_DAYS = 1;
 
 export const validFor = (days: number, now: Date): Validity => ({
@@ -31,7 +27,7 @@ export const validFor = (days: number, now: Date): Validity => ({
 });
 
 /** Loaded when the first certificate is made: half a second that no other run should pay. */
-async function x509(): Promise<X509> {
+async function x509() {
   // The library's container of algorithms wants the metadata API.
   await import('reflect-metadata');
   const library = await import('@peculiar/x509');
