@@ -48,6 +48,7 @@ export const overlap = defineCheck({
 export const withinPlan = defineCheck({
   ...OF_THE_PLAN,
   id: 'addressing.plan',
+  requires: ['planned-addresses'],
   title: 'Every range of a cluster lies in the pool of the fleet',
   hint: 'Take a range from the pool, such as the free one that is named, or state the pool that is really used',
   reference: 'RFC 1918, section 3; RFC 4193, section 3',

@@ -8,6 +8,11 @@ import { SUITES } from '../../suites/index.ts';
 import { readConfigurationFile, readUserFile } from './configuration-file.ts';
 import type { RawFlags } from './program.ts';
 
+const KNOWN = {
+  suites: SUITES,
+  reportFormats: REPORTERS.map((reporter) => reporter.format),
+};
+
 /** @throws UserError with the place of whatever is wrong */
 export async function readSpec(flags: RawFlags, environment = process.env): Promise<RunSpec> {
   const { [CONFIG_KEY]: named, ...rest } = flags;
@@ -20,8 +25,9 @@ export async function readSpec(flags: RawFlags, environment = process.env): Prom
     ...(file && { file }),
     ...(userFile && { userFile }),
   });
-  return toRunSpec(configured, {
-    suites: SUITES,
-    reportFormats: REPORTERS.map((reporter) => reporter.format),
-  });
+  return toRunSpec(configured, KNOWN);
 }
+
+/** What a run does when nobody says anything. */
+export const defaultSpec = (): RunSpec =>
+  toRunSpec(mergeConfiguration({ flags: {}, environment: {} }), KNOWN);

@@ -63,14 +63,12 @@ export const FLAGS = [
     repeatable: true,
     group: FLEET,
     help: 'kubeconfig context to attach to',
-    later: true,
   },
   {
     key: 'kubeconfig',
     value: 'file',
     group: FLEET,
     help: 'kubeconfig with the contexts',
-    later: true,
   },
   {
     key: 'cni',
@@ -87,7 +85,7 @@ export const FLAGS = [
     help: 'node image of clusters it creates',
     later: true,
   },
-  { key: 'probeImage', value: 'image', group: KUBERNETES, help: 'image of the probe agent', later: true },
+  { key: 'probeImage', value: 'image', group: KUBERNETES, help: 'image of the probe agent' },
   {
     key: 'istioTopology',
     value: 'name',
@@ -100,7 +98,6 @@ export const FLAGS = [
     value: 'prefix',
     group: KUBERNETES,
     help: 'put before the names of the namespaces that it creates',
-    later: true,
   },
   {
     key: 'nodeSelector',
@@ -108,7 +105,6 @@ export const FLAGS = [
     repeatable: true,
     group: KUBERNETES,
     help: 'only nodes with this label (repeatable)',
-    later: true,
   },
   {
     key: 'toleration',
@@ -116,7 +112,6 @@ export const FLAGS = [
     repeatable: true,
     group: KUBERNETES,
     help: 'taint that its pods tolerate (repeatable)',
-    later: true,
   },
   {
     key: 'imagePullSecret',
@@ -124,13 +119,11 @@ export const FLAGS = [
     repeatable: true,
     group: KUBERNETES,
     help: 'Secret of the namespace default to pull images with (repeatable)',
-    later: true,
   },
   {
     key: 'allowFaults',
     group: KUBERNETES,
     help: 'in existing clusters too, inject faults, within its own namespaces',
-    later: true,
   },
   {
     key: 'tuning',

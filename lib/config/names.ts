@@ -18,12 +18,12 @@ export const CHOICES = {
     { name: 'auto', summary: 'the provider that fits the other flags; says which and why' },
     { name: 'lab', summary: 'clusters made of network namespaces on this machine' },
     { name: 'kind', summary: 'clusters in containers, by kind', later: true },
-    { name: 'contexts', summary: 'existing clusters, by kubeconfig context', later: true },
+    { name: 'contexts', summary: 'existing clusters, by kubeconfig context' },
   ],
   underlay: [
     { name: 'wireguard', summary: 'a WireGuard tunnel between neighbouring gateways' },
     { name: 'direct', summary: 'plain routes between the gateways, no tunnel' },
-    { name: 'existing', summary: 'whatever joins existing clusters already', later: true },
+    { name: 'existing', summary: 'whatever joins existing clusters already: the only one for contexts' },
   ],
   topology: [
     { name: 'full-mesh', summary: 'every cluster has a tunnel to every other' },

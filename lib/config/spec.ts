@@ -4,6 +4,7 @@ import {
   DEFAULT_IPV6_POOL,
   DEFAULT_POOL,
   DEFAULT_SITE_PREFIX,
+  type ClusterRanges,
 } from '../model/addressing.ts';
 import type { Budget } from '../model/budgets.ts';
 import type { AnyCheck, Suite } from '../model/check.ts';
@@ -38,11 +39,19 @@ export function toRunSpec(configured: Configured, known: Known): RunSpec {
   const entries = clusterEntries(configured);
   const families = FAMILIES[values.ipFamily ?? 'ipv4'];
   const { provider, reason } = chooseProvider(configured);
+  const kubernetes = kubernetesOptions(configured, entries);
+  if (provider !== 'contexts' && given.kubeconfig !== undefined) {
+    throw new UserError(`The provider ${provider} reads no kubeconfig`, {
+      where: configured.whereOf('kubeconfig'),
+      remedy: 'Name the contexts of the existing clusters with --context, or leave it out',
+    });
+  }
+  if (provider === 'contexts') checkContexts(configured, entries, kubernetes);
   return {
     profile: values.profile ?? 'none',
     provider,
     providerReason: reason,
-    underlay: values.underlay ?? 'wireguard',
+    underlay: underlayOf(configured, provider),
     topology: topologyOf(configured, entries),
     families,
     plan: addressPlan(configured, entries, families),
@@ -53,7 +62,7 @@ export function toRunSpec(configured: Configured, known: Known): RunSpec {
     // Only what the user says counts as explicit; by default large fleets are sampled.
     pairs: values.pairs ?? { kind: 'all' },
     tuning: values.tuning ?? 'as-configured',
-    kubernetes: kubernetesOptions(configured, entries),
+    kubernetes,
     istioTopology: values.istioTopology ?? 'multi-primary',
     images: {
       ...values.images,
@@ -76,7 +85,10 @@ export function toRunSpec(configured: Configured, known: Known): RunSpec {
   };
 }
 
-function kubernetesOptions({ values }: Configured, entries: readonly ClusterEntry[]): KubernetesOptions {
+function kubernetesOptions(
+  { values, given }: Configured,
+  entries: readonly ClusterEntry[],
+): KubernetesOptions {
   const named = entries.map(
     ({ name, context }, index) => [name, context ?? values.context?.[index]] as const,
   );
@@ -90,7 +102,54 @@ function kubernetesOptions({ values }: Configured, entries: readonly ClusterEntr
     tolerations: values.toleration ?? [],
     imagePullSecrets: values.imagePullSecret ?? [],
     allowFaults: values.allowFaults ?? false,
+    ranges: Object.fromEntries(entries.map((entry) => [entry.name, rangesGiven(entry)])),
+    addressesPlanned: given.addressing !== undefined,
   };
+}
+
+function rangesGiven({ pods, services, nodes }: ClusterEntry): Partial<ClusterRanges> {
+  return { ...(pods && { pods }), ...(services && { services }), ...(nodes && { nodes }) };
+}
+
+/** Clusters that exist are joined by what is there; only for those that are created is there a choice. */
+function underlayOf(
+  { values, given, whereOf }: Configured,
+  provider: RunSpec['provider'],
+): RunSpec['underlay'] {
+  if (provider !== 'contexts') return values.underlay ?? 'wireguard';
+  if (given.underlay !== undefined && values.underlay !== 'existing') {
+    throw new UserError(
+      `Existing clusters are not joined by ${values.underlay}: they are taken as they are`,
+      {
+        where: whereOf('underlay'),
+        remedy: 'Leave it out: the underlay of contexts is "existing"',
+      },
+    );
+  }
+  return 'existing';
+}
+
+/** Every cluster needs a context, and every context a cluster. */
+function checkContexts(
+  configured: Configured,
+  entries: readonly ClusterEntry[],
+  spec: KubernetesOptions,
+): void {
+  const { values } = configured;
+  const nameless = entries.find(({ name }) => spec.contexts[name] === undefined);
+  const count = values.context?.length ?? 0;
+  if (nameless && values.attach === undefined) {
+    throw new UserError(`The cluster "${nameless.name}" has no context`, {
+      where: count > 0 ? configured.whereOf('context') : configured.whereOf('provider'),
+      remedy: 'Repeat --context once for each cluster; `kubectl config get-contexts` shows what there is',
+    });
+  }
+  if (count > entries.length) {
+    throw new UserError(`There are ${count} contexts for ${entries.length} clusters`, {
+      where: configured.whereOf('context'),
+      remedy: 'Leave --clusters out, or name as many clusters as contexts',
+    });
+  }
 }
 
 /** Names of the stable surface that this version does not have yet. */
@@ -104,15 +163,6 @@ function refuseWhatIsMissing(configured: Configured): void {
     });
   }
   refuseChoice(configured, 'provider', values.provider);
-  const key = (['context', 'kubeconfig'] as const).find((name) => values[name] !== undefined);
-  const entry = key ? { key, path: [] } : attachesTo(configured)[0];
-  if (entry) {
-    throw notInThisVersion(
-      'attach to existing clusters',
-      configured.whereOf(entry.key, entry.path),
-      'provider',
-    );
-  }
   refuseChoice(configured, 'underlay', values.underlay);
   if ((values.extensions ?? []).length > 0) {
     throw new UserError('This version does not load extensions yet', {
@@ -151,10 +201,13 @@ function attachesTo({ values }: Configured): { key: ConfigurationKey; path: Path
   return values.context ? [{ key: 'context', path: [] }, ...named] : named;
 }
 
-function chooseProvider({ values }: Configured): { provider: RunSpec['provider']; reason: string } {
+function chooseProvider(configured: Configured): { provider: RunSpec['provider']; reason: string } {
+  const { values } = configured;
   if (values.provider !== undefined && values.provider !== 'auto') {
     return { provider: values.provider, reason: 'as asked' };
   }
+  if (attachesTo(configured).length > 0)
+    return { provider: 'contexts', reason: 'kubeconfig contexts are given' };
   return {
     provider: 'lab',
     reason: `no kubeconfig context is given, and the profile ${values.profile} needs no Kubernetes`,
@@ -164,13 +217,15 @@ function chooseProvider({ values }: Configured): { provider: RunSpec['provider']
 type ClusterEntries = readonly [ClusterEntry, ClusterEntry, ...ClusterEntry[]];
 
 function clusterEntries(configured: Configured): ClusterEntries {
-  const { clusters } = configured.values;
+  const { values, given } = configured;
+  // Without a word about clusters there are as many as contexts.
+  const clusters = given.clusters === undefined && values.context ? values.context.length : values.clusters;
   const listed = typeof clusters === 'object' ? clusters : defaultClusterNames(clusters ?? 2);
   const entries = listed.map((entry): ClusterEntry => (typeof entry === 'string' ? { name: entry } : entry));
   const [first, second, ...others] = entries;
   if (!first || !second) {
     throw new UserError('At least 2 clusters are needed: connectivity needs two ends', {
-      where: configured.whereOf('clusters'),
+      where: configured.whereOf(given.clusters === undefined && values.context ? 'context' : 'clusters'),
       remedy: 'Name another one',
     });
   }

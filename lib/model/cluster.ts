@@ -24,6 +24,8 @@ export type Feature =
   | 'gateway.probe'
   /** Workloads may be disturbed from inside: sysctls, route cache, raw sockets. */
   | 'workload.privileged'
+  /** The ranges of the clusters come from a plan that somebody has stated. */
+  | 'planned-addresses'
   /** Workloads prove who they are to each other by certificates. */
   | 'mtls'
   /** Control planes learn each other's endpoints. */

@@ -1,4 +1,4 @@
-import type { AddressPlan } from './addressing.ts';
+import type { AddressPlan, ClusterRanges } from './addressing.ts';
 import type { IpFamily } from './cidr.ts';
 import type { Topology } from './topology.ts';
 
@@ -21,6 +21,10 @@ export interface KubernetesOptions {
   readonly contexts: Readonly<Record<string, string>>;
   /** Absent: as kubectl finds it (KUBECONFIG, then ~/.kube/config). */
   readonly kubeconfig?: string;
+  /** Ranges of existing clusters that the user gives; what is not given is asked of the cluster. */
+  readonly ranges: Readonly<Record<string, Partial<ClusterRanges>>>;
+  /** Whether the user has stated the plan that the ranges come from (`addressing:`). */
+  readonly addressesPlanned: boolean;
   /** Put before the names of all namespaces that are created. */
   readonly namespace?: string;
   readonly nodeSelector: Readonly<Record<string, string>>;

@@ -331,7 +331,7 @@ class Run {
   get #shells(): Record<string, string> {
     return Object.fromEntries(
       (this.#fleet?.clusters ?? []).flatMap(({ name, gateway, workloads }) => [
-        [`${name}/gateway`, gateway.shell] as const,
+        ...(gateway.shell === '' ? [] : [[`${name}/gateway`, gateway.shell] as const]),
         ...workloads.map(({ spec, shell }) => [`${name}/${keyOf(spec)}`, shell] as const),
       ]),
     );

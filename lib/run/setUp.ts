@@ -55,7 +55,10 @@ export async function setUp(options: SetUpOptions): Promise<Fleet> {
   const join = async (): Promise<void> => {
     if (attach) return;
     await phase('join', () => underlay.join(fleet, state));
-    await phase('install', () => profile.install(fleet, state));
+    // What runs in clusters of somebody else was installed by them.
+    await (spec.provider === 'contexts'
+      ? phase('adopt', async () => profile.adopt?.(fleet))
+      : phase('install', () => profile.install(fleet, state)));
   };
   const populate = async (): Promise<void> => {
     await phase('workloads', () => startWorkloads(fleet, options));

@@ -23,7 +23,7 @@ export interface Owner {
 /** What `--attach` takes over: the clusters exist as these made them. */
 export type AttachedSpec = Pick<
   RunSpec,
-  'profile' | 'provider' | 'underlay' | 'topology' | 'families' | 'plan' | 'tuning'
+  'profile' | 'provider' | 'underlay' | 'topology' | 'families' | 'plan' | 'tuning' | 'kubernetes' | 'images'
 >;
 
 export interface RunState {
@@ -42,8 +42,8 @@ export interface RunState {
 }
 
 export function attachedSpecOf(spec: RunSpec): AttachedSpec {
-  const { profile, provider, underlay, topology, families, plan, tuning } = spec;
-  return { profile, provider, underlay, topology, families, plan, tuning };
+  const { profile, provider, underlay, topology, families, plan, tuning, kubernetes, images } = spec;
+  return { profile, provider, underlay, topology, families, plan, tuning, kubernetes, images };
 }
 
 export const NOTHING_STANDS: Fixtures = { workloads: [], services: [], intents: [] };

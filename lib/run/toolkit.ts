@@ -176,7 +176,13 @@ export function toolkitFor(world: World, planned: PlannedCase, signal: AbortSign
     return {
       name: cluster.name,
       ranges: cluster.ranges,
-      dns: inFamily(cluster.dns, family, `the DNS server of ${cluster.name}`),
+      get dns() {
+        // Kubernetes gives its DNS server one family, also where pods have both.
+        const { ipv4, ipv6 } = cluster.dns;
+        return (
+          cluster.dns[family] ?? ipv4 ?? ipv6 ?? inFamily({}, family, `the DNS server of ${cluster.name}`)
+        );
+      },
       sites,
       site: (key) => {
         const found = sites.find((candidate) => candidate.key === key);
@@ -184,11 +190,14 @@ export function toolkitFor(world: World, planned: PlannedCase, signal: AbortSign
           throw new InternalError(`${cluster.name} has no workload ${key}: does the check use its fixture?`);
         return found;
       },
-      gateway: {
-        ...site(cluster, 'gateway', { probe: gateway.probe, addresses: gateway.nodeAddresses }),
-        wanInterface: gateway.wanInterface,
-        clusterInterface: gateway.clusterInterface,
-        wanAddresses: gateway.wanAddresses,
+      // Not every cluster has one; checks that need it say so.
+      get gateway() {
+        return {
+          ...site(cluster, 'gateway', { probe: gateway.probe, addresses: gateway.nodeAddresses }),
+          wanInterface: gateway.wanInterface,
+          clusterInterface: gateway.clusterInterface,
+          wanAddresses: gateway.wanAddresses,
+        };
       },
       service: (service) => cluster.serviceAddress(service),
       sharedService: (service) => sharedAddress(world, cluster, service),

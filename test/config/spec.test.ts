@@ -86,9 +86,6 @@ void t.test('names of the stable surface that this version lacks are refused wit
   const cases: [Parameters<typeof specOf>[0], string, RegExp, RegExp][] = [
     [{ flags: { provider: 'kind' } }, '--provider', /does not have the provider "kind" yet/, /lab/],
     [{ flags: { profile: 'istio' } }, '--profile', /does not have the profile "istio" yet/, /none/],
-    [{ flags: { context: ['a'] } }, '--context', /attach to existing clusters/, /lab/],
-    [{ flags: { kubeconfig: 'x' } }, '--kubeconfig', /attach to existing clusters/, /lab/],
-    [{ yaml: 'clusters: [{name: a, context: x}, b]' }, 'mcnet.yaml:1:31', /attach/, /lab/],
     [{ flags: { underlay: 'existing' } }, '--underlay', /A lab has no underlay/, /wireguard, direct/],
     [{ flags: { underlay: 'existing', provider: 'lab' } }, '--underlay', /A lab/, /wireguard, direct/],
     [{ yaml: 'extensions: [./mine.ts]' }, 'mcnet.yaml:1:13', /extensions/, /Leave/],
@@ -96,6 +93,56 @@ void t.test('names of the stable surface that this version lacks are refused wit
   for (const [written, where, what, remedy] of cases) {
     const error = refusal(t, () => specOf(written));
     const name = JSON.stringify(written);
+    t.equal(error.where, where, name);
+    t.match(error.message, what, name);
+    t.match(error.remedy, remedy, name);
+  }
+});
+
+void t.test('existing clusters', async (t) => {
+  const spec = specOf({ flags: { context: ['one', 'two', 'three'], kubeconfig: '/k' } });
+  t.match(spec, {
+    provider: 'contexts',
+    providerReason: /contexts are given/,
+    underlay: 'existing',
+    kubernetes: {
+      contexts: { east: 'one', west: 'two', north: 'three' },
+      kubeconfig: '/k',
+      addressesPlanned: false,
+      ranges: { east: {} },
+    },
+  });
+  const written = specOf({
+    yaml: 'clusters: [{name: paris, context: a, pods: 10.1.0.0/16}, {name: rome, context: b}]\naddressing: {pool: 10.0.0.0/8}',
+  });
+  t.match(written, {
+    provider: 'contexts',
+    kubernetes: {
+      contexts: { paris: 'a', rome: 'b' },
+      ranges: { paris: { pods: { ipv4: '10.1.0.0/16' } }, rome: {} },
+      addressesPlanned: true,
+    },
+  });
+  t.strictSame(specOf({ flags: { context: ['a', 'b'], clusters: 'paris,rome' } }).kubernetes.contexts, {
+    paris: 'a',
+    rome: 'b',
+  });
+  const cases: [Parameters<typeof specOf>[0], string, RegExp, RegExp][] = [
+    [{ flags: { context: ['a'] } }, '--context', /At least 2/, /another/],
+    [{ flags: { provider: 'contexts' } }, '--provider', /"east" has no context/, /Repeat --context/],
+    [{ flags: { context: ['a', 'b'], clusters: '3' } }, '--context', /"north" has no context/, /Repeat/],
+    [{ flags: { context: ['a', 'b', 'c'], clusters: '2' } }, '--context', /3 contexts for 2/, /as many/],
+    [
+      { flags: { context: ['a', 'b'], underlay: 'wireguard' } },
+      '--underlay',
+      /not joined by wireguard/,
+      /existing/,
+    ],
+    [{ flags: { kubeconfig: '/k' } }, '--kubeconfig', /no kubeconfig/, /--context/],
+  ];
+  for (const [given, where, what, remedy] of cases) {
+    const error = refusal(t, () => specOf(given));
+    const name = JSON.stringify(given);
     t.equal(error.where, where, name);
     t.match(error.message, what, name);
     t.match(error.remedy, remedy, name);

@@ -86,6 +86,8 @@ export function specOf(changes: Partial<RunSpec> & { names?: readonly string[] }
       tolerations: [],
       imagePullSecrets: [],
       allowFaults: false,
+      ranges: {},
+      addressesPlanned: false,
     },
     istioTopology: 'multi-primary',
     images: {},

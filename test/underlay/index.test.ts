@@ -7,9 +7,12 @@ t.test('underlays for the lab are found by name', async (t) => {
   t.notOk(underlayNamed('direct').wire, 'there is no tunnel to look for on the wire');
 });
 
-t.test('`existing` is known, but joins nothing', async (t) => {
+t.test('`existing` joins nothing, and offers nothing of its own', async (t) => {
   t.ok(UNDERLAY_NAMES.includes('existing'));
-  t.throws(() => underlayNamed('existing'), { name: 'UserError', remedy: /--context/ });
+  const existing = underlayNamed('existing');
+  t.strictSame(existing.features, []);
+  t.notOk(existing.wire);
+  t.match(existing.requirements(['ipv4']), { wan: false });
 });
 
 t.test('requirements are known before anything exists', async (t) => {

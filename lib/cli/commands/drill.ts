@@ -7,6 +7,7 @@ import { PORTS } from '../../model/workload.ts';
 import { LONGEST_FAULT_MS, drill as runDrill } from '../../run/drill.ts';
 import type { Output } from '../../run/output.ts';
 import { readSpec } from '../configuration.ts';
+import { completeSpec } from '../survey.ts';
 import { EXIT_USAGE } from '../failure.ts';
 import { note } from '../print.ts';
 import type { RawFlags } from '../program.ts';
@@ -40,7 +41,7 @@ export async function drill(
       remedy: `Write 30s, or 2m; at most ${LONGEST_FAULT_MS / 60_000}m`,
     });
   }
-  const spec: RunSpec = { ...(await readSpec(flags)), out: output.folder };
+  const spec: RunSpec = { ...(await completeSpec(await readSpec(flags))), out: output.folder };
   const progress = (text: string): void => {
     if (spec.verbosity !== 'quiet') note(text);
   };

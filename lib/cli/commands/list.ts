@@ -1,5 +1,5 @@
 import { suggest } from '../../config/nearest.ts';
-import { DEFAULTS, availableChoices } from '../../config/names.ts';
+import { availableChoices } from '../../config/names.ts';
 import type { AnyCheck } from '../../model/check.ts';
 import { UserError } from '../../model/errors.ts';
 import type { FaultExpectation, FaultKind } from '../../model/fault.ts';
@@ -8,6 +8,7 @@ import { drillable } from '../../run/drill.ts';
 import { declaredBudgets } from '../../run/plan.ts';
 import { SUITES } from '../../../suites/index.ts';
 import { partsOf } from '../compose.ts';
+import { defaultSpec } from '../configuration.ts';
 import { faint, heading, say, sayJson, table } from '../print.ts';
 import { LISTS, type ListName } from '../program.ts';
 
@@ -115,7 +116,7 @@ function listFaults(): Listing {
     ),
   );
   const byKind: ReadonlyMap<FaultKind, typeof expectations> = Map.groupBy(expectations, ({ kind }) => kind);
-  const injectable = new Set(drillable(partsOf({ ...DEFAULTS, provider: 'lab' })));
+  const injectable = new Set(drillable(partsOf(defaultSpec())));
   const data = [...new Set([...injectable, ...byKind.keys()])].toSorted().map((kind) => ({
     kind,
     /** By the default provider, underlay and profile. */

@@ -13,6 +13,7 @@ import { counted } from '../../../reports/text.ts';
 import { SUITES } from '../../../suites/index.ts';
 import { partsOf } from '../compose.ts';
 import { readSpec } from '../configuration.ts';
+import { completeSpec } from '../survey.ts';
 import { EXIT_FAILED } from '../failure.ts';
 import { faint, heading, say, sayJson, table } from '../print.ts';
 import type { RawFlags } from '../program.ts';
@@ -22,7 +23,7 @@ type Verdicts = Readonly<Record<string, Verdict>>;
 
 /** Says what a run would do; creates nothing. The exit code is 1 when the address plan itself fails. */
 export async function plan(flags: RawFlags, json: boolean): Promise<number> {
-  const spec = await readSpec(flags);
+  const spec = await completeSpec(await readSpec(flags));
   const planned = planRun(spec, partsOf(spec));
   const verdicts = await judgeAddressing(spec, planned);
   if (json) sayJson({ configuration: spec, ...planned, verdicts });

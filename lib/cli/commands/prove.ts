@@ -13,6 +13,7 @@ import {
 } from '../../../reports/prove.ts';
 import { renderProveJunit } from '../../../reports/proveJunit.ts';
 import { readSpec } from '../configuration.ts';
+import { completeSpec } from '../survey.ts';
 import { EXIT_USAGE } from '../failure.ts';
 import { note } from '../print.ts';
 import type { RawFlags } from '../program.ts';
@@ -28,7 +29,7 @@ const REPORTS: Readonly<Record<string, (results: ProveResults) => string>> = {
 /** @throws UserError when the proof cannot even be planned; what goes wrong later is in the results */
 export async function prove(flags: RawFlags, options: ProveOptions, output: Output): Promise<number> {
   for (const name of Object.keys(REPORTS)) await removePath(path.join(output.folder, name));
-  const spec: RunSpec = { ...(await readSpec(flags)), out: output.folder };
+  const spec: RunSpec = { ...(await completeSpec(await readSpec(flags))), out: output.folder };
   const progress = (text: string): void => {
     if (spec.verbosity !== 'quiet') note(text);
   };

@@ -6,6 +6,7 @@ import type { Output } from '../../run/output.ts';
 import { headline } from '../../../reports/digest.ts';
 import { renderStepSummary } from '../../../reports/github.ts';
 import { readSpec } from '../configuration.ts';
+import { completeSpec } from '../survey.ts';
 import { EXIT_USAGE } from '../failure.ts';
 import { note } from '../print.ts';
 import type { RawFlags } from '../program.ts';
@@ -15,7 +16,7 @@ import { beginExecution, monotonic } from '../execution.ts';
 
 /** @throws UserError when the run cannot even be planned; what goes wrong later is in the results */
 export async function run(flags: RawFlags, output: Output): Promise<number> {
-  const spec: RunSpec = { ...(await readSpec(flags)), out: output.folder };
+  const spec: RunSpec = { ...(await completeSpec(await readSpec(flags))), out: output.folder };
   const destinations = destinationsOfRun(spec);
   const shown = runConsole(spec.verbosity, streamForReport(destinations), monotonic);
   const { dependencies, interruption } = beginExecution(spec, [shown.observer]);

@@ -16,6 +16,7 @@ import { quoteCommand } from '../../system/commands.ts';
 import { KubernetesClient } from '../../system/kubernetes/client.ts';
 import { Arrivals } from './arrivals.ts';
 import { diagnoseCluster } from './diagnose.ts';
+import { inCluster } from './errors.ts';
 import {
   AGENT_CONTAINER,
   AGENT_PROGRAM,
@@ -292,6 +293,14 @@ export class KubernetesClusterHandle implements KubernetesCluster {
   policyPlace(namespace: string): PolicyPlace {
     const { fleetRanges, families } = this.#options;
     return { cluster: this.name, namespace, ranges: fleetRanges, families };
+  }
+
+  /** Of Kubernetes, as its API server says. */
+  async version(): Promise<string> {
+    const answer = await inCluster(this.name, () =>
+      this.client.json({ what: 'read the version', method: 'GET', path: '/version' }),
+    );
+    return (answer as { readonly gitVersion?: string } | undefined)?.gitVersion ?? 'unknown';
   }
 
   async nodes(): Promise<readonly KubernetesNode[]> {

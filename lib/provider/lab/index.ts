@@ -43,6 +43,7 @@ export function createLabProvider(dependencies: LabDependencies): Provider {
       'share-service',
       'wan.capture',
       'gateway.probe',
+      'planned-addresses',
     ],
     handlers: [policyHandler, shareHandler],
     injectors: labInjectors,

@@ -1,0 +1,105 @@
+/** What a specification cannot say before it has been looked at: kept runs, and clusters that exist. Creates nothing. */
+import { mkdtemp } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import type { Fleet, Profile } from '../model/cluster.ts';
+import { InternalError, UserError, messageOf } from '../model/errors.ts';
+import type { RunSpec } from '../model/spec.ts';
+import { connectProbe } from '../probe/client.ts';
+import { PROFILES } from '../profile/index.ts';
+import { assembleContexts } from '../provider/contexts/index.ts';
+import { type SurveyedCluster, surveyContexts } from '../provider/contexts/survey.ts';
+import { namespaceName } from '../provider/kubernetes/names.ts';
+import { planRun } from '../run/execute.ts';
+import { loadAttachable } from '../run/state.ts';
+import { removePath, stateFolder } from '../system/files.ts';
+import { partsOf } from './compose.ts';
+import { note } from './print.ts';
+
+/** @throws UserError for a kept run that is not there, or a cluster that cannot be used */
+export async function completeSpec(asked: RunSpec): Promise<RunSpec> {
+  const spec =
+    asked.attach === undefined
+      ? asked
+      : { ...asked, ...(await loadAttachable(stateFolder(), asked.attach)).spec };
+  // What stands was looked at when it was made.
+  if (spec.provider !== 'contexts' || spec.attach !== undefined) return spec;
+  const { contexts, kubeconfig, ranges } = spec.kubernetes;
+  const clusters = await surveyContexts({
+    contexts,
+    ...(kubeconfig !== undefined && { kubeconfig }),
+    families: spec.families,
+    given: ranges,
+  });
+  const surveyed: RunSpec = {
+    ...spec,
+    plan: {
+      ...spec.plan,
+      clusters: Object.fromEntries(clusters.map((cluster) => [cluster.name, cluster.ranges])),
+      // Nothing of this program lies between them.
+      wan: {},
+      tunnel: {},
+    },
+  };
+  const chosen =
+    spec.configuration['profile'] === undefined
+      ? { ...surveyed, profile: await recognise(surveyed) }
+      : surveyed;
+  if (chosen.verbosity !== 'quiet') note(announce(chosen, clusters));
+  return chosen;
+}
+
+/** The technology that is there, by its name: the first that recognises itself. */
+async function recognise(spec: RunSpec): Promise<string> {
+  const candidates = PROFILES.filter(({ adopt }) => adopt);
+  if (candidates.length === 0) return 'none';
+  const folder = await mkdtemp(path.join(tmpdir(), 'mcnet-'));
+  try {
+    const fleet = await assembleContexts(
+      {
+        run: 'survey',
+        names: Object.keys(spec.plan.clusters),
+        topology: spec.topology,
+        plan: spec.plan,
+        families: spec.families,
+        ledger: { add: () => Promise.reject(new InternalError('looking at clusters creates nothing')) },
+        signal: new AbortController().signal,
+      },
+      { kubernetes: spec.kubernetes, probeImage: 'none', connectProbe },
+      folder,
+    );
+    for (const profile of candidates) if (await recognises(profile, fleet)) return profile.name;
+    return 'none';
+  } finally {
+    await removePath(folder);
+  }
+}
+
+async function recognises(profile: Profile, fleet: Fleet): Promise<boolean> {
+  try {
+    await profile.adopt?.(fleet);
+    return true;
+  } catch (error) {
+    if (error instanceof UserError) return false;
+    throw new InternalError(`the profile ${profile.name} cannot look: ${messageOf(error)}`);
+  }
+}
+
+/** Where everything will be, before anything is. */
+function announce(spec: RunSpec, clusters: readonly SurveyedCluster[]): string {
+  const { fixtures } = planRun(spec, partsOf(spec));
+  const namespaces = new Set(
+    [...fixtures.workloads, ...fixtures.services, ...fixtures.intents].map(({ namespace }) =>
+      namespaceName(namespace, spec.kubernetes.namespace),
+    ),
+  );
+  const nodes = (count: number): string => (count === 1 ? '1 node' : `${count} nodes`);
+  return [
+    `Existing clusters, profile ${spec.profile}. Only these namespaces are created in each, with pods, services, policies`,
+    `and service accounts in them, and removed at the end: ${[...namespaces].toSorted().join(', ')}`,
+    ...clusters.map(
+      ({ name, context, apiServer, version, nodes: count, ranges }) =>
+        `  ${name}: context ${context}, ${apiServer}, Kubernetes ${version}, ${nodes(count)}, pods ${Object.values(ranges.pods).join(' ')}, services ${Object.values(ranges.services).join(' ')}`,
+    ),
+  ].join('\n');
+}
