@@ -51,7 +51,7 @@ export async function completeSpec(asked: RunSpec): Promise<RunSpec> {
 
 /** The technology that is there, by its name: the first that recognises itself. */
 async function recognise(spec: RunSpec): Promise<string> {
-  const candidates = PROFILES.filter(({ adopt }) => adopt);
+  const candidates = PROFILES.filter((profile) => profile.adopt !== undefined);
   if (candidates.length === 0) return 'none';
   const folder = await mkdtemp(path.join(tmpdir(), 'mcnet-'));
   try {

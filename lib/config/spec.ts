@@ -112,16 +112,14 @@ function rangesGiven({ pods, services, nodes }: ClusterEntry): Partial<ClusterRa
 }
 
 /** Clusters that exist are joined by what is there; only for those that are created is there a choice. */
-function underlayOf(
-  { values, given, whereOf }: Configured,
-  provider: RunSpec['provider'],
-): RunSpec['underlay'] {
+function underlayOf(configured: Configured, provider: RunSpec['provider']): RunSpec['underlay'] {
+  const { values, given } = configured;
   if (provider !== 'contexts') return values.underlay ?? 'wireguard';
   if (given.underlay !== undefined && values.underlay !== 'existing') {
     throw new UserError(
       `Existing clusters are not joined by ${values.underlay}: they are taken as they are`,
       {
-        where: whereOf('underlay'),
+        where: configured.whereOf('underlay'),
         remedy: 'Leave it out: the underlay of contexts is "existing"',
       },
     );

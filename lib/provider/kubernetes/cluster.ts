@@ -28,11 +28,12 @@ import {
 } from './names.ts';
 import { addressesOf as nodeAddressesOf, podRangesOf } from './nodes.ts';
 import { ClusterObjects } from './objects.ts';
-import { addressesOf, isLeaving } from './podState.ts';
+import { addressesOf, isLeaving, nodeOf } from './podState.ts';
 import { type PodSettings, namespaceOf, podOf, serviceAccountObject } from './pods.ts';
 import type { PolicyPlace } from './policy.ts';
 import { DEFAULT_DOMAIN, type Resolver, parseResolver } from './resolver.ts';
 import { clusterIpsOf, fixedSlices, serviceOf } from './services.ts';
+import { StartedBackends } from './startedBackends.ts';
 
 /** Everything about one cluster that whoever made or found it knows. */
 export interface KubernetesClusterOptions extends Omit<PodSettings, 'cluster'> {
@@ -78,6 +79,7 @@ export class KubernetesClusterHandle implements KubernetesCluster {
   readonly #options: KubernetesClusterOptions;
   readonly #settings: PodSettings;
   readonly #arrivals: Arrivals;
+  readonly #backends: StartedBackends;
   readonly #running = new Map<string, Workload>();
   readonly #services = new Map<string, ServiceEntry>();
   /** What is made once however many ask for it, by name. */
@@ -99,6 +101,7 @@ export class KubernetesClusterHandle implements KubernetesCluster {
     this.client = new KubernetesClient({ kubeconfig, context, signal });
     this.objects = new ClusterObjects(options.name, options.run, this.client);
     this.#arrivals = new Arrivals(options.name, options.run, this.objects, signal);
+    this.#backends = new StartedBackends(options.families, (objects) => this.objects.apply(objects));
   }
 
   get workloads(): readonly Workload[] {
@@ -127,6 +130,7 @@ export class KubernetesClusterHandle implements KubernetesCluster {
     await this.objects.deleteOne(pod);
     await this.#arrivals.gone(pod);
     this.#running.delete(keyOf(spec));
+    await this.#backends.forget({ spec });
   }
 
   #podReference(spec: Pick<WorkloadSpec, 'namespace' | 'name'>): ObjectReference {
@@ -159,20 +163,22 @@ export class KubernetesClusterHandle implements KubernetesCluster {
   #workload(spec: WorkloadSpec, pod: KubernetesObject): Workload {
     const { name, namespace = '' } = pod.metadata;
     const container = AGENT_CONTAINER;
+    const addresses = addressesOf(pod);
+    const probe = this.#options.connectProbe({
+      where: `${this.name}/${keyOf(spec)}`,
+      open: () =>
+        this.client.open(
+          { namespace, name, container },
+          [AGENT_PROGRAM, '--bridge', AGENT_SOCKET],
+          // The bridge ends when nobody speaks any more; an empty line says nothing to the agent.
+          '\n',
+        ),
+    });
     return {
       cluster: this.name,
       spec,
-      addresses: addressesOf(pod),
-      probe: this.#options.connectProbe({
-        where: `${this.name}/${keyOf(spec)}`,
-        open: () =>
-          this.client.open(
-            { namespace, name, container },
-            [AGENT_PROGRAM, '--bridge', AGENT_SOCKET],
-            // The bridge ends when nobody speaks any more; an empty line says nothing to the agent.
-            '\n',
-          ),
-      }),
+      addresses,
+      probe: this.#backends.following(probe, { spec, addresses, pod: name, namespace, node: nodeOf(pod) }),
       shell: quoteCommand([
         'kubectl',
         ...['--kubeconfig', this.kubeconfig, '--context', this.context],
@@ -276,6 +282,7 @@ export class KubernetesClusterHandle implements KubernetesCluster {
     if (spec.fixedEndpoints !== undefined) {
       await this.objects.apply(fixedSlices(spec, namespace, this.ranges.pods, families));
     }
+    if (spec.startedBackends) await this.#backends.add(spec, namespace);
     this.#services.set(keyOf(spec), { spec, addresses: clusterIpsOf(service) });
   }
 
@@ -320,7 +327,10 @@ export class KubernetesClusterHandle implements KubernetesCluster {
     const [pods, services] = await Promise.all([find('Pod'), find('Service')]);
     for (const service of services) {
       const spec = specOf(service) as ServiceSpec | undefined;
-      if (spec) this.#services.set(keyOf(spec), { spec, addresses: clusterIpsOf(service) });
+      if (!spec) continue;
+      this.#services.set(keyOf(spec), { spec, addresses: clusterIpsOf(service) });
+      // Whatever a run that was cut short left listed: no backend is started yet.
+      if (spec.startedBackends) await this.#backends.add(spec, this.namespaceOf(spec.namespace));
     }
     for (const pod of pods) {
       const spec = specOf(pod) as WorkloadSpec | undefined;

@@ -27,7 +27,8 @@ export function serviceOf(
     spec: {
       type: 'ClusterIP',
       ...(spec.headless && { clusterIP: 'None' }),
-      ...(spec.fixedEndpoints === undefined && { selector: spec.selector }),
+      // Whoever gives the endpoints otherwise must not be joined by a selector.
+      ...(spec.fixedEndpoints === undefined && !spec.startedBackends && { selector: spec.selector }),
       ipFamilies: families.map((family) => FAMILY[family]),
       ipFamilyPolicy: families.length > 1 ? 'RequireDualStack' : 'SingleStack',
       ports: portsOf(spec.ports),

@@ -59,8 +59,8 @@ function exec(session: ExecSession): void {
   session.onInput((data) => {
     for (const line of data.toString().split('\n')) {
       if (line === '') continue;
-      const { id } = JSON.parse(line) as { id: number };
-      session.send(1, `${JSON.stringify({ id, result: [] })}\n`);
+      const { id, method } = JSON.parse(line) as { id: number; method: string };
+      session.send(1, `${JSON.stringify({ id, result: method === 'received' ? [] : null })}\n`);
     }
   });
 }
@@ -185,6 +185,42 @@ t.test('a workload is stopped', async (t) => {
   await cluster.stopWorkload(workload);
   t.same(cluster.workloads, []);
   t.notOk(server.find('Pod', 'client'));
+});
+
+t.test('backends that checks start are endpoints while they are to be called', async (t) => {
+  const { server, cluster } = await clusterOf(t);
+  const drill = {
+    ...echoService,
+    name: 'drill',
+    ports: [{ name: 'http', port: 9000, protocol: 'tcp' }],
+    healthPort: 9000,
+    startedBackends: true,
+  } as const;
+  const workload = await cluster.startWorkload(echo);
+  await cluster.exposeService(drill);
+  t.notMatch(server.find('Service', 'drill')?.['spec'], { selector: {} });
+  const listed = () => server.find('EndpointSlice', 'drill-ipv4')?.['endpoints'];
+  t.same(listed(), []);
+  await workload.probe.startBackend({ port: 9001 });
+  t.same(listed(), [], 'another port is none of its business');
+  await workload.probe.startBackend({ port: 9000 });
+  const endpoint = {
+    addresses: [workload.addresses.ipv4],
+    conditions: { ready: true, serving: true, terminating: false },
+    targetRef: { kind: 'Pod', name: 'echo-1', namespace: 'mcnet' },
+  };
+  t.same(listed(), [endpoint]);
+  await workload.probe.disturbBackend(9000, 'freeze');
+  await workload.probe.disturbBackend(9000, 'crash');
+  t.same(listed(), [endpoint], 'to notice that is for whoever carries the service');
+  await workload.probe.startBackend({ port: 9000 });
+  await workload.probe.disturbBackend(9000, 'drain');
+  t.match(listed(), [{ conditions: { ready: false, serving: true, terminating: true } }]);
+  await workload.probe.stopBackend(9000);
+  t.same(listed(), []);
+  await workload.probe.startBackend({ port: 9000 });
+  await cluster.stopWorkload(workload);
+  t.same(listed(), []);
 });
 
 t.test('policies are put in place, seen, and taken away', async (t) => {
