@@ -20,13 +20,22 @@ async function readKubeconfig(library: Library, file: string | undefined): Promi
   return config;
 }
 
+/** What the library makes up where there is no kubeconfig at all. */
+const MADE_UP = 'loaded-context';
+
+const namesIn = (config: client.KubeConfig): string[] =>
+  config
+    .getContexts()
+    .map(({ name }) => name)
+    .filter((name) => name !== MADE_UP);
+
 const wordsOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 /** Set to one context, once and for all. @throws KubernetesError when there is none of this name */
 export async function configFor(file: string | undefined, context: string): Promise<client.KubeConfig> {
   const library = await loadLibrary();
   const config = await readKubeconfig(library, file);
-  const known = config.getContexts().map(({ name }) => name);
+  const known = namesIn(config);
   if (!known.includes(context)) {
     throw new KubernetesError(
       'kubeconfig',
@@ -43,7 +52,7 @@ export async function configFor(file: string | undefined, context: string): Prom
 /** Names of the contexts in the order of the file. */
 export async function contextsOf(file: string | undefined): Promise<string[]> {
   const config = await readKubeconfig(await loadLibrary(), file);
-  return config.getContexts().map(({ name }) => name);
+  return namesIn(config);
 }
 
 /** A kubeconfig with this context only: it holds credentials. */
