@@ -1,8 +1,9 @@
 /** Which address of the plan is whose. Indices count from the first address of a range. */
-import { type AddressPlan, type ClusterRanges, addressesAt, mapFamilies } from '../../model/addressing.ts';
+import { type AddressPlan, addressesAt, mapFamilies } from '../../model/addressing.ts';
 import { type IpFamily, type PerFamily, addressAt, parseCidr, sizeOf } from '../../model/cidr.ts';
 import { UserError } from '../../model/errors.ts';
 import { DNS_SERVICE_INDEX } from '../../model/workload.ts';
+import { inUse, rangesInUse } from '../ranges.ts';
 
 const POD_GATEWAY_INDEX = 1;
 const FIRST_WORKLOAD_INDEX = 2;
@@ -10,27 +11,6 @@ const NODE_INDEX = 1;
 const FIRST_WAN_INDEX = 1;
 /** Below are the API server's and the DNS server's address, as in Kubernetes. */
 const FIRST_SERVICE_INDEX = 16;
-
-/** A cluster's ranges, in the families that this run uses. */
-export function rangesInUse(
-  plan: AddressPlan,
-  families: readonly IpFamily[],
-  cluster: string,
-): ClusterRanges {
-  const ranges = plan.clusters[cluster];
-  if (!ranges) throw new UserError(`cluster ${cluster} has no ranges in the address plan`);
-  return {
-    pods: inUse(ranges.pods, families),
-    services: inUse(ranges.services, families),
-    nodes: inUse(ranges.nodes, families),
-  };
-}
-
-export function inUse(range: PerFamily<string>, families: readonly IpFamily[]): PerFamily<string> {
-  return Object.fromEntries(
-    Object.entries(range).filter(([family]) => families.includes(family as IpFamily)),
-  );
-}
 
 export interface GatewayAddresses {
   /** The workloads' default gateway. */

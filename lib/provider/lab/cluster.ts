@@ -11,7 +11,8 @@ import {
   selects,
 } from '../../model/workload.ts';
 import { runCommand } from '../../system/commands.ts';
-import { gatewayAddresses, rangesInUse, workloadAddresses } from './addresses.ts';
+import { rangesInUse } from '../ranges.ts';
+import { gatewayAddresses, workloadAddresses } from './addresses.ts';
 import { checkSocketPath, findAgent, startAgent } from './agents.ts';
 import type { LabContext } from './context.ts';
 import { diagnoseCluster } from './diagnose.ts';

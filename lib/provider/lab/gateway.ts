@@ -8,7 +8,8 @@ import { readIfPresent, removePath, writeAtomically } from '../../system/files.t
 import { isAlive, startTimeOf } from '../../system/processes.ts';
 import { executeUndo } from '../../system/undo.ts';
 import { gatewayAddresses } from './addresses.ts';
-import { findAgent, lazyProbe, startAgent } from './agents.ts';
+import { lazyProbe } from '../lazyProbe.ts';
+import { findAgent, startAgent } from './agents.ts';
 import { startCapture } from './capture.ts';
 import type { LabContext } from './context.ts';
 import { CLUSTER_INTERFACE, WAN_INTERFACE, clusterFolder, gatewayNetns } from './names.ts';

@@ -1,7 +1,8 @@
 /** The policy tables in one cluster's gateway. */
 import type { PolicyIntent } from '../../model/intent.ts';
 import { CommandError } from '../../system/commands.ts';
-import { rangesInUse, workloadAddresses } from './addresses.ts';
+import { rangesInUse } from '../ranges.ts';
+import { workloadAddresses } from './addresses.ts';
 import { shared } from './concurrency.ts';
 import type { LabContext } from './context.ts';
 import { gatewayNetns } from './names.ts';

@@ -1,11 +1,11 @@
 /** What each cluster's service controller is told, as a pure function of the fleet's state. */
 import { UserError } from '../../model/errors.ts';
 import { type ServiceSpec, type SharedAddress, keyOf, selects, serviceName } from '../../model/workload.ts';
+import { rangesInUse } from '../ranges.ts';
 import {
   clustersetAddresses,
   fixedEndpointAddresses,
   gatewayAddresses,
-  rangesInUse,
   serviceAddresses,
   workloadAddresses,
 } from './addresses.ts';

@@ -5,10 +5,10 @@ import {
   clustersetAddresses,
   fixedEndpointAddresses,
   gatewayAddresses,
-  rangesInUse,
   serviceAddresses,
   workloadAddresses,
 } from '../../../lib/provider/lab/addresses.ts';
+import { rangesInUse } from '../../../lib/provider/ranges.ts';
 
 const plan: AddressPlan = {
   pool: '10.0.0.0/8',

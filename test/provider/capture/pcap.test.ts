@@ -1,6 +1,6 @@
 import t from 'tap';
-import { parseCounts } from '../../../lib/provider/lab/capture.ts';
-import { summarisePcap } from '../../../lib/provider/lab/pcap.ts';
+import { summarisePcap } from '../../../lib/provider/capture/pcap.ts';
+import { parseCounts } from '../../../lib/provider/capture/tcpdump.ts';
 
 const ETHERNET = 1;
 const RAW = 101;
