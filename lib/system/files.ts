@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, open, readFile, readdir, rename, rm } from 'node:fs/promises';
-import { homedir } from 'node:os';
+import { mkdir, open, readFile, readdir, rename, rm, statfs } from 'node:fs/promises';
+import { homedir, tmpdir } from 'node:os';
 import path from 'node:path';
 
 /** Replaces a file as a whole or not at all; its folder is made when missing. */
@@ -36,6 +36,12 @@ export const readBytes = (target: string): Promise<Buffer> => readFile(target);
 /** Names of what a folder holds. */
 export const filesIn = (folder: string): Promise<string[]> => readdir(folder);
 
+/** What a user without special rights may still write on the file system of a path. */
+export async function freeBytes(target: string): Promise<number> {
+  const { bavail, bsize } = await statfs(target);
+  return bavail * bsize;
+}
+
 /** Makes a folder, and those above it, that only this user may enter. */
 export async function makePrivateFolder(target: string): Promise<void> {
   await mkdir(target, { recursive: true, mode: 0o700 });
@@ -57,7 +63,11 @@ export function userConfigurationFile(environment: NodeJS.ProcessEnv = process.e
   return path.join(base, APPLICATION, 'mcnet.yaml');
 }
 
-/** Sockets, keys and logs of a run; removed with it. Short, because a socket's path may have 107 bytes at most. */
-export function runtimeFolder(run: string): string {
-  return path.join('/run', APPLICATION, run);
+/**
+ * Sockets, keys and logs of a run; removed with it. Short, because a socket's path may have 107 bytes at most. Root's own
+ * place, or the XDG Base Directory of a user.
+ */
+export function runtimeFolder(run: string, environment: NodeJS.ProcessEnv = process.env): string {
+  const base = process.getuid?.() === 0 ? '/run' : (environment['XDG_RUNTIME_DIR'] ?? tmpdir());
+  return path.join(base, APPLICATION, run);
 }

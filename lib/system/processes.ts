@@ -1,4 +1,4 @@
-import { readFile, readdir } from 'node:fs/promises';
+import { lstat, readFile, readdir, readlink } from 'node:fs/promises';
 
 /** Name of the environment variable that marks every process of a run. */
 export const RUN_MARK = 'MCNET_RUN';
@@ -41,4 +41,24 @@ export async function markedProcesses(run: string): Promise<number[]> {
       }),
   );
   return found.filter((pid) => pid !== undefined && pid !== process.pid) as number[];
+}
+
+/** How many inotify instances the processes of a user hold; those that end meanwhile do not count. */
+export async function inotifyInstances(uid: number): Promise<number> {
+  const pids = (await readdir('/proc')).filter((entry) => /^\d+$/.test(entry));
+  const counts = await Promise.all(
+    pids.map(async (pid) => {
+      try {
+        if ((await lstat(`/proc/${pid}`)).uid !== uid) return 0;
+        const files = await readdir(`/proc/${pid}/fd`);
+        const targets = await Promise.all(
+          files.map((file) => readlink(`/proc/${pid}/fd/${file}`).catch(() => '')),
+        );
+        return targets.filter((target) => target === 'anon_inode:inotify').length;
+      } catch {
+        return 0;
+      }
+    }),
+  );
+  return counts.reduce((sum, count) => sum + count, 0);
 }

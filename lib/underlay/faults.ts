@@ -1,9 +1,10 @@
 /** Faults that underlays have in common. */
 import type { FaultInjector, Fleet, Gateway, Ledger } from '../model/cluster.ts';
 import { InternalError } from '../model/errors.ts';
-import { type Disturbance, type FaultKind, type FaultSpec, mendOnce } from '../model/fault.ts';
+import { type Disturbance, type FaultKind, type FaultSpec } from '../model/fault.ts';
+import { prepareMendingAt } from '../model/mending.ts';
 import { randomHex } from '../system/clock.ts';
-import { gatewayOf, undoAt } from './gateways.ts';
+import { gatewayOf } from './gateways.ts';
 import { lines, renderTable } from './routing.ts';
 
 export type FaultOf<K extends FaultKind> = Extract<FaultSpec, { kind: K }>;
@@ -22,25 +23,13 @@ export function injectorOf<K extends FaultKind>(
   };
 }
 
-/**
- * Leaves the script that mends at the gateway, notes in the ledger how to run it, and gives the same as a function.
- * It mends once: see `mendOnce`.
- */
-export async function prepareMending(
+/** As `prepareMendingAt`, under a name of its own. */
+export const prepareMending = (
   gateway: Gateway,
   fault: FaultSpec,
   script: string,
   ledger: Ledger,
-): Promise<() => Promise<void>> {
-  const command = mendOnce(await gateway.writeFile(`mend-${randomHex(4)}.sh`, script));
-  await ledger.add({
-    description: `fault ${JSON.stringify(fault)} at ${gateway.cluster}`,
-    undo: undoAt(gateway, command),
-  });
-  return async () => {
-    await gateway.exec(command);
-  };
-}
+): Promise<() => Promise<void>> => prepareMendingAt(gateway, { fault, id: randomHex(4) }, script, ledger);
 
 /** What the kernel says of an interface. */
 export interface Link {

@@ -1,5 +1,5 @@
 /** What every underlay does with gateways. */
-import type { Fleet, Gateway, UndoAction } from '../model/cluster.ts';
+import type { Fleet, Gateway } from '../model/cluster.ts';
 import { InternalError, messageOf } from '../model/errors.ts';
 import type { Clock } from '../system/clock.ts';
 import type { Command } from '../system/commands.ts';
@@ -8,12 +8,6 @@ export function gatewayOf(fleet: Fleet, name: string): Gateway {
   const cluster = fleet.clusters.find((one) => one.name === name);
   if (!cluster) throw new InternalError(`there is no cluster "${name}" in this fleet`);
   return cluster.gateway;
-}
-
-/** A command at a gateway, complete, for a process that knows nothing of this fleet. */
-export function undoAt(gateway: Gateway, command: Command): UndoAction {
-  const words = [...gateway.shell.trim().split(/\s+/), ...command];
-  return { kind: 'run', command: words as [string, ...string[]] };
 }
 
 /** Between gateways of one machine: hundreds of round trips, and short enough to wait for silence often. */
