@@ -85,6 +85,7 @@ export function remarks(results: RunResults): string[] {
     ...(results.teardown === 'kept'
       ? [
           `Everything was kept: \`--attach ${results.run}\` runs on it again, \`mcnet-conformance clean ${results.run}\` removes it`,
+          ...byHand(results),
         ]
       : []),
     ...(subject.tuning === 'fast' ? ["The technology's timers were shortened: not a production result"] : []),
@@ -97,6 +98,17 @@ export function remarks(results: RunResults): string[] {
     ...(results.merged && results.merged.length > 1 ? [`Merged from ${results.merged.length} runs`] : []),
     ...results.recordProblems.map((problem) => `The record is damaged: ${problem}`),
   ].map((sentence) => oneLine(sentence));
+}
+
+/** Clusters of a large fleet whose commands are shown: the others' read alike. */
+const SHOWN_BY_HAND = 3;
+
+function byHand({ byHand: commands = {} }: RunResults): string[] {
+  const all = Object.entries(commands);
+  const clusters = [...new Set(all.map(([at]) => at.split('/', 1)[0]))].slice(0, SHOWN_BY_HAND);
+  return all
+    .filter(([at]) => clusters.includes(at.split('/', 1)[0]))
+    .map(([at, command]) => `By hand, ${at}: \`${command} …\``);
 }
 
 /** Nothing was executed: no case has a verdict that rests on traffic. A failure of the run. */

@@ -190,7 +190,9 @@ export const recordLineSchema = z
     }),
     line('plan', {
       cases: list(plannedCase),
-      shells: dictionary(z.string()).describe('how a person runs a command there, by east/mcnet/client'),
+      shells: dictionary(z.string()).describe(
+        'how a person runs a command there, by east/mcnet/client, or asks the API server, by east',
+      ),
       unselected: list(z.string()).exactOptional(),
     }),
     line('phase', { phase: z.string(), durationMs: milliseconds, detail: z.string().exactOptional() }),

@@ -60,7 +60,10 @@ export type RecordBody =
   | {
       type: 'plan';
       cases: readonly PlannedCase[];
-      /** How a person runs a command at a workload or gateway, by `east/mcnet/client`. */
+      /**
+       * How a person runs a command at a workload or gateway, by `east/mcnet/client`; or asks the API server of a
+       * cluster, by `east`.
+       */
       shells: Readonly<Record<string, string>>;
       /** Core checks of the class that were not selected: they run nowhere, but conformance needs them. */
       unselected?: readonly string[];

@@ -46,6 +46,8 @@ export interface RunResults {
     readonly detail?: string;
   }[];
   readonly teardown: RunEnd['teardown'] | 'unknown';
+  /** Where everything was kept: what a person looks at it with, by `east` and `east/gateway`. */
+  readonly byHand?: Readonly<Record<string, string>>;
   /** What a failed teardown left behind. */
   readonly leftovers: readonly string[];
   /** Files relative to the output folder, by cluster. */

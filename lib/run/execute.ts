@@ -3,8 +3,10 @@ import path from 'node:path';
 import type { Budget } from '../model/budgets.ts';
 import type { Suite } from '../model/check.ts';
 import type {
+  Cluster,
   Feature,
   Fleet,
+  KubernetesCluster,
   Profile,
   Provider,
   Requirements,
@@ -19,6 +21,7 @@ import type { RunSpec } from '../model/spec.ts';
 import { type Verdict, inconclusive, skipped } from '../model/verdict.ts';
 import { keyOf } from '../model/workload.ts';
 import { type Clock, randomBelow } from '../system/clock.ts';
+import { quoteCommand } from '../system/commands.ts';
 import { writeAtomically } from '../system/files.ts';
 import { type AppendableFile, openAppendable } from '../system/storage.ts';
 import { type Deadline, deadlineAfter } from './deadline.ts';
@@ -330,9 +333,12 @@ class Run {
 
   get #shells(): Record<string, string> {
     return Object.fromEntries(
-      (this.#fleet?.clusters ?? []).flatMap(({ name, gateway, workloads }) => [
-        ...(gateway.shell === '' ? [] : [[`${name}/gateway`, gateway.shell] as const]),
-        ...workloads.map(({ spec, shell }) => [`${name}/${keyOf(spec)}`, shell] as const),
+      (this.#fleet?.clusters ?? []).flatMap((cluster) => [
+        ...kubectlOf(cluster),
+        ...(cluster.gateway.shell === ''
+          ? []
+          : [[`${cluster.name}/gateway`, cluster.gateway.shell] as const]),
+        ...cluster.workloads.map(({ spec, shell }) => [`${cluster.name}/${keyOf(spec)}`, shell] as const),
       ]),
     );
   }
@@ -532,6 +538,13 @@ class Run {
       recordBroken: failure !== undefined,
     });
   }
+}
+
+/** What asks the API server of a cluster that has one, by the name of the cluster itself. */
+function kubectlOf(cluster: Cluster): (readonly [string, string])[] {
+  if (cluster.kind !== 'kubernetes') return [];
+  const { kubeconfig, context } = cluster as KubernetesCluster;
+  return [[cluster.name, quoteCommand(['kubectl', '--kubeconfig', kubeconfig, '--context', context])]];
 }
 
 const isDeadline = (reason: unknown): boolean =>

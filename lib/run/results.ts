@@ -51,12 +51,15 @@ function caseResult(planned: PlannedCase, { outcomes, shells }: RunFacts): CaseR
   };
 }
 
-type Conclusion = Pick<RunFacts, 'about' | 'unselected' | 'interruptedBy' | 'recordBroken'>;
+type Conclusion = Pick<RunFacts, 'about' | 'unselected' | 'interruptedBy' | 'recordBroken'> &
+  Partial<Pick<RunFacts, 'shells'>>;
 
 function conclude(facts: Conclusion, cases: readonly CaseResult[]): RunResults {
-  const { about, unselected, interruptedBy, recordBroken } = facts;
+  const { about, unselected, interruptedBy, recordBroken, shells = {} } = facts;
+  const byHand = Object.entries(shells).filter(([at]) => !at.includes('/') || at.endsWith('/gateway'));
   return {
     ...about,
+    ...(about.teardown === 'kept' && byHand.length > 0 && { byHand: Object.fromEntries(byHand) }),
     cases,
     conformance: conformanceOf(about.subject.class, cases, unselected),
     exitCode: exitCodeOf({
