@@ -6,11 +6,13 @@ import { agentCommand } from '../probe/command.ts';
 import { connectProbe } from '../probe/client.ts';
 import { profileNamed } from '../profile/index.ts';
 import { createContextsProvider } from '../provider/contexts/index.ts';
+import { createKindProvider } from '../provider/kind/index.ts';
 import { createLabProvider } from '../provider/lab/index.ts';
 import type { RunParts } from '../run/execute.ts';
 import { underlayNamed } from '../underlay/index.ts';
 import { probeBuildCommands } from './probeImage.ts';
 import { SUITES } from '../../suites/index.ts';
+import { builtImage } from './builtImages.ts';
 
 /** The parts that a specification names. */
 export function partsOf(spec: RunSpec): RunParts {
@@ -26,6 +28,16 @@ function providerOf(spec: RunSpec): Provider {
   switch (spec.provider) {
     case 'lab':
       return createLabProvider({ agentCommand: agentCommand('agent'), connectProbe });
+    case 'kind':
+      return createKindProvider({
+        connectProbe,
+        kubernetes: spec.kubernetes,
+        // Those of a kept run are there already.
+        clusters: spec.attach === undefined ? spec.topology.members.length : 0,
+        images: spec.images,
+        tools: spec.tools,
+        builtImages: builtImage,
+      });
     case 'contexts':
       return createContextsProvider({
         kubernetes: spec.kubernetes,
@@ -33,7 +45,5 @@ function providerOf(spec: RunSpec): Provider {
         connectProbe,
         buildCommands: probeBuildCommands(),
       });
-    case 'kind':
-      throw new InternalError('nothing here provides kind');
   }
 }

@@ -18,10 +18,16 @@ export type ListName = (typeof LISTS)[number];
 export type RawFlags = Readonly<Record<string, unknown>>;
 
 /** What each command does; resolves to its exit code. */
+/** What `plan` says, and how. */
+export interface PlanOptions {
+  readonly json: boolean;
+  readonly images: boolean;
+}
+
 export interface Actions {
   run(flags: RawFlags): Promise<number>;
   list(what: string, json: boolean): Promise<number>;
-  plan(flags: RawFlags, json: boolean): Promise<number>;
+  plan(flags: RawFlags, options: PlanOptions): Promise<number>;
   report(records: readonly string[], options: { readonly report?: readonly string[] }): Promise<number>;
   doctor(flags: RawFlags): Promise<number>;
   clean(run: string | undefined, dryRun: boolean): Promise<number>;
@@ -166,9 +172,14 @@ function createProgram(actions: Actions, finish: (exitCode: number) => void): Co
 
   addFlags(program.command('plan'))
     .description('what a run would do: configuration, addresses, cases; creates nothing')
-    .usage('[flags of run] [--json]')
+    .usage('[flags of run] [--images] [--json]')
     .addOption(new Option('--json', 'as JSON').helpGroup(RESULTS))
-    .action(async ({ json, ...flags }) => finish(await actions.plan(flags, json === true)));
+    .addOption(
+      new Option('--images', 'only the images that it would use, and who named them').helpGroup(RESULTS),
+    )
+    .action(async ({ json, images, ...flags }) =>
+      finish(await actions.plan(flags, { json: json === true, images: images === true })),
+    );
 
   program
     .command('report')

@@ -75,15 +75,13 @@ export const FLAGS = [
     value: 'name',
     group: KUBERNETES,
     help: `CNI of clusters it creates: ${choices('cni')}`,
-    later: true,
   },
-  { key: 'nodes', value: 'n', group: KUBERNETES, help: 'nodes of each cluster it creates', later: true },
+  { key: 'nodes', value: 'n', group: KUBERNETES, help: 'nodes of each cluster it creates' },
   {
     key: 'nodeImage',
     value: 'image',
     group: KUBERNETES,
     help: 'node image of clusters it creates',
-    later: true,
   },
   { key: 'probeImage', value: 'image', group: KUBERNETES, help: 'image of the probe agent' },
   {

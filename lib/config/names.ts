@@ -17,7 +17,7 @@ export const CHOICES = {
   provider: [
     { name: 'auto', summary: 'the provider that fits the other flags; says which and why' },
     { name: 'lab', summary: 'clusters made of network namespaces on this machine' },
-    { name: 'kind', summary: 'clusters in containers, by kind', later: true },
+    { name: 'kind', summary: 'clusters in containers of this machine, by kind' },
     { name: 'contexts', summary: 'existing clusters, by kubeconfig context' },
   ],
   underlay: [

@@ -15,6 +15,7 @@ import type { KubernetesOptions, RunSpec } from '../model/spec.ts';
 import type { Topology } from '../model/topology.ts';
 import { planAddresses } from './addressing.ts';
 import type { Path } from './file.ts';
+import { IMAGE_NAMES } from './images.ts';
 import type { Configured } from './layers.ts';
 import { type ChoiceKey, availableChoices } from './names.ts';
 import { suggest } from './nearest.ts';
@@ -39,6 +40,7 @@ export function toRunSpec(configured: Configured, known: Known): RunSpec {
   const entries = clusterEntries(configured);
   const families = FAMILIES[values.ipFamily ?? 'ipv4'];
   const { provider, reason } = chooseProvider(configured);
+  refuseWhatDoesNotApply(configured, provider);
   const kubernetes = kubernetesOptions(configured, entries);
   if (provider !== 'contexts' && given.kubeconfig !== undefined) {
     throw new UserError(`The provider ${provider} reads no kubeconfig`, {
@@ -65,7 +67,7 @@ export function toRunSpec(configured: Configured, known: Known): RunSpec {
     kubernetes,
     istioTopology: values.istioTopology ?? 'multi-primary',
     images: {
-      ...values.images,
+      ...imagesNamed(configured),
       ...(values.nodeImage !== undefined && { node: values.nodeImage }),
       ...(values.probeImage !== undefined && { probe: values.probeImage }),
     },
@@ -83,6 +85,30 @@ export function toRunSpec(configured: Configured, known: Known): RunSpec {
     verbosity: verbosityOf(configured),
     configuration: given,
   };
+}
+
+/** Images by the names of the one table. */
+function imagesNamed(configured: Configured): Readonly<Record<string, string>> {
+  const { images = {} } = configured.values;
+  const unknown = Object.keys(images).find((name) => !IMAGE_NAMES.includes(name));
+  if (unknown === undefined) return images;
+  throw new UserError(`"${unknown}" is not a known image`, {
+    where: configured.whereOf('images', [], unknown),
+    remedy: suggest(unknown, IMAGE_NAMES),
+  });
+}
+
+/** What only concerns clusters that kind makes; a user-level file may hold some of it for other runs. */
+const KIND_ONLY = ['cni', 'nodes', 'nodeImage'] as const satisfies readonly ConfigurationKey[];
+
+function refuseWhatDoesNotApply(configured: Configured, provider: RunSpec['provider']): void {
+  const { given } = configured;
+  const key = provider === 'kind' ? undefined : KIND_ONLY.find((name) => given[name] !== undefined);
+  if (key === undefined) return;
+  throw new UserError(`The provider ${provider} creates no Kubernetes clusters, which alone have it`, {
+    where: configured.whereOf(key),
+    remedy: 'Leave it out, or say --provider kind',
+  });
 }
 
 function kubernetesOptions(
@@ -154,8 +180,9 @@ function checkContexts(
 function refuseWhatIsMissing(configured: Configured): void {
   const { values } = configured;
   refuseChoice(configured, 'profile', values.profile);
-  if (values.underlay === 'existing' && (values.provider === 'lab' || attachesTo(configured).length === 0)) {
-    throw new UserError('A lab has no underlay that exists already', {
+  const creates = values.provider === 'lab' || values.provider === 'kind';
+  if (values.underlay === 'existing' && (creates || attachesTo(configured).length === 0)) {
+    throw new UserError('Clusters that are created have no underlay that exists already', {
       where: configured.whereOf('underlay'),
       remedy: `Choose one of ${namesOf('underlay')}`,
     });
@@ -206,6 +233,9 @@ function chooseProvider(configured: Configured): { provider: RunSpec['provider']
   }
   if (attachesTo(configured).length > 0)
     return { provider: 'contexts', reason: 'kubeconfig contexts are given' };
+  if (values.profile !== undefined && values.profile !== 'none') {
+    return { provider: 'kind', reason: `the profile ${values.profile} needs Kubernetes` };
+  }
   return {
     provider: 'lab',
     reason: `no kubeconfig context is given, and the profile ${values.profile} needs no Kubernetes`,

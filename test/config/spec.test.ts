@@ -84,10 +84,14 @@ void t.test('names that contradict each other, or that nothing has', async (t) =
 
 void t.test('names of the stable surface that this version lacks are refused with what it has', async (t) => {
   const cases: [Parameters<typeof specOf>[0], string, RegExp, RegExp][] = [
-    [{ flags: { provider: 'kind' } }, '--provider', /does not have the provider "kind" yet/, /lab/],
     [{ flags: { profile: 'istio' } }, '--profile', /does not have the profile "istio" yet/, /none/],
-    [{ flags: { underlay: 'existing' } }, '--underlay', /A lab has no underlay/, /wireguard, direct/],
-    [{ flags: { underlay: 'existing', provider: 'lab' } }, '--underlay', /A lab/, /wireguard, direct/],
+    [{ flags: { underlay: 'existing' } }, '--underlay', /have no underlay/, /wireguard, direct/],
+    [
+      { flags: { underlay: 'existing', provider: 'lab' } },
+      '--underlay',
+      /have no underlay/,
+      /wireguard, direct/,
+    ],
     [{ yaml: 'extensions: [./mine.ts]' }, 'mcnet.yaml:1:13', /extensions/, /Leave/],
   ];
   for (const [written, where, what, remedy] of cases) {
@@ -164,6 +168,7 @@ void t.test('the sample file is valid', async (t) => {
 void t.test('what concerns Kubernetes only', async (t) => {
   const { kubernetes, images, istioTopology } = specOf({
     yaml: [
+      'provider: kind',
       'nodes: 2',
       'nodeSelector: {role: edge}',
       'toleration: [dedicated=edge:NoSchedule, spare]',
@@ -190,4 +195,26 @@ void t.test('what concerns Kubernetes only', async (t) => {
   ] as const) {
     t.match(refusal(t, () => specOf({ flags })).message, what);
   }
+});
+
+void t.test('what only clusters made by kind have', async (t) => {
+  const spec = specOf({ flags: { provider: 'kind', nodes: '2', cni: 'cilium', nodeImage: 'mine/node:1' } });
+  t.match(spec, {
+    provider: 'kind',
+    kubernetes: { nodes: 2, cni: 'cilium' },
+    images: { node: 'mine/node:1' },
+  });
+  const error = refusal(t, () => specOf({ flags: { nodes: '2' } }));
+  t.match(error.message, /The provider lab creates no Kubernetes clusters/);
+  t.equal(error.where, '--nodes');
+  t.match(error.remedy, /--provider kind/);
+});
+
+void t.test('images are named as the one table names them', async (t) => {
+  const spec = specOf({ yaml: 'images: {gateway: "own/gateway:2"}' });
+  t.strictSame(spec.images, { gateway: 'own/gateway:2' });
+  const error = refusal(t, () => specOf({ yaml: 'images: {gatway: x}' }));
+  t.match(error.message, /"gatway" is not a known image/);
+  t.match(error.where, /^mcnet\.yaml:1:/);
+  t.match(error.remedy, /gateway/);
 });

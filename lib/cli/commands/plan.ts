@@ -1,3 +1,4 @@
+import { imagesOf } from '../../config/images.ts';
 import { type AddressPlan, RANGE_KINDS } from '../../model/addressing.ts';
 import type { PerFamily } from '../../model/cidr.ts';
 import type { PlannedCase } from '../../model/record.ts';
@@ -16,14 +17,27 @@ import { readSpec } from '../configuration.ts';
 import { completeSpec } from '../survey.ts';
 import { EXIT_FAILED } from '../failure.ts';
 import { faint, heading, say, sayJson, table } from '../print.ts';
-import type { RawFlags } from '../program.ts';
+import type { PlanOptions, RawFlags } from '../program.ts';
+
+function describeImages(spec: RunSpec): string {
+  const used = imagesOf(spec);
+  if (used.length === 0) return `The provider ${spec.provider} uses no images`;
+  const rows = used.map(({ name, what, image, otherwise }) => [name, image ?? faint(otherwise), faint(what)]);
+  return `${heading('Images')} ${faint('by their names under `images:` in mcnet.yaml')}\n${table(rows)}`;
+}
 
 /** By case id: what can be judged before anything exists. */
 type Verdicts = Readonly<Record<string, Verdict>>;
 
 /** Says what a run would do; creates nothing. The exit code is 1 when the address plan itself fails. */
-export async function plan(flags: RawFlags, json: boolean): Promise<number> {
-  const spec = await completeSpec(await readSpec(flags));
+export async function plan(flags: RawFlags, { json, images }: PlanOptions): Promise<number> {
+  const asked = await readSpec(flags);
+  if (images) {
+    if (json) sayJson(imagesOf(asked));
+    else say(describeImages(asked));
+    return 0;
+  }
+  const spec = await completeSpec(asked);
   const planned = planRun(spec, partsOf(spec));
   const verdicts = await judgeAddressing(spec, planned);
   if (json) sayJson({ configuration: spec, ...planned, verdicts });

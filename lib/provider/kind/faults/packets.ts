@@ -1,0 +1,325 @@
+/**
+ * Faults that one nftables table in a gateway makes. Those of the wan strike where packets come in at the far gateway,
+ * before anything there sees them: the bridge between the gateways belongs to the machine, and is left alone.
+ */
+import type { IpFamily } from '../../../model/cidr.ts';
+import type { Cluster, Fleet, Gateway, Workload } from '../../../model/cluster.ts';
+import { InternalError } from '../../../model/errors.ts';
+import type { Disturbance } from '../../../model/fault.ts';
+import { PORTS, keyOf } from '../../../model/workload.ts';
+import {
+  type Fault,
+  HEADER,
+  type Injection,
+  addTable,
+  answersPing,
+  anyWorkload,
+  clusterOf,
+  firstOf,
+  ping,
+  rangesOf,
+  renderChain,
+  workloadOf,
+} from './injector.ts';
+
+/** Before connection tracking, which would still note what is dropped later. */
+const ARRIVAL = 'filter hook prerouting priority -450; policy accept;';
+const FORWARD = 'filter hook forward priority filter; policy accept;';
+/** An IP header and that of an echo request, in bytes. */
+const PING_OVERHEAD: Readonly<Record<IpFamily, number>> = { ipv4: 28, ipv6: 48 };
+/** The finest share that can be asked for: one packet in so many. */
+const SHARES = 100_000;
+const EXCHANGE_MS = 1_000;
+
+interface OneWay {
+  readonly from: string;
+  readonly to: string;
+  readonly workload?: string;
+}
+
+/** Where packets from one cluster to another pass, and how to send some. */
+interface Way {
+  readonly gateway: Gateway;
+  /** Chains in which the statement meets exactly these packets. */
+  chains(statement: string): string;
+  /** Whether any of `count` echo requests with this payload is answered. */
+  ping(options: { count: number; payload?: number; intervalMs?: number }): Promise<boolean>;
+  readonly family: IpFamily;
+}
+
+async function wayOf(fleet: Fleet, fault: OneWay): Promise<Way> {
+  const sender = clusterOf(fleet, fault.from);
+  const receiver = clusterOf(fleet, fault.to);
+  const family = receiver.gateway.wanAddresses.ipv4 === undefined ? 'ipv6' : 'ipv4';
+  return fault.workload === undefined
+    ? wanWay(sender, receiver, family)
+    : workloadWay(fleet, workloadOf(sender, fault.workload), receiver, family);
+}
+
+async function wanWay(sender: Cluster, receiver: Cluster, family: IpFamily): Promise<Way> {
+  const { gateway } = receiver;
+  const file = `/sys/class/net/${sender.gateway.wanInterface}/address`;
+  const linkAddress = (await sender.gateway.exec(['cat', file])).trim();
+  return {
+    gateway,
+    chains: (statement) => renderChain('arrival', ARRIVAL, arrivals(gateway, linkAddress, statement)),
+    ping: ({ count, payload = 56, intervalMs = 2 }) =>
+      ping(sender.gateway, [
+        '-q',
+        ...['-c', String(count), '-i', String(intervalMs / 1_000), '-s', String(payload), '-W', '0.5'],
+        firstOf(gateway.wanAddresses),
+      ]),
+    family,
+  };
+}
+
+/**
+ * Told by the link address that they come from, since without a tunnel they carry those of pods. Neighbour discovery
+ * passes, or the other direction would soon stop too, for want of a link address.
+ */
+function arrivals(at: Gateway, linkAddress: string, statement: string): string[] {
+  const arriving = `iifname "${at.wanInterface}" ether saddr ${linkAddress}`;
+  return [
+    `${arriving} icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept`,
+    `${arriving} ${statement}`,
+  ];
+}
+
+function workloadWay(
+  fleet: Fleet,
+  { cluster, addresses, probe }: Workload,
+  receiver: Cluster,
+  family: IpFamily,
+): Way {
+  return {
+    gateway: clusterOf(fleet, cluster).gateway,
+    chains: (statement) =>
+      renderChain(
+        'forward',
+        FORWARD,
+        fleet.families.map(
+          (one) =>
+            `${HEADER[one]} saddr ${addresses[one]} ${HEADER[one]} daddr { ${rangesOf(receiver, one)} } ${statement}`,
+        ),
+      ),
+    async ping({ count, payload, intervalMs = 20 }) {
+      const { received } = await probe.ping({
+        address: firstOf(receiver.gateway.nodeAddresses),
+        count,
+        intervalMs,
+        timeoutMs: 1_000,
+        ...(payload !== undefined && { payload }),
+      });
+      return received > 0;
+    },
+    family,
+  };
+}
+
+const shareOf = (share: number): string => `numgen random mod ${SHARES} < ${Math.round(share * SHARES)}`;
+/** So many packets that a share of them meets one as good as surely, and no more than pass in a moment. */
+const enoughFor = (share: number): number => Math.min(2_000, Math.ceil(7 / share));
+
+export async function dropOnWan(injection: Injection<Fault<'wan-drop'>>): Promise<Disturbance> {
+  const { fleet, fault } = injection;
+  const back = { from: fault.to, to: fault.from };
+  const ways = [await wayOf(fleet, fault), ...(fault.both ? [await wayOf(fleet, back)] : [])];
+  const tables: Awaited<ReturnType<typeof addTable>>[] = [];
+  for (const way of ways)
+    tables.push(await addTable(injection, way.gateway, 'inet', way.chains('counter drop')));
+  return {
+    async tookHold() {
+      for (const [index, way] of ways.entries()) {
+        if ((await way.ping({ count: 1 })) || !(await tables[index]?.counted())) return false;
+      }
+      return true;
+    },
+    async mend() {
+      for (const { mend } of tables) await mend();
+    },
+  };
+}
+
+export async function loseOnWan(injection: Injection<Fault<'wan-loss'>>): Promise<Disturbance> {
+  const { fleet, fault } = injection;
+  const way = await wayOf(fleet, fault);
+  const chains = way.chains(`${shareOf(fault.share)} counter drop`);
+  const { mend, counted } = await addTable(injection, way.gateway, 'inet', chains, 'nftables at random');
+  return {
+    async tookHold() {
+      await way.ping({ count: enoughFor(fault.share) });
+      return counted();
+    },
+    mend,
+  };
+}
+
+/** Policing, not shaping: what is too much is dropped at once, and nothing waits in a queue. */
+export async function limitRate(injection: Injection<Fault<'rate-limited'>>): Promise<Disturbance> {
+  const { fleet, fault } = injection;
+  const way = await wayOf(fleet, fault);
+  const bytes = Math.round((fault.megabits * 1e6) / 8);
+  const burst = 16_000;
+  const chains = way.chains(`limit rate over ${bytes} bytes/second burst ${burst} bytes counter drop`);
+  const { mend, counted } = await addTable(injection, way.gateway, 'inet', chains, 'an nftables policer');
+  // In fragments, which the kernel sends at once, however busy the machine is.
+  const payload = 60_000;
+  return {
+    async tookHold() {
+      const count = Math.ceil((2 * (bytes + burst)) / payload);
+      await way.ping({ count, payload });
+      return counted();
+    },
+    mend,
+  };
+}
+
+export async function dropLargePackets(
+  injection: Injection<Fault<'large-packets-dropped'>>,
+): Promise<Disturbance> {
+  const { fleet, fault } = injection;
+  const way = await wayOf(fleet, fault);
+  const chains = way.chains(`meta length > ${fault.above} counter drop`);
+  const { mend } = await addTable(injection, way.gateway, 'inet', chains);
+  const passes = (bytes: number): Promise<boolean> =>
+    way.ping({ count: 1, payload: bytes - PING_OVERHEAD[way.family] });
+  return {
+    tookHold: async () => !(await passes(fault.above + 1)) && (await passes(fault.above)),
+    mend,
+  };
+}
+
+/** From other clusters: inside its own a pod is reached past the gateway. */
+export async function cutWorkload(injection: Injection<Fault<'workload-cut'>>): Promise<Disturbance> {
+  const { fleet, fault } = injection;
+  const cluster = clusterOf(fleet, fault.cluster);
+  const workload = workloadOf(cluster, fault.workload);
+  const caller = anyWorkload(otherThan(fleet, fault.cluster));
+  const chains = renderChain(
+    'forward',
+    FORWARD,
+    fleet.families.map((family) => `${HEADER[family]} daddr ${workload.addresses[family]} counter drop`),
+  );
+  const { mend, counted } = await addTable(injection, cluster.gateway, 'inet', chains);
+  const address = firstOf(workload.addresses);
+  return {
+    async tookHold() {
+      const { received } = await caller.probe.ping({ address, count: 1, timeoutMs: 500 });
+      return received === 0 && (await counted()) && (await answersPing(cluster.gateway, address));
+    },
+    mend,
+  };
+}
+
+function otherThan(fleet: Fleet, name: string): Cluster {
+  const other = fleet.clusters.find((cluster) => cluster.name !== name);
+  if (!other) throw new InternalError(`nobody could call ${name}`);
+  return other;
+}
+
+const call = async (from: Workload, address: string) => {
+  const [exchange] = await from.probe.exchange([
+    { protocol: 'tcp', address, port: PORTS.echo, timeoutMs: EXCHANGE_MS },
+  ]);
+  return exchange;
+};
+
+export async function rewriteSource(injection: Injection<Fault<'source-rewritten'>>): Promise<Disturbance> {
+  const { fleet, fault } = injection;
+  const sender = clusterOf(fleet, fault.from);
+  const receiver = clusterOf(fleet, fault.to);
+  const [caller, target] = [anyWorkload(sender), anyWorkload(receiver)];
+  const chains = renderChain(
+    'postrouting',
+    'nat hook postrouting priority srcnat; policy accept;',
+    fleet.families.map(
+      (family) =>
+        `${HEADER[family]} saddr ${sender.ranges.pods[family]} ${HEADER[family]} daddr { ${rangesOf(receiver, family)} } masquerade`,
+    ),
+  );
+  const { mend } = await addTable(injection, sender.gateway, 'inet', chains);
+  return {
+    async tookHold() {
+      const source = (await call(caller, firstOf(target.addresses)))?.seenSource?.address;
+      return source !== undefined && !Object.values(caller.addresses).includes(source);
+    },
+    mend,
+  };
+}
+
+/** Answers have to come back by the gateway, so the namesake sees the gateway's address. */
+export async function answerFromElsewhere(
+  injection: Injection<Fault<'wrong-answerer'>>,
+): Promise<Disturbance> {
+  const { fleet, fault } = injection;
+  const here = clusterOf(fleet, fault.at);
+  const namesake = workloadOf(here, fault.workload);
+  const target = workloadOf(clusterOf(fleet, fault.cluster), fault.workload);
+  const caller = here.workloads.find(({ spec }) => keyOf(spec) !== fault.workload);
+  if (!caller) throw new InternalError(`cluster ${here.name} has nobody else to call ${fault.workload}`);
+  const rules = (render: (header: string, own: string, other: string) => string): string[] =>
+    fleet.families.flatMap((family) => {
+      const [own, other] = [namesake.addresses[family], target.addresses[family]];
+      return own === undefined || other === undefined ? [] : [render(HEADER[family], own, other)];
+    });
+  const chains = [
+    renderChain(
+      'prerouting',
+      'nat hook prerouting priority dstnat - 1; policy accept;',
+      rules((header, own, other) => `${header} daddr ${other} dnat ${header} to ${own}`),
+    ),
+    renderChain(
+      'postrouting',
+      'nat hook postrouting priority srcnat - 1; policy accept;',
+      rules((header, own) => `ct status dnat ${header} daddr ${own} masquerade`),
+    ),
+  ].join('\n');
+  const { mend } = await addTable(injection, here.gateway, 'inet', chains);
+  return {
+    async tookHold() {
+      const exchange = await call(caller, firstOf(target.addresses));
+      return exchange?.outcome === 'answered' && exchange.answeredBy?.cluster === here.name;
+    },
+    mend,
+  };
+}
+
+export async function duplicate(injection: Injection<Fault<'duplicated'>>): Promise<Disturbance> {
+  const { fleet, fault } = injection;
+  const sender = clusterOf(fleet, fault.from);
+  const receiver = clusterOf(fleet, fault.to);
+  const [caller, target] = [anyWorkload(sender), anyWorkload(receiver)];
+  // `dup` exists per family only.
+  const tables: Awaited<ReturnType<typeof addTable>>[] = [];
+  for (const family of fleet.families) {
+    const header = HEADER[family];
+    const via = await nextHopAt(receiver.gateway, target.addresses[family]);
+    const flow = `${header} saddr { ${rangesOf(sender, family)} } ${header} daddr ${receiver.ranges.pods[family]}`;
+    const rule = `${flow} ${shareOf(fault.share)} counter dup to ${via} device "${receiver.gateway.clusterInterface}"`;
+    tables.push(await addTable(injection, receiver.gateway, header, renderChain('forward', FORWARD, [rule])));
+  }
+  return {
+    async tookHold() {
+      await caller.probe.ping({
+        address: firstOf(target.addresses),
+        count: enoughFor(fault.share),
+        intervalMs: 10,
+      });
+      const counted = await Promise.all(tables.map((table) => table.counted()));
+      return counted.includes(true);
+    },
+    async mend() {
+      for (const { mend } of tables) await mend();
+    },
+  };
+}
+
+/** The node that has a pod. */
+async function nextHopAt(gateway: Gateway, address: string | undefined): Promise<string> {
+  const [route] = JSON.parse(await gateway.exec(['ip', '-json', 'route', 'get', address ?? ''])) as {
+    gateway?: string;
+  }[];
+  if (route?.gateway === undefined)
+    throw new InternalError(`the gateway of ${gateway.cluster} has no way to ${address}`);
+  return route.gateway;
+}

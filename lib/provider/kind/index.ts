@@ -1,0 +1,150 @@
+/** Real clusters in containers, by kind: each on a Docker network of its own, joined by gateway containers. */
+import type { Provider, ProviderLimits, ProviderOptions } from '../../model/cluster.ts';
+import { UserError } from '../../model/errors.ts';
+import { readIfPresent, writeAtomically } from '../../system/files.ts';
+import { rangesInUse } from '../ranges.ts';
+import { KUBERNETES_FEATURES, kubernetesHandlers } from '../kubernetes/index.ts';
+import type { KindDependencies, KindFleetState } from './context.ts';
+import {
+  addressesOn,
+  createCluster,
+  createGateway,
+  createNetworks,
+  labelsOf,
+  noteContainers,
+  prepareRun,
+} from './create.ts';
+import { docker } from './docker.ts';
+import { kindInjectors } from './faults/index.ts';
+import { type KindFleet, assembleFleet } from './fleet.ts';
+import { ensureBuilt, loadImages } from './images.ts';
+import { checkMachine, observeMachine } from './machine.ts';
+import { clusterName, controlPlaneName, fleetFile, gatewayName } from './names.ts';
+import { connectNodes } from './nodes.ts';
+import { localBuilds, observeVersions } from './versions.ts';
+
+/** An image may have to be pulled by every node; a machine that is busy takes minutes for a control plane. */
+const LIMITS: ProviderLimits = {
+  setUpMs: 10 * 60_000,
+  setUpPerClusterMs: 60_000,
+  graceMs: 10_000,
+  teardownMs: 90_000,
+  teardownPerClusterMs: 10_000,
+};
+const LIFE_MS = 24 * 60 * 60 * 1_000;
+
+export function createKindProvider(dependencies: KindDependencies): Provider {
+  return {
+    name: 'kind',
+    features: [...KUBERNETES_FEATURES, 'wan.capture', 'gateway.probe', 'workload.privileged'],
+    handlers: kubernetesHandlers,
+    injectors: kindInjectors,
+    limits: LIMITS,
+    check: (requirements) => checkMachine(requirements, dependencies),
+    create: (options) => createFleet(options, dependencies),
+    attach: (run, options) => attachFleet(run, options, dependencies),
+    observedVersions: (fleet) =>
+      fleet ? observeVersions(fleet as KindFleet, dependencies) : observeMachine(dependencies),
+    localBuilds: (fleet) => localBuilds(fleet as KindFleet),
+  };
+}
+
+async function createFleet(options: ProviderOptions, dependencies: KindDependencies): Promise<KindFleet> {
+  const { run, names, signal, requirements } = options;
+  const expiresAt = new Date(Date.now() + LIFE_MS).toISOString();
+  const labels = labelsOf(run, expiresAt);
+  await prepareRun(options);
+  const [probeImage, gatewayImage] = await Promise.all([
+    imageNamed('probe', dependencies, signal),
+    imageNamed('gateway', dependencies, signal),
+  ]);
+  const blocks = await createNetworks(options, labels);
+  await noteContainers(options);
+  const toLoad = [probeImage, ...(requirements.kubernetes?.images ?? [])];
+  const gateways = names.map((name) => createGateway(options, name, { image: gatewayImage, blocks, labels }));
+  const clusters = names.map(async (name) => {
+    await createCluster(options, name, rangesInUse(options.plan, options.families, name), dependencies);
+    await loadImages(run, name, toLoad, dependencies, signal);
+    return addressesOn(controlPlaneName(run, name), clusterName(run, name));
+  });
+  const [nodeAddresses, gatewayFacts] = await bothEnded(clusters, gateways);
+  const state: KindFleetState = {
+    run,
+    names,
+    topology: options.topology,
+    plan: options.plan,
+    families: options.families,
+    probeImage,
+    podRoutes: requirements.kubernetes?.podRoutes ?? true,
+    expiresAt,
+    clusters: Object.fromEntries(
+      names.map((name, index) => [
+        name,
+        { nodeAddresses: nodeAddresses[index]!, gateway: gatewayFacts[index]! },
+      ]),
+    ),
+  };
+  await writeAtomically(fleetFile(run), JSON.stringify(state, undefined, 1), 0o600);
+  const fleet = assembleFleet(state, options, dependencies);
+  await Promise.all(fleet.clusters.map((cluster) => connectNodes(cluster, state, signal)));
+  return fleet;
+}
+
+/** Rejects with the first failure, but only when nothing is being built any more. */
+async function bothEnded<A, B>(
+  first: readonly Promise<A>[],
+  second: readonly Promise<B>[],
+): Promise<[A[], B[]]> {
+  await Promise.allSettled([...first, ...second]);
+  return [await Promise.all(first), await Promise.all(second)];
+}
+
+function imageNamed(
+  name: 'probe' | 'gateway',
+  { images, builtImages }: KindDependencies,
+  signal: AbortSignal,
+): Promise<string> {
+  const given = images[name];
+  return given === undefined
+    ? builtImages(name).then((image) => ensureBuilt(image, signal))
+    : Promise.resolve(given);
+}
+
+/** Finds the fleet of a kept run as it is, broken or not, and changes nothing. */
+async function attachFleet(
+  run: string,
+  options: ProviderOptions,
+  dependencies: KindDependencies,
+): Promise<KindFleet> {
+  const file = fleetFile(run);
+  const text = await readIfPresent(file);
+  const remedy = `remove what is left with \`mcnet-conformance clean ${run}\` and run again`;
+  if (text === undefined) {
+    throw new UserError(`there are no kind clusters of run ${run} on this machine`, {
+      where: file,
+      remedy: 'start some with `--keep`, and attach to the run id that it prints',
+    });
+  }
+  let state: KindFleetState;
+  try {
+    state = JSON.parse(text) as KindFleetState;
+  } catch (error) {
+    throw new UserError('the description of the kept clusters cannot be read', {
+      where: file,
+      remedy,
+      cause: error,
+    });
+  }
+  const running = new Set((await docker(['ps', '--format', '{{.Names}}'])).split('\n'));
+  const wanted = state.names.flatMap((name) => [controlPlaneName(run, name), gatewayName(run, name)]);
+  const gone = wanted.filter((name) => !running.has(name));
+  if (gone.length > 0) {
+    throw new UserError(`of the clusters of run ${run} is gone, or stopped: ${gone.join(', ')}`, {
+      where: 'Docker engine',
+      remedy,
+    });
+  }
+  const fleet = assembleFleet(state, options, dependencies);
+  await Promise.all(fleet.clusters.map((cluster) => cluster.reconnect()));
+  return fleet;
+}
