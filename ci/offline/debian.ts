@@ -9,11 +9,7 @@ export interface Root {
   readonly name: string;
   readonly title: string;
   readonly suite: string;
-  /** Also `name/suite`, from a suite that is added with low priority. */
   readonly packages: readonly string[];
-  readonly also?: string;
-  /** Shell commands of mmdebstrap, with the root in `$1`. */
-  readonly hooks?: readonly string[];
 }
 
 export const rootFile = (places: Places, name: string): string =>
@@ -23,7 +19,7 @@ export const rootFile = (places: Places, name: string): string =>
 const LEFT_OUT = ['/usr/share/man/*', '/usr/share/locale/*', '/usr/share/info/*', '/usr/share/doc/*'];
 
 export function rootStep(places: Places, root: Root): Step {
-  const { suite, also, packages, hooks = [] } = root;
+  const { suite, packages } = root;
   const output = rootFile(places, root.name);
   const line = (name: string): string => `deb ${DEBIAN.mirror} ${name} main`;
   const options = [
@@ -32,22 +28,22 @@ export function rootStep(places: Places, root: Root): Step {
     '--variant=minbase',
     `--include=${packages.join(',')}`,
     '--aptopt=APT::Install-Recommends "false"',
-    ...(also ? [`--aptopt=APT::Default-Release "${suite}"`] : []),
+    // What is lost when the machine goes down is made again.
+    '--dpkgopt=force-unsafe-io',
     ...LEFT_OUT.map((glob) => `--dpkgopt=path-exclude=${glob}`),
     '--dpkgopt=path-include=/usr/share/doc/*/copyright',
-    ...hooks.map((hook) => `--customize-hook=${hook}`),
   ];
   return {
     id: `root-${root.name}`,
     title: root.title,
     lane: 'network',
     needs: [],
-    inputs: { options: JSON.stringify(options), suite, also: also ?? '' },
+    inputs: { options: JSON.stringify(options), suite },
     files: [output],
     async run(job) {
       await job.run(['mkdir', '-p', path.dirname(output)]);
       const fresh = `${output}.new`;
-      await job.run(['mmdebstrap', ...options, suite, fresh, line(suite), ...(also ? [line(also)] : [])]);
+      await job.run(['mmdebstrap', ...options, suite, fresh, line(suite)]);
       await rename(fresh, output);
     },
   };

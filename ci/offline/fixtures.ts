@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import type { Root } from './debian.ts';
+import { programFile } from './go.ts';
 import { imageStep, rootImageStep } from './images.ts';
 import type { Places } from './places.ts';
 import type { Step } from './steps.ts';
@@ -67,10 +68,15 @@ export function fixtureSteps(places: Places): Step[] {
       title: 'the program of Node',
       name: NODE_PROGRAM_IMAGE,
       version: nodeVersion,
-      differs: 'the one program, of the npm package `node`',
+      differs: 'the one program, of the npm package `node`, without its table of symbols',
       dockerfile: 'FROM scratch\nCOPY node /usr/local/bin/node\n',
       needs: [],
-      content: async () => ({ node: { from: path.join(NODE_PACKAGE, 'bin/node') } }),
+      async content(job) {
+        const output = programFile(places, 'node');
+        await job.run(['mkdir', '-p', path.dirname(output)]);
+        await job.run(['strip', '-o', output, path.join(NODE_PACKAGE, 'bin/node')]);
+        return { node: { from: output } };
+      },
     }),
     image('probe', 'image of the probe'),
     image('gateway', 'image of the gateway'),

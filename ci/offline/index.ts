@@ -88,9 +88,15 @@ async function build(parts: readonly Part[]): Promise<void> {
   const decisions = await decide(steps, wanted, (step, hash) => isUpToDate(places, step, hash));
   if (decisions.some(({ run }) => run)) await ensurePrograms(say);
   const outcomes = await runSteps(decisions, places, interrupted.signal, terminal);
+  await dropReplaced();
   await nameBuilt(new Set(outcomes.map(({ step }) => step.id)));
   terminal.close();
   process.stdout.write(`\n${tableOf(outcomes, performance.now() - began)}\n`);
+}
+
+/** Images that have lost their name to newer ones of ours. */
+async function dropReplaced(): Promise<void> {
+  await $({ nothrow: true, quiet: true })`docker image prune --force --filter ${`label=${LABEL.inputs}`}`;
 }
 
 function builtBy(steps: { has(step: string): boolean }): Built {

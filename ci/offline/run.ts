@@ -10,7 +10,7 @@ import type { Places } from './places.ts';
 import type { Decision, Lane, Step } from './steps.ts';
 
 /** Compilers use all cores; two at once fill the gaps that linking leaves. Downloads hardly compute. */
-const AT_ONCE: Readonly<Record<Lane, number>> = { network: 2, compile: 2, engine: 2 };
+const AT_ONCE: Readonly<Record<Lane, number>> = { network: 3, compile: 2, engine: 2 };
 
 export interface Outcome {
   readonly step: Step;
