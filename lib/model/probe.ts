@@ -103,6 +103,7 @@ export interface Handshake {
 export interface PingRequest {
   readonly address: string;
   readonly count?: number;
+  /** 0 sends all at once. */
   readonly intervalMs?: number;
   /** ICMP payload in bytes (an IPv4 packet is 28 more, IPv6 48). */
   readonly payload?: number;

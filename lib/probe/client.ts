@@ -16,6 +16,7 @@ import {
   type SampleRequest,
   type Sampling,
 } from '../model/probe.ts';
+import { gathering } from './gather.ts';
 import { lineSplitter } from './lines.ts';
 import {
   type ClientLine,
@@ -43,6 +44,9 @@ export interface ProbeClient extends Probe {
 /** What an agent on a busy machine may take beyond the waits of the request. */
 const MARGIN_MS = 8_000;
 const NONCE_BYTES = 12;
+/** How long exchanges wait for others while some are under way. */
+const HOLD_MS = 50;
+const MOST_TOGETHER = 4 * DEFAULTS.exchangeConcurrency;
 
 /**
  * A probe whose agent listens on this Unix socket, or is reached by this transport. It connects with the first call,
@@ -60,16 +64,29 @@ export function connectProbe(agent: string | ProbeTransport, options: ProbeClien
   /** Longest time-out of those samplings that have not been stopped yet. */
   const samplingTimeouts = new Map<string, number>();
 
+  const exchange = async (
+    requests: readonly (ExchangeRequest & { nonce: string })[],
+    concurrency: number,
+  ): Promise<Exchange[]> => {
+    const longest = Math.max(0, ...requests.map(({ timeoutMs = DEFAULTS.exchangeTimeoutMs }) => timeoutMs));
+    const expectedMs = Math.ceil(requests.length / concurrency) * longest;
+    const exchanges = await call<Exchange[]>('exchange', [requests, { concurrency }], expectedMs);
+    checkSameOrder('exchange', requests, exchanges, isAnswerTo);
+    return exchanges;
+  };
+  const exchangeTogether = gathering(
+    (requests: readonly (ExchangeRequest & { nonce: string })[]) =>
+      exchange(requests, DEFAULTS.exchangeConcurrency),
+    { holdMs: HOLD_MS, most: MOST_TOGETHER },
+  );
+
   return {
     facts: () => call('facts', [], 3_000),
 
-    async exchange(requests, { concurrency = DEFAULTS.exchangeConcurrency } = {}) {
+    exchange(requests, { concurrency } = {}) {
       const filled = requests.map((request) => ({ ...request, nonce: request.nonce ?? newNonce() }));
-      const longest = Math.max(0, ...filled.map(({ timeoutMs = DEFAULTS.exchangeTimeoutMs }) => timeoutMs));
-      const expectedMs = Math.ceil(filled.length / concurrency) * longest;
-      const exchanges = await call<Exchange[]>('exchange', [filled, { concurrency }], expectedMs);
-      checkSameOrder('exchange', filled, exchanges, isAnswerTo);
-      return exchanges;
+      // Whoever says how many at once means that as it is.
+      return concurrency === undefined ? exchangeTogether(filled) : exchange(filled, concurrency);
     },
 
     async handshake(requests) {

@@ -4,8 +4,9 @@ import { FlowTable, decodeDatagram, encodeDatagram } from '../../lib/probe/agent
 import { MessageReader, messageOf } from '../../lib/probe/agent/messages.ts';
 import { failureOf } from '../../lib/probe/agent/outcomes.ts';
 import { type SizeProbe, searchPathMtu } from '../../lib/probe/agent/path-mtu.ts';
-import { parsePing } from '../../lib/probe/agent/ping.ts';
+import { mergeReports, parsePing } from '../../lib/probe/agent/ping.ts';
 import { ReceiptLog } from '../../lib/probe/agent/receipts.ts';
+import { parseTracepath } from '../../lib/probe/agent/trace.ts';
 import { parseSocketFacts } from '../../lib/probe/agent/transfer.ts';
 import { lineSplitter } from '../../lib/probe/lines.ts';
 import { paddingOf, plainAddress } from '../../lib/probe/protocol.ts';
@@ -168,4 +169,46 @@ t.test('small things', async (t) => {
   t.equal(plainAddress('::ffff:10.0.0.1'), '10.0.0.1');
   t.equal(plainAddress('fd00::1'), 'fd00::1');
   t.equal(paddingOf('abc', 7), 'abcabca');
+});
+
+t.test('the words of tracepath', async (t) => {
+  const target = '10.16.0.3';
+  const whole = [
+    ' 1?: [LOCALHOST]                      pmtu 100',
+    ' 1:  10.0.0.1                                              0.042ms ',
+    ' 2:  198.19.0.2                                            1.203ms asymm  3 ',
+    ' 3:  10.16.0.3                                             2.001ms reached',
+    '     Resume: pmtu 100 hops 3 back 3 ',
+  ];
+  t.same(parseTracepath(whole.join('\n'), target), {
+    reached: true,
+    hops: [
+      { ttl: 1, address: '10.0.0.1' },
+      { ttl: 2, address: '198.19.0.2' },
+      { ttl: 3, address: target },
+    ],
+  });
+  t.equal(parseTracepath(whole.join('\n'), '10.16.0.4'), undefined, 'somebody else answers');
+  t.equal(parseTracepath(whole.slice(0, 3).join('\n'), target), undefined, 'it did not come through');
+  const silent = whole.map((line) => (line.startsWith(' 2:') ? ' 2:  no reply' : line));
+  t.equal(parseTracepath(silent.join('\n'), target), undefined, 'a router says nothing');
+  t.equal(parseTracepath('', target), undefined);
+});
+
+t.test('pings in several goes count as one', async (t) => {
+  t.same(
+    mergeReports([
+      { sent: 3, received: 2, rttMs: { min: 1, avg: 2, max: 3 }, signalledMtu: 1400 },
+      { sent: 2, received: 0, error: 'Destination Host Unreachable', errorFrom: '10.0.0.1' },
+      { sent: 2, received: 2, rttMs: { min: 0.5, avg: 4, max: 9 }, signalledMtu: 1300 },
+    ]),
+    {
+      sent: 7,
+      received: 4,
+      rttMs: { min: 0.5, avg: 3, max: 9 },
+      signalledMtu: 1300,
+      error: 'Destination Host Unreachable',
+      errorFrom: '10.0.0.1',
+    },
+  );
 });

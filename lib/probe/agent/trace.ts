@@ -1,5 +1,6 @@
 import type { Trace, TraceHop } from '../../model/probe.ts';
 import { DEFAULTS } from '../protocol.ts';
+import { runBriefly } from './brief.ts';
 import { checkAddress, checkInteger } from './checks.ts';
 import { runPing } from './ping.ts';
 
@@ -14,13 +15,50 @@ interface Answer extends TraceHop {
   readonly stopped?: boolean;
 }
 
-/** The routers on the way, by pings with a rising hop limit, some at once. */
+/** The routers on the way: by one tracepath, or by pings where it does not come through or somebody stays silent. */
 export async function trace(
   request: { address: string; maxHops?: number },
   signal: AbortSignal,
 ): Promise<Trace> {
   const address = checkAddress(request.address);
   const maxHops = checkInteger('maxHops', request.maxHops ?? DEFAULTS.traceMaxHops, 1, 64);
+  return (await runTracepath(address, maxHops, signal)) ?? tracePings(address, maxHops, signal);
+}
+
+/** It waits a second and more for each router that says nothing. */
+const TRACEPATH_SECONDS = 1;
+/** So small that no packet is too large for any link, and nothing is said of the path MTU. */
+const TRACEPATH_BYTES = 100;
+const SLACK_MS = 3_000;
+
+async function runTracepath(
+  address: string,
+  maxHops: number,
+  signal: AbortSignal,
+): Promise<Trace | undefined> {
+  const result = await runBriefly(
+    [
+      ...(['timeout', '-s', 'KILL', String(TRACEPATH_SECONDS)] as const),
+      ...['tracepath', '-n', '-l', String(TRACEPATH_BYTES), '-m', String(maxHops), address],
+    ],
+    { timeoutMs: TRACEPATH_SECONDS * 1_000 + SLACK_MS, signal },
+  );
+  return result === 'killed' ? undefined : parseTracepath(result.output, address);
+}
+
+/** @returns undefined unless every router up to the target itself has answered */
+export function parseTracepath(output: string, target: string): Trace | undefined {
+  const hops: TraceHop[] = [];
+  for (const [, ttl, address = '', rest] of output.matchAll(/^ *(\d+): +(\S+) +[\d.]+ms(.*)$/gm)) {
+    if (Number(ttl) !== hops.length + 1) return undefined;
+    hops.push({ ttl: Number(ttl), address });
+    if (/\breached\b/.test(rest ?? '')) return address === target ? { reached: true, hops } : undefined;
+  }
+  return undefined;
+}
+
+/** By pings with a rising hop limit, some at once. */
+async function tracePings(address: string, maxHops: number, signal: AbortSignal): Promise<Trace> {
   const hops: TraceHop[] = [];
   for (let first = 1; first <= maxHops; first += BATCH) {
     const ttls = Array.from({ length: Math.min(BATCH, maxHops - first + 1) }, (_, index) => first + index);
