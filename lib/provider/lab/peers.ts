@@ -5,8 +5,8 @@ import type { ControllerPeer } from './controller/config.ts';
 import { PEER_PERIOD_MS } from './controller/peers.ts';
 import type { FleetState } from './state.ts';
 
-/** Beats a second of a whole fleet: there and back they are some 5 % of a processor. */
-const FLEET_BEATS_PER_SECOND = 300;
+/** Beats a second of a whole fleet: there and back across two tunnel ends they are some 5 % of a processor. */
+const FLEET_BEATS_PER_SECOND = 150;
 
 interface FleetPeers {
   readonly ofCluster: ReadonlyMap<string, readonly ControllerPeer[]>;

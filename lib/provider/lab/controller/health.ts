@@ -7,6 +7,8 @@ export const HEALTH_PERIOD_MS = 200;
 export const HEALTH_TIMEOUT_MS = 400;
 /** One failure may be a lost packet, two in a row are a backend in trouble. One success is enough to come back. */
 export const FAILURES_UNTIL_DOWN = 2;
+/** A backend that has failed a check is checked again no later than this, where the period is longer. */
+const RECHECK_MS = 1_000;
 
 const HEALTH_PATH = '/healthz';
 
@@ -15,7 +17,7 @@ const HEALTH_PATH = '/healthz';
  * into its time-out (a refused one fails sooner).
  */
 export function worstCaseDetectionMs(periodMs = HEALTH_PERIOD_MS): number {
-  const untilNextStarts = Math.max(periodMs, HEALTH_TIMEOUT_MS);
+  const untilNextStarts = Math.max(Math.min(periodMs, RECHECK_MS), HEALTH_TIMEOUT_MS);
   return periodMs + (FAILURES_UNTIL_DOWN - 1) * untilNextStarts + HEALTH_TIMEOUT_MS;
 }
 
@@ -106,7 +108,8 @@ export class HealthChecks {
     if (watched.stopped) return;
     const before = watched.health;
     watched.health = nextHealth(before, failure === undefined);
-    const delay = Math.max(0, this.#periodMs - (performance.now() - started));
+    const periodMs = failure === undefined ? this.#periodMs : Math.min(this.#periodMs, RECHECK_MS);
+    const delay = Math.max(0, periodMs - (performance.now() - started));
     watched.timer = setTimeout(() => void this.#check(watched), delay);
     if (watched.health.state !== before.state) {
       watched.since = performance.now();
