@@ -20,6 +20,7 @@ import { percentile, upperBoundOfUnseen } from '../lib/model/statistics.ts';
 import { failed, inconclusive, passed } from '../lib/model/verdict.ts';
 import { PORTS, type ServicePort, type ServiceSpec, selects, serviceName } from '../lib/model/workload.ts';
 import {
+  CALL_TIMEOUT_MS,
   answererOf,
   causeOfOutcome,
   commonest,
@@ -71,7 +72,9 @@ async function callUntilAllAnswer(
   const missing = new Set(clusters);
   const limit = callsToMeetAll(clusters.length);
   while (missing.size > 0 && exchanges.length < limit) {
-    const round = await view.site(CLIENT).exchange(serviceCalls(address, Math.max(10, 2 * clusters.length)));
+    const round = await view
+      .site(CLIENT)
+      .exchange(serviceCalls(address, Math.max(10, clusters.length)), { concurrency: CALLS_AT_ONCE });
     if (round.length === 0) break;
     exchanges.push(...round);
     for (const { answeredBy } of round) if (answeredBy) missing.delete(answeredBy.cluster);
@@ -79,7 +82,8 @@ async function callUntilAllAnswer(
   return exchanges;
 }
 
-const CALL_TIMEOUT_MS = 2_000;
+/** The callers of a large fleet together call every cluster at the same time: few at once of each, or they drown it. */
+const CALLS_AT_ONCE = 8;
 
 const serviceCalls = (address: string, count: number) =>
   Array.from({ length: count }, () => ({

@@ -130,7 +130,7 @@ export const icmp = defineCheck({
     const [caller, target] = [context.from.site(CLIENT), context.to.site(ECHO)];
     const send = (count: number, intervalMs: number) =>
       caller.ping({ address: target.address, count, intervalMs, timeoutMs: 2_000 });
-    const ping = await send(TRIES, 20);
+    const ping = await send(TRIES, 0);
     const someLost = ping.received > 0 && ping.received < ping.sent;
     return {
       caller: partyOf(caller),
@@ -208,12 +208,20 @@ interface Route {
   readonly hops: readonly Hop[];
 }
 
-/** The cluster whose ranges, gateway or tunnel end have this address. */
+/**
+ * The cluster whose ranges, gateway or tunnel end have this address.
+ * @param likely looked at before all others
+ */
 function clusterOf(
   address: string,
+  likely: readonly string[],
   { clusters, plan }: Pick<Toolkit, 'clusters' | 'plan'>,
 ): string | undefined {
-  return clusters.find(({ ranges, gateway }, index) => {
+  const places = clusters.map((view, index) => ({ view, index }));
+  const [first, others] = [true, false].map((wanted) =>
+    places.filter(({ view }) => likely.includes(view.name) === wanted),
+  );
+  return [...(first ?? []), ...(others ?? [])].find(({ view: { ranges, gateway }, index }) => {
     const blocks = [ranges.pods, ranges.services, ranges.nodes].flatMap(({ ipv4, ipv6 }) => [ipv4, ipv6]);
     const single = [gateway.addresses, gateway.wanAddresses, tunnelAddressesAt(plan, index)];
     return (
@@ -222,7 +230,7 @@ function clusterOf(
         [ipv4, ipv6].some((own) => own !== undefined && sameAddress(own, address)),
       )
     );
-  })?.name;
+  })?.view.name;
 }
 
 export const path = defineCheck({
@@ -238,13 +246,14 @@ export const path = defineCheck({
   reference: 'RFC 1812, section 5.3.1 (TTL), RFC 8200, section 3 (hop limit)',
 
   async observe(context): Promise<Route> {
-    const { from, to } = context;
+    const { from, to, path: wanted } = context;
+    const likely = [from.name, to.name, ...(wanted.kind === 'via' ? wanted.hops : [])];
     const target = to.site(ECHO).address;
     const trace = await from.site(CLIENT).trace({ address: target });
     const hops = trace.hops
       .filter(({ address }) => address === undefined || !sameAddress(address, target))
       .map(({ ttl, address }): Hop => {
-        const cluster = address === undefined ? undefined : clusterOf(address, context);
+        const cluster = address === undefined ? undefined : clusterOf(address, likely, context);
         return { ttl, ...(address !== undefined && { address }), ...(cluster !== undefined && { cluster }) };
       });
     return { from: from.name, to: to.name, target, reached: trace.reached, hops };
