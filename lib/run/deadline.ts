@@ -6,6 +6,9 @@ export interface Deadline {
   readonly clear: () => void;
 }
 
+/** Nobody hears it; one for all, since an error with its stack costs more than many a deadline. */
+const CLEARED = new Error('the deadline was cleared');
+
 /** A signal that is aborted with `reason` after a while, or with its own reason when the outer one is. */
 export function deadlineAfter(
   clock: Pick<Clock, 'sleep'>,
@@ -20,5 +23,5 @@ export function deadlineAfter(
     () => undefined,
   );
   const signal = outer ? AbortSignal.any([outer, controller.signal]) : controller.signal;
-  return { signal, clear: () => timer.abort() };
+  return { signal, clear: () => timer.abort(CLEARED) };
 }

@@ -12,7 +12,7 @@ import { type Verdict, inconclusive } from '../model/verdict.ts';
  */
 export const DEFAULT_CONCURRENCY = 8;
 /** So many cases that mostly wait take no more of the machine than one that works. */
-const WAITING_PER_WORKING = 3;
+const WAITING_PER_WORKING = 6;
 
 /** What a case uses (`shared`) and what it disturbs (`alone`). Names: `fleet`, `cluster east`, `link east|west`. */
 export interface Locks {
@@ -161,7 +161,7 @@ export async function runSchedule(options: ScheduleOptions): Promise<PlannedCase
   const table = new LockTable();
   const running = new Set<Promise<void>>();
   let places = 0;
-  /** In thirds, so that sums stay whole. */
+  /** In parts of a case that works, so that sums stay whole. */
   const shareOf = (planned: PlannedCase): number =>
     options.mostlyWaits?.(planned) ? 1 : WAITING_PER_WORKING;
   let stopped = false;

@@ -101,6 +101,7 @@ class UndoStack {
   /** One that hangs or fails stops no other. */
   async undoAll(clock: Clock): Promise<string[]> {
     const failures: string[] = [];
+    if (this.#entries.length === 0) return failures;
     const longest = Math.max(UNDO_LIMIT_MS, ...this.#entries.map(({ limitMs = 0 }) => limitMs));
     const whole = deadlineAfter(clock, longest, notUndoneWithin(longest));
     for (let entry = this.#entries.pop(); entry; entry = this.#entries.pop()) {
@@ -168,11 +169,22 @@ export function toolkitFor(world: World, planned: PlannedCase, signal: AbortSign
     address: inFamily(at.addresses, family, `${cluster.name}/${key}`),
   });
 
+  /** Views of a large fleet are many, and a case looks at few sites: each is made when it is first asked for. */
   const makeView = (cluster: Cluster): ClusterView => {
-    const sites = cluster.workloads.map((workload) =>
-      site(cluster, keyOf(workload.spec), workload, workload.spec),
-    );
     const { gateway } = cluster;
+    const made = new Map<string, Site>();
+    const siteOf = ({ spec, ...at }: Workload): Site => {
+      const key = keyOf(spec);
+      const found = made.get(key) ?? site(cluster, key, at, spec);
+      made.set(key, found);
+      return found;
+    };
+    const atGateway = memo(() => ({
+      ...site(cluster, 'gateway', { probe: gateway.probe, addresses: gateway.nodeAddresses }),
+      wanInterface: gateway.wanInterface,
+      clusterInterface: gateway.clusterInterface,
+      wanAddresses: gateway.wanAddresses,
+    }));
     return {
       name: cluster.name,
       ranges: cluster.ranges,
@@ -183,21 +195,18 @@ export function toolkitFor(world: World, planned: PlannedCase, signal: AbortSign
           cluster.dns[family] ?? ipv4 ?? ipv6 ?? inFamily({}, family, `the DNS server of ${cluster.name}`)
         );
       },
-      sites,
+      get sites() {
+        return cluster.workloads.map(siteOf);
+      },
       site: (key) => {
-        const found = sites.find((candidate) => candidate.key === key);
+        const found = cluster.workloads.find(({ spec }) => keyOf(spec) === key);
         if (!found)
           throw new InternalError(`${cluster.name} has no workload ${key}: does the check use its fixture?`);
-        return found;
+        return siteOf(found);
       },
       // Not every cluster has one; checks that need it say so.
       get gateway() {
-        return {
-          ...site(cluster, 'gateway', { probe: gateway.probe, addresses: gateway.nodeAddresses }),
-          wanInterface: gateway.wanInterface,
-          clusterInterface: gateway.clusterInterface,
-          wanAddresses: gateway.wanAddresses,
-        };
+        return atGateway();
       },
       service: (service) => cluster.serviceAddress(service),
       sharedService: (service) => sharedAddress(world, cluster, service),
@@ -428,6 +437,11 @@ function inFamily(addresses: PerFamily<string>, family: 'ipv4' | 'ipv6', whose: 
   const address = addresses[family];
   if (address === undefined) throw new InternalError(`${whose} has no ${family} address`);
   return address;
+}
+
+function memo<T>(make: () => T): () => T {
+  let made: T | undefined;
+  return () => (made ??= make());
 }
 
 /** The value once it is there; undefined when it never came to be. */

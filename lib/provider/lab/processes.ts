@@ -3,7 +3,10 @@ import { systemClock } from '../../system/clock.ts';
 import { readIfPresent } from '../../system/files.ts';
 import { startTimeOf } from '../../system/processes.ts';
 
-const POLL_MS = 10;
+/** Between two looks: a share of the time already waited, so that those who start slowly are not slowed down by looking. */
+const POLL_SHARE = 1 / 8;
+const SHORTEST_POLL_MS = 10;
+const LONGEST_POLL_MS = 200;
 const LOG_TAIL_CHARACTERS = 2_000;
 
 export async function logTail(logPath: string): Promise<string> {
@@ -19,15 +22,17 @@ export async function untilReady(
   isReady: () => Promise<boolean>,
   options: { readonly timeoutMs: number; readonly signal?: AbortSignal },
 ): Promise<void> {
-  const end = systemClock.monotonic() + options.timeoutMs;
+  const began = systemClock.monotonic();
   while (!(await isReady())) {
+    const waited = systemClock.monotonic() - began;
     const problem =
       (await startTimeOf(program.pid)) === undefined
         ? 'ended at once'
-        : systemClock.monotonic() > end
+        : waited > options.timeoutMs
           ? `was not ready within ${options.timeoutMs} ms`
           : undefined;
     if (problem) throw new Error(`${program.name} ${problem}: ${await logTail(program.logPath)}`);
-    await systemClock.sleep(POLL_MS, options.signal);
+    const pauseMs = Math.min(LONGEST_POLL_MS, Math.max(SHORTEST_POLL_MS, POLL_SHARE * waited));
+    await systemClock.sleep(pauseMs, options.signal);
   }
 }
