@@ -218,6 +218,6 @@ t.test(
 
 t.test('more cases that mostly wait than others run at once', async (t) => {
   const cases = Array.from({ length: 40 }, (_, index) => plannedCase({ id: `case ${index}` }));
-  t.equal((await schedule(cases, share, { concurrency: 2, mostlyWaits: () => true })).mostAtOnce, 6);
+  t.equal((await schedule(cases, share, { concurrency: 2, mostlyWaits: () => true })).mostAtOnce, 12);
   t.equal((await schedule(cases, share, { concurrency: 2, mostlyWaits: () => false })).mostAtOnce, 2);
 });
