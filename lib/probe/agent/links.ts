@@ -23,14 +23,26 @@ async function mtuOf(device: string, signal: AbortSignal): Promise<number> {
   return link.mtu;
 }
 
-/** MTU of the interface by which packets to this address leave; undefined when there is no route. */
-export async function mtuTowards(address: string, signal: AbortSignal): Promise<number | undefined> {
+/** The route that packets to this address take; undefined when there is none. */
+async function routeTo(address: string, signal: AbortSignal): Promise<Record<string, unknown> | undefined> {
   const routes = await ip(['route', 'get', address], signal).catch((error: unknown) => {
     if (/unreachable|Permission denied|Invalid argument/i.test(String(error))) return [];
     throw error;
   });
-  const device = routes[0]?.dev;
+  return routes[0];
+}
+
+/** MTU of the interface by which packets to this address leave; undefined when there is no route. */
+export async function mtuTowards(address: string, signal: AbortSignal): Promise<number | undefined> {
+  const device = (await routeTo(address, signal))?.dev;
   return typeof device === 'string' ? mtuOf(device, signal) : undefined;
+}
+
+/** Above which the kernel itself refuses to send there: the path MTU that it remembers, else the interface's. */
+export async function refusalMtu(address: string, signal: AbortSignal): Promise<number | undefined> {
+  const metrics = (await routeTo(address, signal))?.metrics;
+  const remembered = Array.isArray(metrics) ? metrics.find(isRecord)?.mtu : undefined;
+  return typeof remembered === 'number' ? remembered : mtuTowards(address, signal);
 }
 
 /** MTU of this workload's own interface: the one of the default route, else the first one, else loopback. */

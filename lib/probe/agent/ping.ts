@@ -6,6 +6,7 @@ import { checkAddress, checkInteger, checkNumber, checkTimeout } from './checks.
 import { mapLimited } from './concurrency.ts';
 import { MOST_OUTPUT_BYTES, NOT_FOUND, runBriefly } from './brief.ts';
 import { type Command, ToolMissingError, type ToolResult, runTool } from './tools.ts';
+import { refusalMtu } from './links.ts';
 
 /** How long ping may take beyond its last wait before it counts as hung. */
 const SLACK_MS = 3_000;
@@ -90,7 +91,7 @@ export async function runPing(request: PingArguments, signal: AbortSignal): Prom
   const result = await callPing(request, signal);
   if (result.killed) throw new Error('ping did not end in time');
   const report = parsePing(result);
-  if (report) return report;
+  if (report) return withRefusal(report, request, signal);
   const words = /^ping: (.+)$/m.exec(result.stderr)?.[1];
   // "connect: Network is unreachable" is a finding; anything else without a summary is a broken tool.
   if (result.exitCode === 2 && words?.startsWith('connect: ')) {
@@ -105,6 +106,17 @@ export async function runPing(request: PingArguments, signal: AbortSignal): Prom
 const MOST_AT_ONCE = process.getuid?.() === 0 ? 64 : 3;
 /** Once it has had an answer, ping waits for the last one for two round trips, or for one interval if that is longer. */
 const LAST_WAIT_MS = 500;
+
+/** Since 2024 iputils no longer says which MTU made the kernel refuse. */
+async function withRefusal(
+  report: PingReport,
+  { address }: PingArguments,
+  signal: AbortSignal,
+): Promise<PingReport> {
+  if (report.signalledMtu !== undefined || !/message too long/i.test(report.error ?? '')) return report;
+  const mtu = await refusalMtu(address, signal);
+  return { ...report, ...(mtu !== undefined && { signalledMtu: mtu }) };
+}
 
 export async function ping(request: PingRequest, signal: AbortSignal): Promise<PingResult> {
   const { payload, dontFragment } = request;
