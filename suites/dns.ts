@@ -14,7 +14,7 @@ import {
   sharedEcho,
 } from '../fixtures/workloads.ts';
 import { DNS_P95_MS, DNS_TTL_SECONDS } from '../lib/model/budgets.ts';
-import { type ClusterView, type Site, type Suite, type Toolkit, defineCheck } from '../lib/model/check.ts';
+import { type ClusterView, type Site, type Suite, defineCheck } from '../lib/model/check.ts';
 import type { Exchange, Resolution } from '../lib/model/probe.ts';
 import { percentile, upperBoundOfUnseen } from '../lib/model/statistics.ts';
 import { failed, inconclusive, passed } from '../lib/model/verdict.ts';
@@ -40,58 +40,18 @@ import {
   sameSet,
   shownAddresses,
 } from './support/names.ts';
+import { answerers, callUntilAllAnswer, reachableFrom, sameCalls } from './support/services.ts';
 
 const KEP_DNS = 'KEP-1645, "DNS"; Kubernetes DNS-Based Service Discovery 1.1.0';
 const SERVER_HINT = 'Look at the DNS server of this cluster: is it running, and does it serve this zone?';
 
 const callerIn = (cluster: string): string => `${cluster}/${CLIENT}`;
 
-/** The clusters whose endpoints a caller in this cluster may be given. */
-function reachableFrom(cluster: string, toolkit: Toolkit): ClusterView[] {
-  return toolkit.clusters.filter(
-    ({ name }) => name === cluster || toolkit.pathBetween(cluster, name).kind !== 'forbidden',
-  );
-}
-
 /** The workloads that a service selects in one cluster. */
 const backendsOf = ({ sites }: ClusterView, { namespace, selector }: ServiceSpec): Site[] =>
   sites.filter(({ spec }) => spec?.namespace === namespace && selects(selector, spec.labels));
 
-/** Odds of one in a million that random balancing over `count` equals never picks one of them. */
-export function callsToMeetAll(count: number): number {
-  return Math.max(10, Math.ceil(count * Math.log(count / 1e-6)));
-}
-
-/** Calls a service until all of these clusters have answered, or chance can no longer explain that one has not. */
-async function callUntilAllAnswer(
-  view: ClusterView,
-  address: string,
-  clusters: readonly string[],
-): Promise<readonly Exchange[]> {
-  const exchanges: Exchange[] = [];
-  const missing = new Set(clusters);
-  const limit = callsToMeetAll(clusters.length);
-  while (missing.size > 0 && exchanges.length < limit) {
-    const round = await view
-      .site(CLIENT)
-      .exchange(serviceCalls(address, Math.max(10, clusters.length)), { concurrency: CALLS_AT_ONCE });
-    if (round.length === 0) break;
-    exchanges.push(...round);
-    for (const { answeredBy } of round) if (answeredBy) missing.delete(answeredBy.cluster);
-  }
-  return exchanges;
-}
-
-/** The callers of a large fleet together call every cluster at the same time: few at once of each, or they drown it. */
-const CALLS_AT_ONCE = 8;
-
-const serviceCalls = (address: string, count: number) =>
-  Array.from({ length: count }, () => ({
-    protocol: 'http' as const,
-    address,
-    port: PORTS.service,
-    timeoutMs: CALL_TIMEOUT_MS,
-  }));
+const serviceCall = (address: string) => ({ protocol: 'http' as const, address, port: PORTS.service });
 
 /** By the workload's own address, so without anything that carries services. */
 const neighbourCalls = (address: string, count: number) =>
@@ -101,14 +61,6 @@ const neighbourCalls = (address: string, count: number) =>
     port: PORTS.echo,
     timeoutMs: CALL_TIMEOUT_MS,
   }));
-
-/** Clusters that answered, sorted. */
-function answerers(exchanges: readonly Exchange[]): string[] {
-  const names = exchanges.flatMap(({ outcome, answeredBy }) =>
-    outcome === 'answered' && answeredBy ? [answeredBy.cluster] : [],
-  );
-  return [...new Set(names)].toSorted();
-}
 
 interface Shared {
   readonly cluster: string;
@@ -146,7 +98,7 @@ export const shared = defineCheck({
     const sharing = reachableFrom(cluster.name, context).map((view) => view.name);
     const [lookup, exchanges] = await Promise.all([
       lookUp(cluster.site(CLIENT), cluster, { name, type: ADDRESS_RECORD[family] }, context),
-      address ? callUntilAllAnswer(cluster, address, sharing) : [],
+      address ? callUntilAllAnswer(cluster.site(CLIENT), serviceCall(address), sharing) : [],
     ]);
     const workloads = new Set(
       context.clusters.flatMap((view) => backendsOf(view, echoService)).map(({ key }) => key),
@@ -438,7 +390,7 @@ export const notShared = defineCheck({
       lookUp(caller, cluster, { name: serviceName(privateService, 'clusterset.local'), type }, context),
     ]);
     const [address] = local.addresses;
-    const exchanges = address ? await caller.exchange(serviceCalls(address, NOT_SHARED_CALLS)) : [];
+    const exchanges = address ? await caller.exchange(sameCalls(serviceCall(address), NOT_SHARED_CALLS)) : [];
     return { cluster: cluster.name, local, foreign, exchanges };
   },
 

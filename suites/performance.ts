@@ -1,3 +1,4 @@
+import { backends, spread as spreadOverClusters, spreadService } from '../fixtures/backends.ts';
 import { CLIENT, ECHO, client, echo } from '../fixtures/workloads.ts';
 import {
   JITTER_MS,
@@ -5,6 +6,7 @@ import {
   LATENCY_FACTOR,
   LOSS_PACKETS,
   LOSS_SHARE,
+  THROUGHPUT_OF_SERVICE,
   THROUGHPUT_OF_TUNNEL,
 } from '../lib/model/budgets.ts';
 import { type PairContext, type Site, type Suite, defineCheck } from '../lib/model/check.ts';
@@ -12,6 +14,7 @@ import type { Sampling, Throughput } from '../lib/model/probe.ts';
 import { median, percentile, relativeSpread } from '../lib/model/statistics.ts';
 import { type Figures, type Verdict, failed, inconclusive, passed } from '../lib/model/verdict.ts';
 import { PORTS } from '../lib/model/workload.ts';
+import { callCommand } from './support/calls.ts';
 
 const MEGABIT = 1e6;
 const ROUNDS = 3;
@@ -353,8 +356,127 @@ export const loss = defineCheck({
   },
 });
 
+const BULK_PAYLOAD = 512 * 1024;
+const BULK_CALLS = 40;
+/** A few at once, as a client with a pool has them. */
+const BULK_AT_ONCE = 4;
+const BULK_TIMEOUT_MS = 10_000;
+
+/** Bits a second of one run of calls; only what this cluster answered counts. */
+interface Bulk {
+  readonly answered: number;
+  readonly calls: number;
+  readonly bitsPerSecond: number;
+}
+
+async function carryBulk(
+  caller: Site,
+  target: { address: string; port: number },
+  by: string | undefined,
+  calls: number,
+): Promise<Bulk> {
+  const request = { protocol: 'http' as const, ...target, payload: BULK_PAYLOAD, timeoutMs: BULK_TIMEOUT_MS };
+  const exchanges = await caller.exchange(
+    Array.from({ length: calls }, () => request),
+    { concurrency: BULK_AT_ONCE },
+  );
+  const carried = exchanges.filter(
+    ({ outcome, answeredBy }) => outcome === 'answered' && (by === undefined || answeredBy?.cluster === by),
+  );
+  // There and back again, and several at a time: so long as all of them are, what each took can be added.
+  const busyMs = carried.reduce((sum, { durationMs }) => sum + durationMs, 0) / BULK_AT_ONCE;
+  const bits = carried.length * 2 * BULK_PAYLOAD * 8;
+  return {
+    answered: carried.length,
+    calls: exchanges.length,
+    bitsPerSecond: busyMs > 0 ? (bits / busyMs) * 1_000 : 0,
+  };
+}
+
+/** Below it the answers of one cluster among several are too few to measure. */
+const FEWEST_CARRIED = 5;
+
+export const serviceThroughput = defineCheck({
+  id: 'performance.service-throughput',
+  title:
+    'Throughput of a shared service through what carries it, relative to the same calls between the gateways',
+  level: 'core',
+  scope: 'pair',
+  classes: ['mesh-flat', 'mesh-gateway', 'service-peering'],
+  requires: ['share-service', 'l7.service', 'gateway.probe'],
+  uses: [client, backends, spreadOverClusters],
+  exclusive: 'fleet',
+  budgets: { share: THROUGHPUT_OF_SERVICE },
+  withoutFaults: 'It compares as performance.throughput does, which is shown able to fail',
+  hint: 'Compare the CPU of both proxies with what they carry: their limits, or one that has too few threads',
+  reference: 'RFC 6349',
+  timeoutMs: 120_000,
+
+  async observe(context, { share }) {
+    const { from, to, family } = context;
+    const service = {
+      address: from.sharedService(spreadService).addresses[family] ?? '',
+      port: PORTS.service,
+    };
+    const between = { address: to.gateway.address, port: PORTS.http };
+    const path = () => carryBulk(from.site(CLIENT), service, to.name, BULK_CALLS);
+    const baseline = () => carryBulk(from.gateway, between, undefined, BULK_CALLS / 2);
+    // Connections and code are warm before anything is measured.
+    await carryBulk(from.site(CLIENT), service, to.name, BULK_AT_ONCE);
+    await carryBulk(from.gateway, between, undefined, BULK_AT_ONCE);
+    const paths = [await path()];
+    const baselines = [await baseline()];
+    while (paths.length < ROUNDS && !(bulkRate(paths) >= share * bulkRate(baselines))) {
+      paths.push(await path());
+      baselines.push(await baseline());
+    }
+    return { from: from.name, to: to.name, address: service.address, paths, baselines };
+  },
+
+  judge({ from, to, address, paths, baselines }, { share }) {
+    const thin = paths.find(({ answered }) => answered < FEWEST_CARRIED);
+    if (paths.length === 0 || thin) {
+      return inconclusive(
+        'control-failed',
+        `${to} answered ${thin?.answered ?? 0} of ${thin?.calls ?? 0} calls`,
+      );
+    }
+    const lost = baselines.find(({ answered, calls }) => answered < calls);
+    if (baselines.length === 0 || lost) {
+      return inconclusive('control-failed', 'Calls between the gateways were lost, so there is no baseline');
+    }
+    const [rate, baseline] = [bulkRate(paths), bulkRate(baselines)];
+    const ratio = rate / baseline;
+    const figures: Figures = {
+      throughput: inMegabits(rate),
+      baseline: inMegabits(baseline),
+      ratio: { value: ratio, unit: 'of baseline' },
+    };
+    if (ratio >= share)
+      return passed(`${(100 * ratio).toFixed(0)} % of the same calls between the gateways`, figures);
+    const spread = relativeSpread(paths.map(({ bitsPerSecond }) => bitsPerSecond));
+    if (spread > WIDEST_SPREAD && ratio > share / 2) {
+      return inconclusive('spread-too-wide', `The ${paths.length} runs lie too far apart for a verdict`, {
+        figures,
+      });
+    }
+    return failed(
+      'throughput-low',
+      `The service carries ${(100 * ratio).toFixed(0)} % of the gateways' own`,
+      {
+        expected: `at least ${100 * share} % of ${(baseline / MEGABIT).toFixed(0)} Mbit/s between the gateways`,
+        seen: `${(rate / MEGABIT).toFixed(0)} Mbit/s`,
+        figures,
+        reproduce: { at: `${from}/${CLIENT}`, command: callCommand('http', address, PORTS.service) },
+      },
+    );
+  },
+});
+
+const bulkRate = (runs: readonly Bulk[]): number => median(runs.map(({ bitsPerSecond }) => bitsPerSecond));
+
 export const performance: Suite = {
   id: 'performance',
   title: 'Workloads get their share of what the path between the gateways can do',
-  checks: [throughput, streams, latency, loss],
+  checks: [throughput, streams, latency, loss, serviceThroughput],
 };

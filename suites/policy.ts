@@ -12,6 +12,7 @@ import type { PolicyIntent } from '../lib/model/intent.ts';
 import type { Exchange, Outcome, Sampling } from '../lib/model/probe.ts';
 import { type Verdict, failed, inconclusive, passed, skipped } from '../lib/model/verdict.ts';
 import { PORTS } from '../lib/model/workload.ts';
+import { byIdentity } from './policyByIdentity.ts';
 import { callCommand, countOutcomes, malformed, shownOutcome } from './support/calls.ts';
 import {
   type Cell,
@@ -543,5 +544,5 @@ export const established = defineCheck({
 export const policy: Suite = {
   id: 'policy',
   title: 'The same policies have the effect they state, in and between all clusters',
-  checks: [canaryIngress, canaryEgress, localTable, truthTable, consistency, established],
+  checks: [canaryIngress, canaryEgress, localTable, truthTable, consistency, established, byIdentity],
 };

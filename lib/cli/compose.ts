@@ -19,7 +19,7 @@ export function partsOf(spec: RunSpec): RunParts {
   return {
     provider: providerOf(spec),
     underlay: underlayNamed(spec.underlay),
-    profile: profileNamed(spec.profile),
+    profile: profileNamed(spec.profile, spec),
     suites: SUITES,
   };
 }

@@ -6,7 +6,7 @@ import type { Fleet, Profile } from '../model/cluster.ts';
 import { InternalError, UserError, messageOf } from '../model/errors.ts';
 import type { RunSpec } from '../model/spec.ts';
 import { connectProbe } from '../probe/client.ts';
-import { PROFILES } from '../profile/index.ts';
+import { recognisable } from '../profile/index.ts';
 import { assembleContexts } from '../provider/contexts/index.ts';
 import { type SurveyedCluster, surveyContexts } from '../provider/contexts/survey.ts';
 import { namespaceName } from '../provider/kubernetes/names.ts';
@@ -42,17 +42,13 @@ export async function completeSpec(asked: RunSpec): Promise<RunSpec> {
     },
   };
   const chosen =
-    spec.configuration['profile'] === undefined
-      ? { ...surveyed, profile: await recognise(surveyed) }
-      : surveyed;
+    spec.configuration['profile'] === undefined ? { ...surveyed, ...(await recognise(surveyed)) } : surveyed;
   if (chosen.verbosity !== 'quiet') note(announce(chosen, clusters));
   return chosen;
 }
 
-/** The technology that is there, by its name: the first that recognises itself. */
-async function recognise(spec: RunSpec): Promise<string> {
-  const candidates = PROFILES.filter((profile) => profile.adopt !== undefined);
-  if (candidates.length === 0) return 'none';
+/** The technology that is there: the first that recognises itself. */
+async function recognise(spec: RunSpec): Promise<Partial<RunSpec>> {
   const folder = await mkdtemp(path.join(tmpdir(), 'mcnet-'));
   try {
     const fleet = await assembleContexts(
@@ -68,8 +64,8 @@ async function recognise(spec: RunSpec): Promise<string> {
       { kubernetes: spec.kubernetes, probeImage: 'none', connectProbe },
       folder,
     );
-    for (const profile of candidates) if (await recognises(profile, fleet)) return profile.name;
-    return 'none';
+    for (const { chosen, profile } of recognisable(spec)) if (await recognises(profile, fleet)) return chosen;
+    return { profile: 'none' };
   } finally {
     await removePath(folder);
   }

@@ -49,6 +49,11 @@ export const THROUGHPUT_OF_TUNNEL = budget(
   'of baseline',
   'Beyond the gateways only veths and bridges are added',
 );
+export const THROUGHPUT_OF_SERVICE = budget(
+  0.25,
+  'of baseline',
+  'Two proxies copy, encrypt and decrypt every byte once more',
+);
 export const LATENCY_FACTOR = budget(3, '× baseline', 'Extra hops multiply, they do not dominate');
 export const LATENCY_ALLOWANCE_MS = budget(2, 'ms', 'Scheduling noise on small baselines');
 export const LOSS_SHARE = budget(
@@ -76,6 +81,26 @@ export const REFUSAL_MS = budget(
   1_000,
   'ms',
   'A SYN that is not refused is sent again after one second (RFC 6298, section 2)',
+);
+export const CERTIFICATE_LEFT = budget(
+  0.2,
+  'of its lifetime',
+  'Whoever renews at half-time has missed several chances by then',
+);
+export const ROOT_DAYS_LEFT = budget(
+  30,
+  'days',
+  'Exchanging a root takes weeks where many clusters trust it',
+);
+export const DISCOVERY_MS = budget(
+  15_000,
+  'ms',
+  'Control planes tell their proxies of a new endpoint within seconds; a busy one takes longer',
+);
+export const WITHDRAWAL_MS = budget(
+  15_000,
+  'ms',
+  'As long as an endpoint may take to be announced, it may take to be withdrawn',
 );
 export const POD_ADDRESSES = budget(
   256,

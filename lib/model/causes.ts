@@ -62,6 +62,32 @@ export const CAUSES = {
   'latency-high': 'Latency is above its multiple of the baseline',
   'requests-lost': 'More requests fail or time out than the budget allows',
   'jitter-high': 'Jitter is above the budget',
+  // identities
+  'caller-unknown':
+    'The server is not told who called: no proxy proved its identity, or its header is missing',
+  'wrong-identity': 'The server is told of another caller than the one that called',
+  'forged-identity': 'A caller can say by itself who it is, and the server is told so',
+  'plaintext-accepted': 'A service that must be called with mutual TLS answers in clear text',
+  'foreign-leaf-accepted': 'A certificate of an authority that nobody should trust is accepted',
+  'foreign-root': 'The clusters trust different roots: their workloads refuse each other',
+  'leaf-not-trusted': 'The certificate of a workload does not verify against what the other cluster trusts',
+  'tls-too-old': 'A version of TLS is spoken that is no longer safe',
+  'certificate-ending': 'A certificate has too little of its lifetime left',
+  'identity-not-enforced': 'A caller passes that the policy by identity refuses',
+  // endpoint discovery
+  'remote-secret-missing': 'The control plane has no credentials for the other cluster',
+  'remote-secret-stale':
+    'The credentials that the control plane has for the other cluster are no longer valid',
+  'api-server-unreachable': 'The control plane does not reach the API server of the other cluster',
+  'network-label-missing': 'A cluster does not say to which network it belongs',
+  'gateway-without-address': 'The gateway of the other network has no address that callers could use',
+  'proxy-missing': 'A workload has no proxy beside it',
+  'namespace-not-same': 'The namespace does not exist in both clusters',
+  'control-plane-down': 'No control plane is ready',
+  'discovery-slow': 'A new workload answers from the other cluster too late',
+  'withdrawal-slow': 'A deleted workload is still called from the other cluster for too long',
+  // versions
+  'version-skew': 'Versions lie further apart than is supported',
   // proof of the checks themselves
   'fault-missed': 'A check passes, or comes to no verdict, while a fault stands that it must notice',
   'false-alarm': 'A check fails though nothing is broken',

@@ -76,6 +76,8 @@ export interface Toolkit {
   readonly standingPolicies: readonly PolicyIntent[];
   /** Monotonic milliseconds. */
   elapsed(): number;
+  /** Milliseconds since 1970, for what names a date. */
+  now(): number;
   sleep(milliseconds: number): Promise<void>;
   nonce(): string;
   /** Applies an intent for the length of this case and waits until it is settled. */

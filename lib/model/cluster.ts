@@ -196,6 +196,8 @@ export interface KubernetesCluster extends Cluster {
   /** URL of the API server as pods of other clusters reach it. */
   readonly apiServer: string;
   nodes(): Promise<readonly KubernetesNode[]>;
+  /** Name in this cluster of a namespace of specifications: a user may have put a prefix before it. */
+  namespaceOf(namespace: string): string;
   /** Deletes its pod gracefully; resolves when it is gone from the API and from `workloads`. */
   stopWorkload(workload: Workload): Promise<void>;
 }
@@ -342,6 +344,8 @@ export interface Profile {
   requirements(): Requirements;
   /** Resolves when it is ready for workloads. Into clusters that this program made. */
   install(fleet: Fleet, ledger: Ledger): Promise<void>;
+  /** Takes over what `install` made in a run that was kept, as it is now. */
+  recall?(fleet: Fleet): Promise<void>;
   /**
    * For clusters that exist: finds the technology as somebody installed it, and changes nothing. Absent: there is
    * nothing to find. @throws UserError saying what is not there, in which cluster

@@ -75,6 +75,18 @@ export type FaultSpec =
       readonly to: string;
       readonly share: number;
     }
+  /** The control plane of `at` has no credentials for `cluster` any more. */
+  | { readonly kind: 'remote-secret-deleted'; readonly at: string; readonly cluster: string }
+  /** The credentials that the control plane of `at` has for `cluster` lead to an address of its own. */
+  | { readonly kind: 'remote-secret-loopback'; readonly at: string; readonly cluster: string }
+  /** No control plane runs in this cluster. */
+  | { readonly kind: 'control-plane-stopped'; readonly cluster: string }
+  /** Services of this namespace take clear text, in this cluster only. */
+  | { readonly kind: 'clear-text-accepted'; readonly cluster: string; readonly namespace: string }
+  /** The policies by identity of this namespace are gone, in this cluster only. */
+  | { readonly kind: 'identity-policy-missing'; readonly cluster: string; readonly namespace: string }
+  /** Certificates of this cluster are signed below a root that no other cluster knows. */
+  | { readonly kind: 'foreign-root'; readonly cluster: string }
   | { readonly kind: 'clear-text-route'; readonly from: string; readonly to: string }
   /** A route in clear text that is worse than the tunnel's, and so used only when that is gone. */
   | { readonly kind: 'clear-text-fallback'; readonly from: string; readonly to: string };

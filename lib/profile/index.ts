@@ -1,16 +1,53 @@
 /** Profiles by name. */
 import type { Profile } from '../model/cluster.ts';
 import { UserError } from '../model/errors.ts';
+import type { RunSpec } from '../model/spec.ts';
+import { createIstio } from './istio/index.ts';
+import { ISTIO_TOPOLOGIES, type IstioOptions } from './istio/options.ts';
 import { none } from './none/index.ts';
 
-export const PROFILES: readonly Profile[] = [none];
+/** What of a run's specification concerns one profile or another. */
+export type ProfileOptions = IstioOptions;
+
+const CREATE: Readonly<Record<string, (options: ProfileOptions) => Profile>> = {
+  none: () => none,
+  istio: createIstio,
+};
+
+const DEFAULTS: ProfileOptions = {
+  istioTopology: 'multi-primary',
+  tuning: 'as-configured',
+  images: {},
+  versions: {},
+  tools: {},
+};
+
+/** Each as it is when nothing is said. */
+export const defaultProfiles = (): readonly Profile[] =>
+  Object.values(CREATE).map((create) => create(DEFAULTS));
+
+/** What a technology that exists may turn out to be: each profile that recognises one, in each of its shapes. */
+export function recognisable(
+  options: ProfileOptions,
+): readonly { readonly chosen: Pick<RunSpec, 'profile' | 'istioTopology'>; readonly profile: Profile }[] {
+  const { istioTopology } = options;
+  const shapes = [istioTopology, ...ISTIO_TOPOLOGIES.filter((other) => other !== istioTopology)];
+  return Object.entries(CREATE).flatMap(([name, create]) =>
+    (name === 'istio' ? shapes : [istioTopology])
+      .map((shape) => ({
+        chosen: { profile: name, istioTopology: shape },
+        profile: create({ ...options, istioTopology: shape }),
+      }))
+      .filter(({ profile }) => profile.adopt !== undefined),
+  );
+}
 
 /** @throws UserError naming the known ones */
-export function profileNamed(name: string): Profile {
-  const profile = PROFILES.find((one) => one.name === name);
-  if (profile) return profile;
+export function profileNamed(name: string, options: ProfileOptions = DEFAULTS): Profile {
+  const create = Object.hasOwn(CREATE, name) ? CREATE[name] : undefined;
+  if (create) return create(options);
   throw new UserError(`There is no profile "${name}"`, {
     where: '--profile',
-    remedy: `Known profiles: ${PROFILES.map((one) => one.name).join(', ')}`,
+    remedy: `Known profiles: ${Object.keys(CREATE).join(', ')}`,
   });
 }

@@ -94,6 +94,7 @@ export function planRun(spec: RunSpec, parts: RunParts): RunPlan {
     spec,
     class: profile.conformanceClass,
     features,
+    ...(profile.budgets && { budgets: profile.budgets }),
     ...(requirements.pathMtu !== undefined && { configuredPathMtu: requirements.pathMtu }),
     inexpressible: (intent) => inexpressible(parts, intent),
   });
@@ -428,6 +429,7 @@ class Run {
     };
     const found = {
       ...(await ask('cluster', () => cluster.diagnose())),
+      ...(await ask('profile', async () => (await this.#with.profile.diagnose?.(cluster)) ?? {})),
       ...(await ask('underlay', () => this.#with.underlay.diagnose(cluster.gateway))),
     };
     const files: string[] = [];
@@ -577,7 +579,7 @@ function subjectOf(
   const budgets: Record<string, Budget> = {};
   const changed: string[] = [];
   for (const id of new Set(cases.map(({ check }) => check))) {
-    for (const [name, budget] of Object.entries(declaredBudgets(registry.get(id)!))) {
+    for (const [name, budget] of Object.entries(declaredBudgets(registry.get(id)!, profile.budgets))) {
       const key = `${id}.${name}`;
       const value = spec.budgets[key] ?? budget.value;
       budgets[key] = { ...budget, value };

@@ -4,7 +4,7 @@ import { suggest } from '../config/nearest.ts';
 import type { Budget } from '../model/budgets.ts';
 import type { AnyCheck, Scope, Suite } from '../model/check.ts';
 import type { IpFamily } from '../model/cidr.ts';
-import type { ConformanceClass, Feature } from '../model/cluster.ts';
+import type { ConformanceClass, Feature, Profile } from '../model/cluster.ts';
 import { InternalError, UserError } from '../model/errors.ts';
 import { type Subject, caseId, matchesGlob } from '../model/ids.ts';
 import type { Intent } from '../model/intent.ts';
@@ -28,6 +28,8 @@ export interface PlanInput {
   readonly class: ConformanceClass;
   /** What provider, underlay and profile can carry together. */
   readonly features: readonly Feature[];
+  /** What budgets become by the technology on top. */
+  readonly budgets?: Profile['budgets'];
   readonly configuredPathMtu?: number;
   /** Why no handler can express an intent; undefined when one can. */
   readonly inexpressible: (intent: Intent) => string | undefined;
@@ -82,7 +84,7 @@ export function planCases(input: PlanInput): Plan {
         clusters: spec.topology.members.map((member) => member.name),
       },
       dependsOn: [],
-      budgets: budgetsInForce(check, spec.budgets),
+      budgets: budgetsInForce(check, spec.budgets, input.budgets),
       judgeVersion: check.judgeVersion ?? 1,
       hint: check.hint,
       ...(check.reference !== undefined && { reference: check.reference }),
@@ -224,17 +226,25 @@ function pairsOutsideSample(selected: readonly Candidate[], spec: Selection): Se
 function budgetsInForce(
   check: AnyCheck,
   configured: Readonly<Record<string, number>>,
+  ofProfile: Profile['budgets'],
 ): Record<string, number> {
   return Object.fromEntries(
-    Object.entries(declaredBudgets(check)).map(([name, budget]) => [
+    Object.entries(declaredBudgets(check, ofProfile)).map(([name, budget]) => [
       name,
       configured[`${check.id}.${name}`] ?? budget.value,
     ]),
   );
 }
 
-export function declaredBudgets(check: AnyCheck): Readonly<Record<string, Budget>> {
-  return check.budgets ?? {};
+/** The check's own, or what the technology on top makes of them. */
+export function declaredBudgets(
+  check: AnyCheck,
+  ofProfile: Profile['budgets'] = {},
+): Readonly<Record<string, Budget>> {
+  const own: Readonly<Record<string, Budget>> = check.budgets ?? {};
+  return Object.fromEntries(
+    Object.entries(own).map(([name, budget]) => [name, { ...budget, ...ofProfile[`${check.id}.${name}`] }]),
+  );
 }
 
 /**

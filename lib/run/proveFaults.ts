@@ -157,6 +157,16 @@ const AIMS: { readonly [K in FaultKind]: Aiming<K> } = {
     graded([0.2, 0.01], percent, (share) => ({ kind: 'reordered', ...ofCaller(target), share })),
   duplicated: ({ from, to }) =>
     graded([0.2, 0.01], percent, (share) => ({ kind: 'duplicated', from, to, share })),
+  'remote-secret-deleted': ({ from, to }) => [{ kind: 'remote-secret-deleted', at: from, cluster: to }],
+  'remote-secret-loopback': ({ from, to }) => [{ kind: 'remote-secret-loopback', at: from, cluster: to }],
+  'control-plane-stopped': ({ from }) => [{ kind: 'control-plane-stopped', cluster: from }],
+  'clear-text-accepted': ({ own, called, caller }) =>
+    [called ?? caller].flatMap((workload) =>
+      workload ? [{ kind: 'clear-text-accepted', cluster: own, namespace: workload.namespace }] : [],
+    ),
+  'identity-policy-missing': ({ own, caller }) =>
+    caller ? [{ kind: 'identity-policy-missing', cluster: own, namespace: caller.namespace }] : [],
+  'foreign-root': ({ to }) => [{ kind: 'foreign-root', cluster: to }],
   'clear-text-route': ({ from, to }) => [{ kind: 'clear-text-route', from, to }],
   'clear-text-fallback': ({ from, to }) => [{ kind: 'clear-text-fallback', from, to }],
 };

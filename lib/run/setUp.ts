@@ -1,9 +1,17 @@
 /** Brings up what the cases need: clusters, tunnels, technology, workloads, services, standing intents. */
 import { CONVERGENCE_MS } from '../model/budgets.ts';
-import type { AppliedIntent, Fleet, Profile, Provider, Requirements, Underlay } from '../model/cluster.ts';
+import type {
+  AppliedIntent,
+  Cluster,
+  Fleet,
+  Profile,
+  Provider,
+  Requirements,
+  Underlay,
+} from '../model/cluster.ts';
 import { InternalError } from '../model/errors.ts';
 import type { RunSpec } from '../model/spec.ts';
-import { keyOf } from '../model/workload.ts';
+import { type WorkloadSpec, keyOf } from '../model/workload.ts';
 import type { Clock } from '../system/clock.ts';
 import { type Fixtures, existsIn, intentBelongsTo, intentKey } from './fixtures.ts';
 import { handlerFor } from './handlers.ts';
@@ -53,18 +61,28 @@ export async function setUp(options: SetUpOptions): Promise<Fleet> {
     attach ? provider.attach(run, providerOptions) : provider.create(providerOptions),
   );
   const join = async (): Promise<void> => {
-    if (attach) return;
+    if (attach) {
+      await profile.recall?.(fleet);
+      return;
+    }
     await phase('join', () => underlay.join(fleet, state));
     // What runs in clusters of somebody else was installed by them.
     await (spec.provider === 'contexts'
       ? phase('adopt', async () => profile.adopt?.(fleet))
       : phase('install', () => profile.install(fleet, state)));
   };
+  const missing = missingWorkloads(fleet, options);
+  const [carried = [], plain = []] = [true, false].map((yes) =>
+    missing.filter(({ decorated }) => decorated === yes),
+  );
   const populate = async (): Promise<void> => {
-    await phase('workloads', () => startWorkloads(fleet, options));
+    if (plain.length > 0 || carried.length === 0)
+      await phase('workloads', () => startWorkloads(plain, signal));
     await phase('services', () => exposeServices(fleet, options));
   };
   await allSettled([join(), populate()]);
+  // What the technology adds to a workload must be there before the workload is.
+  if (carried.length > 0) await phase('workloads', () => startWorkloads(carried, signal));
   await phase('intents', () => applyIntents(fleet, options));
   await state.update({ standing: union(state.standing, options.fixtures) });
   return fleet;
@@ -92,13 +110,26 @@ async function eachLimited<T>(
   await allSettled(Array.from({ length: CONCURRENCY }, worker));
 }
 
-async function startWorkloads(fleet: Fleet, { fixtures, profile, signal }: SetUpOptions): Promise<void> {
-  const missing = fleet.clusters.flatMap((cluster) => {
+interface MissingWorkload {
+  readonly cluster: Cluster;
+  readonly spec: WorkloadSpec;
+  /** The profile added something to it. */
+  readonly decorated: boolean;
+}
+
+function missingWorkloads(fleet: Fleet, { fixtures, profile }: SetUpOptions): MissingWorkload[] {
+  return fleet.clusters.flatMap((cluster) => {
     const running = new Set(cluster.workloads.map(({ spec }) => keyOf(spec)));
     return fixtures.workloads
       .filter((spec) => !running.has(keyOf(spec)))
-      .map((spec) => ({ cluster, spec: profile.decorate(spec, cluster.name) }));
+      .map((wanted) => {
+        const spec = profile.decorate(wanted, cluster.name);
+        return { cluster, spec, decorated: spec !== wanted };
+      });
   });
+}
+
+async function startWorkloads(missing: readonly MissingWorkload[], signal: AbortSignal): Promise<void> {
   await eachLimited(missing, signal, async ({ cluster, spec }) => void (await cluster.startWorkload(spec)));
 }
 

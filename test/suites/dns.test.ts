@@ -1,17 +1,8 @@
 import t, { type Test } from 'tap';
 import type { AnyCheck } from '../../lib/model/check.ts';
 import type { Exchange } from '../../lib/model/probe.ts';
-import {
-  callsToMeetAll,
-  dns,
-  headless,
-  latency,
-  local,
-  notShared,
-  records,
-  shared,
-  truncation,
-} from '../../suites/dns.ts';
+import { dns, headless, latency, local, notShared, records, shared, truncation } from '../../suites/dns.ts';
+import { callsToMeetAll } from '../../suites/support/services.ts';
 import { judge, outcomeOf } from './judging.ts';
 import { answeredBy, exchange, lookup, times } from './samples.ts';
 

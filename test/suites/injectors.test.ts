@@ -1,10 +1,12 @@
-/** Every fault that a check names can be injected on the lab, or the check says why it names none. */
+/** Every fault that a check names can be injected on the lab or in a mesh, or the check says why it names none. */
 import t from 'tap';
+import { profileNamed } from '../../lib/profile/index.ts';
 import { labInjectors } from '../../lib/provider/lab/faults.ts';
 import { createWireguard } from '../../lib/underlay/wireguard/index.ts';
 import { SUITES } from '../../suites/index.ts';
 
-const injectable = new Set([...createWireguard().injectors, ...labInjectors].flatMap(({ kinds }) => kinds));
+const parts = [createWireguard().injectors, labInjectors, profileNamed('istio').injectors];
+const injectable = new Set(parts.flat().flatMap(({ kinds }) => kinds));
 
 for (const { id, checks } of SUITES) {
   t.test(id, async (t) => {
@@ -16,7 +18,7 @@ for (const { id, checks } of SUITES) {
 }
 
 t.test('no kind of fault has two injectors in one part', async (t) => {
-  for (const part of [createWireguard().injectors, labInjectors]) {
+  for (const part of parts) {
     const kinds = part.flatMap((injector) => injector.kinds);
     t.equal(new Set(kinds).size, kinds.length);
   }

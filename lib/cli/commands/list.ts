@@ -3,7 +3,7 @@ import { availableChoices } from '../../config/names.ts';
 import type { AnyCheck } from '../../model/check.ts';
 import { UserError } from '../../model/errors.ts';
 import type { FaultExpectation, FaultKind } from '../../model/fault.ts';
-import { PROFILES } from '../../profile/index.ts';
+import { defaultProfiles } from '../../profile/index.ts';
 import { drillable } from '../../run/drill.ts';
 import { declaredBudgets } from '../../run/plan.ts';
 import { SUITES } from '../../../suites/index.ts';
@@ -37,7 +37,7 @@ export async function list(what: string, json: boolean): Promise<number> {
 }
 
 function listProfiles(): Listing {
-  const data = PROFILES.map(({ name, conformanceClass, features }) => ({
+  const data = defaultProfiles().map(({ name, conformanceClass, features }) => ({
     name,
     summary: availableChoices('profile').find((choice) => choice.name === name)?.summary ?? '',
     class: conformanceClass,

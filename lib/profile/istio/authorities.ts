@@ -1,0 +1,36 @@
+/** The root of a mesh, and an intermediate for each cluster's control plane. */
+import path from 'node:path';
+import type { KubernetesCluster, Ledger } from '../../model/cluster.ts';
+import { makePrivateFolder, runtimeFolder } from '../../system/files.ts';
+import { type Authority, createIntermediate, createRoot, validFor } from './certificates.ts';
+import { certificateAuthority } from './objects.ts';
+
+const ROOT_DAYS = 3_650;
+const INTERMEDIATE_DAYS = 730;
+
+const folderOf = (run: string): string => path.join(runtimeFolder(run), 'istio');
+
+/** Where files of an installation are, for as long as the run. */
+export async function makeFolder(run: string, ledger: Ledger): Promise<void> {
+  const folder = folderOf(run);
+  await ledger.add({ description: `folder ${folder}`, undo: { kind: 'remove-path', path: folder } });
+  await makePrivateFolder(folder);
+}
+
+/** Its key is kept nowhere: what it has to sign is signed when the mesh is made. */
+export const newRoot = (run: string, now: Date): Promise<Authority> =>
+  createRoot(`mesh ${run}`, validFor(ROOT_DAYS, now));
+
+export const operatorFile = (run: string, cluster: string): string =>
+  path.join(folderOf(run), `${cluster}.json`);
+
+/** Gives a control plane its own intermediate; it reads it when it starts, and when it changes. */
+export async function giveIntermediate(
+  cluster: KubernetesCluster,
+  root: Authority,
+  now: Date,
+  days: number = INTERMEDIATE_DAYS,
+): Promise<void> {
+  const intermediate = await createIntermediate(`istiod of ${cluster.name}`, root, validFor(days, now));
+  await cluster.objects.apply([certificateAuthority(root, intermediate)]);
+}

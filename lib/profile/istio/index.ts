@@ -1,0 +1,104 @@
+/** Istio, with a proxy beside each workload that calls or answers services. */
+import type { Cluster, Feature, Fleet, Ledger, Profile } from '../../model/cluster.ts';
+import { PORTS, type WorkloadSpec } from '../../model/workload.ts';
+import { adoptIstio } from './adopt.ts';
+import { ControlPlanes, asKubernetes } from './clusters.ts';
+import { diagnoseMesh } from './diagnose.ts';
+import { meshInjectors } from './faults.ts';
+import { istioIdentities } from './identities.ts';
+import { localBuildsOf } from './images.ts';
+import { installIstio } from './install.ts';
+import { brokenLinks } from './links.ts';
+import { LABELS } from './names.ts';
+import { type IstioOptions, hasNetworks } from './options.ts';
+import { KEPT_STATISTICS } from './proxies.ts';
+import { identityPolicyHandler, mutualTlsHandler } from './security.ts';
+import { TIMERS, shareHandler } from './share.ts';
+import { SUPPORTED_SKEW, componentsOf } from './versions.ts';
+
+const SERVICES: readonly Feature[] = ['l7.service', 'share-service', 'mtls', 'endpoint-discovery'];
+/** Pods reach each other by their own addresses beside the mesh, where the clusters are one network. */
+const PODS: readonly Feature[] = ['l3.pod', 'l4.udp', 'icmp'];
+
+/** Ports that belong to the workload itself: its proxy leaves them alone. */
+const OWN_PORTS = [PORTS.echo, PORTS.echoAlternate, PORTS.http, PORTS.http2, PORTS.iperf].join(',');
+
+/** Drills whose fail-back waits until what was ejected is tried again. */
+const DRILLS = [
+  'graceful-delete',
+  'crash',
+  'freeze',
+  'server-errors',
+  'stream',
+  'cluster-gone',
+  'tunnel-down',
+];
+/** Beside the ejection itself: the next look of outlier detection, and a few requests. */
+const FAILBACK_SLACK_MS = 15_000;
+
+function budgetsOf({ tuning }: IstioOptions): NonNullable<Profile['budgets']> {
+  const { baseEjectionMs } = TIMERS[tuning];
+  const value = baseEjectionMs + FAILBACK_SLACK_MS;
+  const reason = `An ejected endpoint is left alone for ${baseEjectionMs / 1_000} s (baseEjectionTime) the first time`;
+  return Object.fromEntries(DRILLS.map((drill) => [`failover.${drill}.failback`, { value, reason }]));
+}
+
+export function decorate(spec: WorkloadSpec): WorkloadSpec {
+  if (!spec.overServices) return spec;
+  return {
+    ...spec,
+    labels: { ...spec.labels, [LABELS.inject]: 'true' },
+    annotations: {
+      ...spec.annotations,
+      'traffic.sidecar.istio.io/excludeInboundPorts': OWN_PORTS,
+      'traffic.sidecar.istio.io/excludeOutboundPorts': OWN_PORTS,
+      'sidecar.istio.io/statsInclusionRegexps': KEPT_STATISTICS,
+    },
+  };
+}
+
+export function createIstio(options: IstioOptions): Profile {
+  const { istioTopology: topology, images } = options;
+  const planes = new ControlPlanes(topology);
+  const apart = hasNetworks(topology);
+  return {
+    name: 'istio',
+    conformanceClass: apart ? 'mesh-gateway' : 'mesh-flat',
+    features: apart ? SERVICES : [...PODS, ...SERVICES],
+    budgets: budgetsOf(options),
+    requirements: () => ({
+      wan: false,
+      hostPackages: [],
+      kubernetes: {
+        cni: 'default',
+        kubeProxy: 'kept',
+        podRoutes: !apart,
+        images: [images.istioPilot, images.istioProxyv2].filter((image) => image !== undefined),
+        tools: ['istioctl'],
+      },
+    }),
+    install: (fleet: Fleet, ledger: Ledger) => {
+      planes.follow(fleet);
+      return installIstio(fleet, ledger, planes, options);
+    },
+    recall: async (fleet: Fleet) => planes.follow(fleet),
+    adopt: (fleet: Fleet) => {
+      planes.follow(fleet);
+      return adoptIstio(planes, topology);
+    },
+    diagnose: (cluster: Cluster) => diagnoseMesh(planes, cluster),
+    handlers: [shareHandler(planes, options), mutualTlsHandler(planes), identityPolicyHandler(planes)],
+    injectors: meshInjectors(planes),
+    decorate,
+    identities: istioIdentities(planes),
+    brokenLinks: (_fleet, from, to) => brokenLinks(planes, asKubernetes(from), asKubernetes(to)),
+    versions: { components: () => componentsOf(planes), supportedSkew: SUPPORTED_SKEW },
+    async observedVersions() {
+      const components = await componentsOf(planes);
+      const ofKind = (kind: string): string =>
+        [...new Set(components.filter((one) => one.kind === kind).map(({ version }) => version))].join(', ');
+      return { 'Istio control plane': ofKind('control plane'), 'Istio proxies': ofKind('proxy') };
+    },
+    localBuilds: () => localBuildsOf(options),
+  };
+}

@@ -1,0 +1,41 @@
+/** Names that Istio gives to things, as its documentation has them. */
+import type { KubernetesObject, ObjectReference } from '../../model/cluster.ts';
+
+export const SYSTEM_NAMESPACE = 'istio-system';
+export const TRUST_DOMAIN = 'cluster.local';
+export const MESH_ID = 'mcnet';
+export const PROXY_CONTAINER = 'istio-proxy';
+export const GATEWAY_NAME = 'istio-eastwestgateway';
+export const READER_ACCOUNT = 'istio-reader-service-account';
+export const READER_TOKEN = `${READER_ACCOUNT}-istio-remote-secret-token`;
+
+export const LABELS = {
+  inject: 'sidecar.istio.io/inject',
+  network: 'topology.istio.io/network',
+  multiCluster: 'istio/multiCluster',
+} as const;
+
+/** A cluster is a network of its own, or all are the same one. */
+export const networkOf = (cluster: string, apart: boolean): string =>
+  apart ? `network-${cluster}` : 'network1';
+
+export const namespaceReference = (name: string): ObjectReference => ({
+  apiVersion: 'v1',
+  kind: 'Namespace',
+  metadata: { name },
+});
+
+export const systemReference = (apiVersion: string, kind: string, name: string): ObjectReference => ({
+  apiVersion,
+  kind,
+  metadata: { name, namespace: SYSTEM_NAMESPACE },
+});
+
+/** Data of a Secret, decoded. */
+export function secretText(secret: KubernetesObject | undefined, key: string): string | undefined {
+  const data = secret?.data as Readonly<Record<string, string>> | undefined;
+  const value = data?.[key];
+  return value === undefined ? undefined : Buffer.from(value, 'base64').toString('utf8');
+}
+
+export const remoteSecretName = (cluster: string): string => `istio-remote-secret-${cluster}`;

@@ -1,0 +1,111 @@
+/** Services that clusters share: the same name in each, with endpoints of all, as far as they are healthy. */
+import type { AppliedIntent, IntentHandler, KubernetesObject } from '../../model/cluster.ts';
+import type { ShareServiceIntent } from '../../model/intent.ts';
+import { InternalError } from '../../model/errors.ts';
+import { type ControlPlanes, asKubernetes } from './clusters.ts';
+import type { IstioOptions } from './options.ts';
+
+const API = 'networking.istio.io/v1';
+
+/** Outlier detection: how often hosts are looked at, and how long one that failed is left alone the first time. */
+export interface Timers {
+  readonly intervalMs: number;
+  readonly baseEjectionMs: number;
+}
+
+/** Istio's own recipe for locality failover, and a shortened one that no production should use. */
+export const TIMERS: Record<IstioOptions['tuning'], Timers> = {
+  'as-configured': { intervalMs: 1_000, baseEjectionMs: 60_000 },
+  fast: { intervalMs: 500, baseEjectionMs: 3_000 },
+};
+
+/**
+ * One try has this long; a second host is asked within what a client of half a second waits. A host that accepts and stays
+ * silent, or is no longer there, counts as failed by it.
+ */
+const TRY_MS = 200;
+const RETRIES = 2;
+
+/** Errors in a row by which a host is ejected; Istio's recipe has 1, by which one slow answer ejects a healthy one. */
+const ERRORS = 3;
+
+const duration = (milliseconds: number): string => `${milliseconds / 1_000}s`;
+
+/** @returns DestinationRule and VirtualService */
+export function sharingObjects(
+  intent: ShareServiceIntent,
+  namespace: string,
+  { intervalMs, baseEjectionMs }: Timers,
+): readonly KubernetesObject[] {
+  const host = `${intent.service}.${namespace}.svc.cluster.local`;
+  const metadata = { name: intent.service, namespace };
+  return [
+    {
+      apiVersion: API,
+      kind: 'DestinationRule',
+      metadata,
+      spec: {
+        host,
+        trafficPolicy: {
+          connectionPool: { tcp: { connectTimeout: duration(TRY_MS) } },
+          loadBalancer: {
+            simple: 'ROUND_ROBIN',
+            localityLbSetting:
+              intent.preference === 'prefer-local'
+                ? { enabled: true, failoverPriority: ['topology.istio.io/cluster'] }
+                : { enabled: false },
+          },
+          outlierDetection: {
+            consecutive5xxErrors: ERRORS,
+            interval: duration(intervalMs),
+            baseEjectionTime: duration(baseEjectionMs),
+            // The default of 10 % ejects nobody of fewer than ten.
+            maxEjectionPercent: 100,
+          },
+        },
+      },
+    },
+    {
+      apiVersion: API,
+      kind: 'VirtualService',
+      metadata,
+      spec: {
+        hosts: [host],
+        http: [
+          {
+            route: [{ destination: { host } }],
+            retries: {
+              attempts: RETRIES,
+              perTryTimeout: duration(TRY_MS),
+              retryOn: 'connect-failure,refused-stream,reset,retriable-status-codes,503',
+            },
+          },
+        ],
+      },
+    },
+  ];
+}
+
+export function shareHandler(planes: ControlPlanes, { tuning }: Pick<IstioOptions, 'tuning'>): IntentHandler {
+  return {
+    name: 'istio-share',
+    supports: (intent) =>
+      intent.kind === 'share-service' || `istio-share knows no intent of kind ${intent.kind}`,
+    async apply(intent, cluster): Promise<AppliedIntent> {
+      if (intent.kind !== 'share-service') {
+        throw new InternalError(`istio-share was given an intent ${intent.kind}`);
+      }
+      const primary = planes.primaryOf(cluster);
+      const namespace = asKubernetes(cluster).namespaceOf(intent.namespace);
+      const objects = sharingObjects(intent, namespace, TIMERS[tuning]);
+      await primary.objects.apply(objects);
+      return {
+        rendered: JSON.stringify(objects),
+        settled: async () =>
+          (await Promise.all(objects.map((one) => primary.objects.read(one)))).every(Boolean),
+        undo: () => primary.objects.delete(objects),
+      };
+    },
+    addressFrom: (cluster, service) => cluster.serviceAddress(service),
+  };
+}

@@ -1,0 +1,298 @@
+import { discoverable, discoverableService, newcomer } from '../fixtures/newcomers.ts';
+import { CLIENT, client, echo, echoService, sharedEcho } from '../fixtures/workloads.ts';
+import { CONVERGENCE_MS, DISCOVERY_MS, WITHDRAWAL_MS } from '../lib/model/budgets.ts';
+import { type PairContext, type Suite, type Toolkit, defineCheck } from '../lib/model/check.ts';
+import type { BrokenLink } from '../lib/model/cluster.ts';
+import { messageOf } from '../lib/model/errors.ts';
+import type { Exchange, Sample } from '../lib/model/probe.ts';
+import { median } from '../lib/model/statistics.ts';
+import { type Figures, type Verdict, failed, inconclusive, passed } from '../lib/model/verdict.ts';
+import { PORTS } from '../lib/model/workload.ts';
+import { callCommand, countOutcomes, malformed } from './support/calls.ts';
+import { answerers, callUntilAllAnswer, reachableFrom } from './support/services.ts';
+
+const KEP = 'KEP-1645 (Multi-Cluster Services API), "EndpointSlice"';
+
+interface Answers {
+  readonly cluster: string;
+  readonly address: string;
+  readonly sharing: readonly string[];
+  readonly exchanges: readonly Exchange[];
+  readonly elapsedMs: number;
+  /** Of the clusters that never answered. */
+  readonly links: readonly (BrokenLink & { readonly to: string })[];
+}
+
+/** What is broken on the way to each of these clusters. */
+async function linksTo(
+  from: string,
+  missing: readonly string[],
+  context: Toolkit,
+): Promise<Answers['links']> {
+  const found = await Promise.all(
+    missing.map(async (to) => (await context.brokenLinks(from, to)).map((link) => ({ ...link, to }))),
+  );
+  return found.flat();
+}
+
+const shownLinks = (links: readonly BrokenLink[]): string => links.map(({ what }) => what).join('; ');
+
+export const answers = defineCheck({
+  id: 'discovery.answers',
+  title: 'A shared service is answered by every cluster that shares it, or the broken link is named',
+  level: 'core',
+  scope: 'cluster',
+  requires: ['endpoint-discovery', 'share-service'],
+  uses: [client, echo, sharedEcho],
+  budgets: { convergence: CONVERGENCE_MS },
+  faults: [
+    { kind: 'remote-secret-deleted', cause: 'remote-secret-missing' },
+    { kind: 'remote-secret-loopback', cause: 'api-server-unreachable' },
+  ],
+  hint: 'Follow the chain that is named: credentials, API server, network, gateway, namespace, proxies',
+  reference: KEP,
+
+  async observe(context, { convergence }): Promise<Answers> {
+    const { cluster, family } = context;
+    const address = cluster.sharedService(echoService).addresses[family] ?? '';
+    const sharing = reachableFrom(cluster.name, context).map(({ name }) => name);
+    const call = { protocol: 'http' as const, address, port: PORTS.service };
+    const { last: exchanges, elapsedMs } = await context.converge(
+      () => callUntilAllAnswer(cluster.site(CLIENT), call, sharing),
+      {
+        succeeded: (calls) => sharing.every((name) => answerers(calls).includes(name)),
+        budgetMs: convergence,
+        successes: 1,
+      },
+    );
+    const missing = sharing.filter((name) => !answerers(exchanges).includes(name));
+    return {
+      cluster: cluster.name,
+      address,
+      sharing,
+      exchanges,
+      elapsedMs,
+      links: await linksTo(cluster.name, missing, context),
+    };
+  },
+
+  judge({ cluster, address, sharing, exchanges, elapsedMs, links }) {
+    if (!address || sharing.length < 2) {
+      return inconclusive('control-failed', 'No other cluster shares a service that callers here could find');
+    }
+    const broken = malformed(exchanges, exchanges.length);
+    if (broken) return broken;
+    const answered = answerers(exchanges);
+    const missing = sharing.filter((name) => !answered.includes(name));
+    const figures: Figures = {
+      calls: { value: exchanges.length, unit: 'calls' },
+      clusters: { value: answered.length, unit: 'clusters' },
+    };
+    if (missing.length === 0) {
+      return passed(`${answered.join(', ')} answered`, {
+        ...figures,
+        'until all answered': { value: elapsedMs, unit: 'ms' },
+      });
+    }
+    const likeliest = links.find(({ cause }) => cause !== 'probe-failed');
+    const lost = countOutcomes(exchanges);
+    return failed(
+      likeliest?.cause ??
+        (answered.length === 1 && answered[0] === cluster
+          ? 'local-endpoints-only'
+          : 'remote-endpoints-missing'),
+      likeliest
+        ? likeliest.what
+        : `${missing.join(', ')} never answered, though no link of the chain looks broken`,
+      {
+        expected: `${address} is answered by ${sharing.join(', ')}`,
+        seen: `answered by ${answered.join(', ') || 'nobody'} in ${exchanges.length} calls${lost ? `, ${lost}` : ''}${links.length > 0 ? `; ${shownLinks(links)}` : ''}`,
+        figures,
+        reproduce: { at: `${cluster}/${CLIENT}`, command: callCommand('http', address, PORTS.service) },
+      },
+    );
+  },
+});
+
+const ROUNDS = 3;
+const SAMPLES_PER_SECOND = 20;
+const SAMPLE_TIMEOUT_MS = 1_000;
+const SAMPLING_LIMIT_MS = 120_000;
+/** Before and after what is timed: shows that all was well, and that it is again. */
+const CALM_MS = 1_000;
+const LOOK_MS = 250;
+
+/** One workload that came and went; milliseconds on the clock of the samples. */
+interface Visit {
+  readonly name: string;
+  readonly readyAt: number;
+  readonly deletedAt: number;
+  readonly endedAt: number;
+  readonly samples: readonly Sample[];
+}
+
+interface Visits {
+  readonly from: string;
+  readonly to: string;
+  readonly address: string;
+  readonly visits: readonly Visit[];
+  /** Why a workload could not be started. */
+  readonly notStarted?: string;
+  readonly links: readonly BrokenLink[];
+}
+
+async function visit(
+  context: PairContext,
+  address: string,
+  round: number,
+  budgets: { discovery: number; withdrawal: number },
+): Promise<Visit> {
+  const { from, to } = context;
+  const caller = from.site(CLIENT);
+  const spec = newcomer(from.name, round);
+  // What takes longest here, the start of the workload, need not be sampled.
+  const site = await context.startWorkload(spec, to.name);
+  const sampler = await caller.startSampling({
+    address,
+    port: PORTS.service,
+    ratePerSecond: SAMPLES_PER_SECOND,
+    connections: 'new',
+    timeoutMs: SAMPLE_TIMEOUT_MS,
+    durationMs: SAMPLING_LIMIT_MS,
+  });
+  const began = context.elapsed();
+  const now = () => context.elapsed() - began;
+  const call = { protocol: 'http' as const, address, port: PORTS.service };
+  await context.converge(
+    async () => (await caller.exchange([{ ...call, timeoutMs: SAMPLE_TIMEOUT_MS }]))[0],
+    {
+      succeeded: (exchange) => exchange?.answeredBy?.workload === spec.name,
+      budgetMs: budgets.discovery,
+      successes: 1,
+      intervalMs: LOOK_MS,
+    },
+  );
+  await context.sleep(CALM_MS);
+  const deletedAt = now();
+  await context.stopWorkload(site);
+  // Long enough to see that it is no longer called, and no longer than the budget.
+  await context.sleep(Math.min(budgets.withdrawal, 2 * CALM_MS));
+  const endedAt = now();
+  const { samples } = await caller.stopSampling(sampler);
+  return { name: spec.name, readyAt: 0, deletedAt, endedAt, samples };
+}
+
+/** Milliseconds until it first answered; undefined when it never did. */
+export const appearedAfter = ({ name, readyAt, samples }: Visit): number | undefined => {
+  const first = samples.find(({ outcome, workload }) => outcome === 'answered' && workload === name);
+  return first && Math.max(0, first.at + first.latencyMs - readyAt);
+};
+
+/** Milliseconds from its deletion until the last call that still went to it: answered by it, or by nobody. */
+export const withdrawnAfter = ({ name, deletedAt, samples }: Visit): number => {
+  const last = samples.findLast(
+    ({ at, outcome, workload }) => at >= deletedAt && (outcome !== 'answered' || workload === name),
+  );
+  return last ? last.at + last.latencyMs - deletedAt : 0;
+};
+
+export const newWorkload = defineCheck({
+  id: 'discovery.new-workload',
+  title:
+    'A workload that starts now answers from the other cluster in time, and one that is deleted is left alone',
+  level: 'core',
+  scope: 'pair',
+  requires: ['endpoint-discovery', 'share-service'],
+  dependsOn: ['discovery.answers'],
+  uses: [client, discoverable],
+  budgets: { discovery: DISCOVERY_MS, withdrawal: WITHDRAWAL_MS },
+  faults: [{ kind: 'control-plane-stopped', cause: 'control-plane-down' }],
+  hint: 'Is the control plane of the caller’s cluster up, and how far behind is it? Look at its log and its push times',
+  reference: KEP,
+  timeoutMs: 240_000,
+
+  async observe(context, budgets): Promise<Visits> {
+    const { from, to, family } = context;
+    const address = from.sharedService(discoverableService).addresses[family] ?? '';
+    const visits: Visit[] = [];
+    const facts = { from: from.name, to: to.name, address };
+    const links = async (): Promise<readonly BrokenLink[]> =>
+      (
+        await Promise.all([context.brokenLinks(from.name, to.name), context.brokenLinks(to.name, from.name)])
+      ).flat();
+    for (let round = 1; round <= ROUNDS; round++) {
+      try {
+        visits.push(await visit(context, address, round, budgets));
+      } catch (error) {
+        context.signal.throwIfAborted();
+        return { ...facts, visits, notStarted: messageOf(error), links: await links() };
+      }
+      // Once is enough to know that it does not come, and links are best looked at while that is so.
+      if (appearedAfter(visits.at(-1) as Visit) === undefined) break;
+    }
+    const late = visits.some((one) => appearedAfter(one) === undefined);
+    return { ...facts, visits, links: late ? await links() : [] };
+  },
+
+  judge({ from, to, address, visits, notStarted, links }, { discovery, withdrawal }): Verdict {
+    const likeliest = links.find(({ cause }) => cause !== 'probe-failed');
+    const reproduce = { at: `${from}/${CLIENT}`, command: callCommand('http', address, PORTS.service) };
+    if (notStarted !== undefined) {
+      return likeliest
+        ? failed(likeliest.cause, `No workload starts in ${to}: ${likeliest.what}`, {
+            expected: `a new workload of ${to} becomes ready`,
+            seen: notStarted,
+          })
+        : inconclusive('probe-failed', `No workload could be started in ${to}: ${notStarted}`);
+    }
+    const [first] = visits;
+    if (!first) return inconclusive('probe-failed', 'No workload was started');
+    const before = visits.flatMap(({ samples, deletedAt }) => samples.filter(({ at }) => at < deletedAt));
+    if (!before.some(({ outcome }) => outcome === 'answered')) {
+      return inconclusive('control-failed', 'Nobody at all answered through the service');
+    }
+    const appeared = visits.map(appearedAfter);
+    const missing = visits.filter((_, index) => !((appeared[index] ?? Infinity) <= discovery));
+    const known = appeared.filter((time) => time !== undefined);
+    const figures: Figures = {
+      ...(known.length > 0 && {
+        'found after, median': { value: median(known), unit: 'ms' },
+        'found after, longest': { value: Math.max(...known), unit: 'ms' },
+      }),
+      'left alone after, median': { value: median(visits.map(withdrawnAfter)), unit: 'ms' },
+      'left alone after, longest': { value: Math.max(...visits.map(withdrawnAfter)), unit: 'ms' },
+    };
+    if (missing.length > 0) {
+      return failed(
+        likeliest?.cause ?? 'discovery-slow',
+        likeliest?.what ?? `${from} learns of a new workload of ${to} too late`,
+        {
+          expected: `${to}/${missing[0]?.name} answers ${from} within ${discovery / 1_000} s of being ready`,
+          seen:
+            known.length < visits.length ? 'it never answered' : `after ${Math.round(Math.max(...known))} ms`,
+          figures,
+          reproduce,
+        },
+      );
+    }
+    const slow = visits.find((one) => withdrawnAfter(one) > withdrawal);
+    const stuck = visits.find((one) => withdrawnAfter(one) >= one.endedAt - one.deletedAt - 2 * LOOK_MS);
+    if (slow ?? stuck) {
+      return failed('withdrawal-slow', `${from} goes on calling a workload of ${to} that is gone`, {
+        expected: `no call goes to it ${withdrawal / 1_000} s after its deletion began`,
+        seen: stuck
+          ? 'calls still went to it, or failed, when the observation ended'
+          : `${Math.round(withdrawnAfter(slow as Visit))} ms`,
+        figures,
+        reproduce,
+      });
+    }
+    return passed(`${visits.length} workloads came and went`, figures);
+  },
+});
+
+export const discovery: Suite = {
+  id: 'discovery',
+  title: 'Control planes know the endpoints of all clusters, soon after they come and go',
+  checks: [answers, newWorkload],
+};

@@ -1,0 +1,57 @@
+/** Calls to a service that several clusters answer. */
+import type { ClusterView, Site, Toolkit } from '../../lib/model/check.ts';
+import type { Exchange, ExchangeRequest } from '../../lib/model/probe.ts';
+
+/** A proxy and another cluster may lie between: longer than any of them needs on a busy machine. */
+export const SERVICE_TIMEOUT_MS = 3_000;
+
+/** The callers of a large fleet together call every cluster at the same time: few at once of each, or they drown it. */
+const CALLS_AT_ONCE = 8;
+
+/** Odds of one in a million that random balancing over `count` equals never picks one of them. */
+export function callsToMeetAll(count: number): number {
+  return Math.max(10, Math.ceil(count * Math.log(count / 1e-6)));
+}
+
+/** The clusters whose endpoints a caller in this cluster may be given. */
+export function reachableFrom(
+  cluster: string,
+  toolkit: Pick<Toolkit, 'clusters' | 'pathBetween'>,
+): ClusterView[] {
+  return toolkit.clusters.filter(
+    ({ name }) => name === cluster || toolkit.pathBetween(cluster, name).kind !== 'forbidden',
+  );
+}
+
+/** Clusters that answered, sorted. */
+export function answerers(exchanges: readonly Exchange[]): string[] {
+  const names = exchanges.flatMap(({ outcome, answeredBy }) =>
+    outcome === 'answered' && answeredBy ? [answeredBy.cluster] : [],
+  );
+  return [...new Set(names)].toSorted();
+}
+
+type Call = Omit<ExchangeRequest, 'timeoutMs'>;
+
+export const sameCalls = (call: Call, count: number): ExchangeRequest[] =>
+  Array.from({ length: count }, () => ({ ...call, timeoutMs: SERVICE_TIMEOUT_MS }));
+
+/** Calls until all of these clusters have answered, or chance can no longer explain that one has not. */
+export async function callUntilAllAnswer(
+  caller: Site,
+  call: Call,
+  clusters: readonly string[],
+): Promise<readonly Exchange[]> {
+  const exchanges: Exchange[] = [];
+  const missing = new Set(clusters);
+  const limit = callsToMeetAll(clusters.length);
+  while (missing.size > 0 && exchanges.length < limit) {
+    const round = await caller.exchange(sameCalls(call, Math.max(10, clusters.length)), {
+      concurrency: CALLS_AT_ONCE,
+    });
+    if (round.length === 0) break;
+    exchanges.push(...round);
+    for (const { answeredBy } of round) if (answeredBy) missing.delete(answeredBy.cluster);
+  }
+  return exchanges;
+}
