@@ -1,4 +1,4 @@
-/** Bundles what is published: the command line, and the four programs that a run starts as processes of their own. */
+/** Bundles what is published: the command line, and the programs that a run starts as processes of their own. */
 import { readFileSync, readdirSync } from 'node:fs';
 import { rename, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
@@ -30,6 +30,7 @@ const entries = {
   agent: 'lib/probe/agent/main.ts',
   backend: 'lib/probe/agent/backend.ts',
   controller: 'lib/provider/lab/controller/main.ts',
+  launcher: 'lib/system/launcher/main.ts',
   relay: 'lib/provider/lab/relay/main.ts',
 };
 const built = await Promise.all([

@@ -3,6 +3,8 @@ import { closeSync, openSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import { Duplex } from 'node:stream';
 import { execa } from 'execa';
+import { Launcher } from './launcher/client.ts';
+import type { CommandEnd } from './launcher/protocol.ts';
 
 export type Command = readonly [string, ...string[]];
 
@@ -54,27 +56,68 @@ export interface CommandOptions {
 
 const COMMAND_TIMEOUT_MS = 20_000;
 
+let launcher: Launcher | undefined;
+
+/**
+ * From now on a small process starts the programs, for one with a large heap pays for every fork.
+ * @param command starts `launcher/main.ts`, or what it was bundled into
+ */
+export function delegateCommands(command: Command): void {
+  launcher ??= new Launcher(command);
+}
+
 /** Runs a program to its end. @returns its standard output @throws CommandError */
 export async function runCommand(command: Command, options: CommandOptions = {}): Promise<string> {
+  const { input = '', timeoutMs = COMMAND_TIMEOUT_MS, signal, environment, cwd } = options;
+  const place = { ...(environment && { environment }), ...(cwd !== undefined && { cwd }) };
+  const end =
+    launcher && !options.withDescendants
+      ? await launcher.run({ command, input, timeoutMs, ...place }, signal)
+      : await runHere(command, { ...options, input, timeoutMs });
+  if (end.exitCode === 0) return end.stdout;
+  throw new CommandError(command, {
+    ...(end.exitCode !== undefined && { exitCode: end.exitCode }),
+    output: end.stdout + end.stderr,
+    timedOut: end.timedOut,
+    notFound: end.notFound,
+  });
+}
+
+async function runHere(
+  command: Command,
+  {
+    input,
+    timeoutMs,
+    signal,
+    environment,
+    cwd,
+    withDescendants,
+  }: CommandOptions & { input: string; timeoutMs: number },
+): Promise<CommandEnd> {
   const [file, ...args] = command;
-  const result = await execa(file, args, {
-    input: options.input ?? '',
-    timeout: options.timeoutMs ?? COMMAND_TIMEOUT_MS,
+  const { exitCode, stdout, stderr, timedOut, code } = await execa(file, args, {
+    input,
+    timeout: timeoutMs,
     reject: false,
     stripFinalNewline: false,
-    all: true,
-    ...(options.signal && { cancelSignal: options.signal }),
-    ...(options.environment && { env: options.environment }),
-    ...(options.cwd && { cwd: options.cwd }),
-    ...(options.withDescendants && { killDescendants: true }),
+    ...(signal && { cancelSignal: signal }),
+    ...(environment && { env: environment }),
+    ...(cwd && { cwd }),
+    ...(withDescendants && { killDescendants: true }),
   });
-  if (result.exitCode === 0) return result.stdout;
-  throw new CommandError(command, {
-    ...(result.exitCode !== undefined && { exitCode: result.exitCode }),
-    output: result.all ?? '',
-    timedOut: result.timedOut,
-    notFound: result.code === 'ENOENT',
-  });
+  return {
+    stdout: stdout ?? '',
+    stderr: stderr ?? '',
+    timedOut,
+    notFound: code === 'ENOENT',
+    ...(exitCode !== undefined && { exitCode }),
+  };
+}
+
+interface DetachedOptions {
+  readonly logPath: string;
+  readonly environment?: Readonly<Record<string, string>>;
+  readonly cwd?: string;
 }
 
 /** Runs a program to its end. @returns its standard output, byte by byte @throws CommandError */
@@ -132,15 +175,23 @@ export function openCommand(command: Command): CommandStream {
 
 /**
  * Starts a program in a session of its own, so that a terminal's Ctrl-C does not reach it; it outlives this process.
- * Its output is appended to `logPath`. @returns its process id
+ * Its output is appended to `logPath`. @returns its process id @throws CommandError when it cannot be started
  */
-export function startDetached(
+export async function startDetached(command: Command, options: DetachedOptions): Promise<number> {
+  const started = launcher
+    ? await launcher.startDaemon({ command, ...options })
+    : await startHere(command, options);
+  if ('pid' in started) return started.pid;
+  throw new CommandError(command, { output: started.error, notFound: started.notFound });
+}
+
+function startHere(
   command: Command,
-  options: { logPath: string; environment?: Readonly<Record<string, string>>; cwd?: string },
-): Promise<number> {
+  options: DetachedOptions,
+): Promise<{ pid: number } | { error: string; notFound: boolean }> {
   const [file, ...args] = command;
   const log = openSync(options.logPath, 'a', 0o600);
-  return new Promise<number>((resolve, reject) => {
+  return new Promise<{ pid: number } | { error: string; notFound: boolean }>((resolve) => {
     const child = spawn(file, args, {
       detached: true,
       stdio: ['ignore', log, log],
@@ -148,11 +199,11 @@ export function startDetached(
       ...(options.cwd && { cwd: options.cwd }),
     });
     child.once('error', (error: NodeJS.ErrnoException) => {
-      reject(new CommandError(command, { output: error.message, notFound: error.code === 'ENOENT' }));
+      resolve({ error: error.message, notFound: error.code === 'ENOENT' });
     });
     child.once('spawn', () => {
       child.unref();
-      resolve(child.pid as number);
+      resolve({ pid: child.pid as number });
     });
   }).finally(() => closeSync(log));
 }
