@@ -1,6 +1,7 @@
 /** Interfaces as ip(8) shows them: /sys/class/net may belong to another network namespace. */
 import { readlinkSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
+import { networkInterfaces } from 'node:os';
 import { isRecord, parseJson } from '../protocol.ts';
 import { checkInteger } from './checks.ts';
 import { type Command, runTool } from './tools.ts';
@@ -10,11 +11,16 @@ const IP_TIMEOUT_MS = 5_000;
 async function ip(args: readonly string[], signal: AbortSignal): Promise<Record<string, unknown>[]> {
   const command: Command = ['ip', '-j', ...args];
   const { stdout, stderr, exitCode } = await runTool(command, { timeoutMs: IP_TIMEOUT_MS, signal });
-  const rows = parseJson(stdout || '[]');
-  if (exitCode !== 0 || !Array.isArray(rows)) {
+  const rows = parseRows(stdout || '[]');
+  if (exitCode !== 0 || !rows) {
     throw new Error(`\`${command.join(' ')}\` failed: ${stderr.trim().slice(0, 200)}`);
   }
-  return rows.filter(isRecord);
+  return rows;
+}
+
+function parseRows(text: string): Record<string, unknown>[] | undefined {
+  const rows = parseJson(text);
+  return Array.isArray(rows) ? rows.filter(isRecord) : undefined;
 }
 
 async function mtuOf(device: string, signal: AbortSignal): Promise<number> {
@@ -34,8 +40,18 @@ async function routeTo(address: string, signal: AbortSignal): Promise<Record<str
 
 /** MTU of the interface by which packets to this address leave; undefined when there is no route. */
 export async function mtuTowards(address: string, signal: AbortSignal): Promise<number | undefined> {
-  const device = (await routeTo(address, signal))?.dev;
-  return typeof device === 'string' ? mtuOf(device, signal) : undefined;
+  const command: Command = ['sh', '-c', 'ip -j route get "$1" && ip -j link show', 'sh', address];
+  const { stdout, stderr, exitCode } = await runTool(command, { timeoutMs: IP_TIMEOUT_MS, signal });
+  if (exitCode !== 0) {
+    if (/unreachable|Permission denied|Invalid argument/i.test(stderr)) return undefined;
+    throw new Error(`\`ip route get ${address}\` failed: ${stderr.trim().slice(0, 200)}`);
+  }
+  const [routes, links] = stdout.trim().split('\n').map(parseRows);
+  const device = routes?.[0]?.dev;
+  if (typeof device !== 'string') return undefined;
+  const mtu = links?.find(({ ifname }) => ifname === device)?.mtu;
+  if (typeof mtu !== 'number') throw new Error(`\`ip link\` names no MTU for ${device}`);
+  return mtu;
 }
 
 /** Above which the kernel itself refuses to send there: the path MTU that it remembers, else the interface's. */
@@ -57,15 +73,22 @@ export async function ownMtu(signal: AbortSignal): Promise<number> {
   return link.mtu;
 }
 
+/** What `ip -4 route flush cache` writes as well; IPv6 keeps what it learned where only ip(8) can remove it. */
+const FLUSH_IPV4 = { file: '/proc/sys/net/ipv4/route/flush', value: '-1' };
+
 export async function flushRouteCache(signal: AbortSignal): Promise<void> {
-  const families = ['-4', '-6'] as const;
-  const results = await Promise.all(
-    families.map((family) =>
-      runTool(['ip', family, 'route', 'flush', 'cache'], { timeoutMs: IP_TIMEOUT_MS, signal }),
-    ),
-  );
-  const failed = results.find(({ exitCode }) => exitCode !== 0);
-  if (failed) throw new Error(`\`ip route flush cache\` failed: ${failed.stderr.trim().slice(0, 200)}`);
+  await writeFile(FLUSH_IPV4.file, FLUSH_IPV4.value);
+  if (!usesIpv6()) return;
+  const command: Command = ['ip', '-6', 'route', 'flush', 'cache'];
+  const { exitCode, stderr } = await runTool(command, { timeoutMs: IP_TIMEOUT_MS, signal });
+  if (exitCode !== 0) throw new Error(`\`${command.join(' ')}\` failed: ${stderr.trim().slice(0, 200)}`);
+}
+
+/** Has an address that others can be reached from: those with a scope are for their own link. */
+function usesIpv6(): boolean {
+  return Object.values(networkInterfaces())
+    .flat()
+    .some((one) => one?.family === 'IPv6' && !one.internal && one.scopeid === 0);
 }
 
 const MTU_PROBING = '/proc/sys/net/ipv4/tcp_mtu_probing';

@@ -38,8 +38,11 @@ export async function searchPathMtu(
 ): Promise<PathMtu> {
   const ceiling = Math.min(interfaceMtu, LARGEST);
   const findings = new Findings(probe, ceiling);
-  await findings.ask([...new Set([Math.min(floor, ceiling), ceiling])]);
-  if (findings.low === 0 && floor > SMALLEST[family]) await findings.ask([SMALLEST[family]]);
+  await findings.ask([ceiling]);
+  await findings.followHints();
+  for (const size of [Math.min(floor, ceiling), SMALLEST[family]]) {
+    if (findings.low === 0) await findings.ask([size]);
+  }
   while (findings.low > 0) {
     await findings.narrow();
     if (await findings.confirm()) break;
@@ -103,21 +106,34 @@ class Findings {
     }
   }
 
-  /** Closes in on the boundary: where an ICMP error put it, else by trying sizes between. */
-  async narrow(): Promise<void> {
-    while (this.#high - this.low > 1) {
-      const [low, high] = [this.low, this.#high];
-      const hint = [...this.named].find((mtu) => mtu > low && mtu < high && !this.#tried.has(mtu));
-      if (hint !== undefined) this.#tried.add(hint);
-      await this.ask(
-        hint === undefined ? between(low, high) : [hint, hint + 1].filter((size) => size < high),
-      );
+  /** Tries the sizes that ICMP errors named, and the ones above them. */
+  async followHints(): Promise<void> {
+    for (let hint = this.#nextHint(); hint !== undefined; hint = this.#nextHint()) {
+      this.#tried.add(hint);
+      const high = this.#high;
+      await this.ask([hint, hint + 1].filter((size) => size < high));
     }
   }
 
-  /** Asks for both sides of the boundary again: losses by chance must not shift it. */
+  #nextHint(): number | undefined {
+    return [...this.named].find((mtu) => mtu > this.low && mtu < this.#high && !this.#tried.has(mtu));
+  }
+
+  /** Closes in on the boundary: where an ICMP error put it, else by trying sizes between. */
+  async narrow(): Promise<void> {
+    while (this.#high - this.low > 1) {
+      await this.ask(between(this.low, this.#high));
+      await this.followHints();
+    }
+  }
+
+  /**
+   * Asks for both sides of a silent boundary again: losses by chance must not shift it. An answer below and a refusal
+   * above leave nothing to chance.
+   */
   async confirm(): Promise<boolean> {
     const boundary = this.low;
+    if (!this.isSilent(boundary + 1)) return true;
     let held = 0;
     for (let time = 0; time < CONFIRMATIONS; time++) {
       this.#passed.delete(boundary);
