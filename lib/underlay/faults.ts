@@ -4,7 +4,7 @@ import { InternalError } from '../model/errors.ts';
 import { type Disturbance, type FaultKind, type FaultSpec } from '../model/fault.ts';
 import { prepareMendingAt } from '../model/mending.ts';
 import { randomHex } from '../system/clock.ts';
-import { gatewayOf } from './gateways.ts';
+import { execEach, gatewayOf } from './gateways.ts';
 import { lines, renderTable } from './routing.ts';
 
 export type FaultOf<K extends FaultKind> = Extract<FaultSpec, { kind: K }>;
@@ -32,18 +32,23 @@ export const prepareMending = (
 ): Promise<() => Promise<void>> => prepareMendingAt(gateway, { fault, id: randomHex(4) }, script, ledger);
 
 /** What the kernel says of an interface. */
-export interface Link {
+interface Link {
   readonly mtu: number;
   readonly up: boolean;
 }
 
-export async function linkOf(gateway: Gateway, name: string): Promise<Link> {
-  const [link] = JSON.parse(await gateway.exec(['ip', '-json', 'link', 'show', 'dev', name])) as {
-    mtu: number;
-    flags: string[];
-  }[];
+interface ShownLink {
+  readonly mtu: number;
+  readonly flags: readonly string[];
+}
+
+const parseLink = ({ mtu, flags }: ShownLink): Link => ({ mtu, up: flags.includes('UP') });
+
+async function linkOf(gateway: Gateway, name: string): Promise<Link> {
+  const shown = await gateway.exec(['ip', '-json', 'link', 'show', 'dev', name]);
+  const [link] = JSON.parse(shown) as ShownLink[];
   if (!link) throw new InternalError(`ip shows nothing of the interface ${name} at ${gateway.cluster}`);
-  return { mtu: link.mtu, up: link.flags.includes('UP') };
+  return parseLink(link);
 }
 
 interface Address {
@@ -57,8 +62,8 @@ interface Address {
   readonly noprefixroute?: boolean;
 }
 
-/** What an interface loses when it goes down, or when its MTU goes below the 1280 bytes of IPv6. */
-export interface Belongings {
+/** An interface with what it loses when it goes down, or when its MTU goes below the 1280 bytes of IPv6. */
+export interface Belongings extends Link {
   readonly ipv6Addresses: readonly string[];
   readonly hasLinkLocal: boolean;
   /** `none`, `eui64`, …: how it makes its link-local address. */
@@ -67,17 +72,19 @@ export interface Belongings {
 }
 
 export async function belongingsOf(gateway: Gateway, name: string): Promise<Belongings> {
-  const [shown, routes] = await Promise.all([
-    gateway.exec(['ip', '-details', '-json', 'address', 'show', 'dev', name]),
-    gateway.exec(['ip', 'route', 'show', 'table', 'all', 'dev', name]),
+  const [shown = '', routes = ''] = await execEach(gateway, [
+    ['ip', '-details', '-json', 'address', 'show', 'dev', name],
+    ['ip', 'route', 'show', 'table', 'all', 'dev', name],
   ]);
-  const [link] = JSON.parse(shown) as { inet6_addr_gen_mode?: string; addr_info: Address[] }[];
-  const addresses = (link?.addr_info ?? []).filter(({ family }) => family === 'inet6');
+  const [link] = JSON.parse(shown) as (ShownLink & { inet6_addr_gen_mode?: string; addr_info: Address[] })[];
+  if (!link) throw new InternalError(`ip shows nothing of the interface ${name} at ${gateway.cluster}`);
+  const addresses = link.addr_info.filter(({ family }) => family === 'inet6');
   return {
+    ...parseLink(link),
     // Listed newest first, and the order decides which one is a source.
     ipv6Addresses: addresses.map(renderAddress).toReversed(),
     hasLinkLocal: addresses.some(({ scope }) => scope === 'link'),
-    addressGeneration: link?.inet6_addr_gen_mode ?? 'eui64',
+    addressGeneration: link.inet6_addr_gen_mode ?? 'eui64',
     routes: parseRoutes(routes),
   };
 }

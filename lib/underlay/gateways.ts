@@ -1,8 +1,8 @@
 /** What every underlay does with gateways. */
 import type { Fleet, Gateway } from '../model/cluster.ts';
 import { InternalError, messageOf } from '../model/errors.ts';
-import type { Clock } from '../system/clock.ts';
-import type { Command } from '../system/commands.ts';
+import { type Clock, randomHex } from '../system/clock.ts';
+import { type Command, quoteCommand } from '../system/commands.ts';
 
 export function gatewayOf(fleet: Fleet, name: string): Gateway {
   const cluster = fleet.clusters.find((one) => one.name === name);
@@ -12,6 +12,14 @@ export function gatewayOf(fleet: Fleet, name: string): Gateway {
 
 /** Between gateways of one machine: hundreds of round trips, and short enough to wait for silence often. */
 const ANSWER_SECONDS = '0.4';
+
+/** What each of these commands prints, one after the other in one shell: starting programs is what costs. @throws like exec */
+export async function execEach(gateway: Gateway, commands: readonly Command[]): Promise<string[]> {
+  const mark = `end-${randomHex(8)}\n`;
+  const script = commands.map((command) => `${quoteCommand(command)}\nprintf %s ${quoteCommand([mark])}\n`);
+  const printed = await gateway.exec(['sh', '-e', '-s'], { input: script.join('') });
+  return printed.split(mark).slice(0, commands.length);
+}
 
 /** Whether one packet to this address is answered soon. */
 export async function answers(gateway: Gateway, address: string): Promise<boolean> {

@@ -5,6 +5,8 @@ import type { CaptureSummary } from '../../model/probe.ts';
 const ETHERNET = 1;
 /** Packets without a link header: tunnel interfaces. */
 const RAW_IP = 101;
+const MAGIC_MICROSECONDS = 0xa1b2c3d4;
+const MAGIC_NANOSECONDS = 0xa1b23c4d;
 const FILE_HEADER_BYTES = 24;
 const RECORD_HEADER_BYTES = 16;
 
@@ -21,13 +23,19 @@ const IPV6_FRAGMENT = 44;
 
 /**
  * @param marker text looked for in the bytes of each packet; none when empty
+ * @param since milliseconds since the epoch: packets that were captured before are left out
  * @throws RangeError when this is no pcap file, or of a link type that is not known here
  */
-export function summarisePcap(file: Buffer, marker: string): Omit<CaptureSummary, 'droppedByKernel'> {
+export function summarisePcap(
+  file: Buffer,
+  marker: string,
+  since = 0,
+): Omit<CaptureSummary, 'droppedByKernel'> {
   const bytes = Buffer.from(marker);
   const flows = new Map<string, { flow: string; packets: number; bytes: number }>();
   let markerPackets = 0;
-  for (const { data, length, linkType } of packetsOf(file)) {
+  for (const { data, length, linkType, seconds } of packetsOf(file)) {
+    if (seconds * 1_000 < since) continue;
     if (bytes.length > 0 && data.includes(bytes)) markerPackets++;
     const name = flowName(data, linkType);
     const flow = flows.get(name) ?? { flow: name, packets: 0, bytes: 0 };
@@ -45,16 +53,19 @@ interface Packet {
   /** On the wire; `data` may be shorter. */
   readonly length: number;
   readonly linkType: number;
+  /** When it was captured, since the epoch. */
+  readonly seconds: number;
 }
 
 function* packetsOf(file: Buffer): Generator<Packet> {
   const magic = file.length < FILE_HEADER_BYTES ? 0 : file.readUInt32LE(0);
   // Microseconds or nanoseconds, in the byte order of the machine that wrote it.
-  const little = magic === 0xa1b2c3d4 || magic === 0xa1b23c4d;
+  const little = magic === MAGIC_MICROSECONDS || magic === MAGIC_NANOSECONDS;
   if (!little && magic !== 0xd4c3b2a1 && magic !== 0x4d3cb2a1) throw new RangeError('not a pcap file');
   const read = (offset: number): number => (little ? file.readUInt32LE(offset) : file.readUInt32BE(offset));
   const linkType = read(20) & 0xffff;
   if (linkType !== ETHERNET && linkType !== RAW_IP) throw new RangeError(`unknown link type ${linkType}`);
+  const nanoseconds = read(0) === MAGIC_NANOSECONDS;
   let offset = FILE_HEADER_BYTES;
   while (offset + RECORD_HEADER_BYTES <= file.length) {
     const captured = read(offset + 8);
@@ -62,7 +73,8 @@ function* packetsOf(file: Buffer): Generator<Packet> {
     offset = start + captured;
     // A writer that was killed leaves half a packet at the end.
     if (offset > file.length) return;
-    yield { data: file.subarray(start, offset), length: read(start - 4), linkType };
+    const seconds = read(start - 16) + read(start - 12) / (nanoseconds ? 1e9 : 1e6);
+    yield { data: file.subarray(start, offset), length: read(start - 4), linkType, seconds };
   }
 }
 

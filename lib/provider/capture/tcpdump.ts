@@ -3,17 +3,22 @@ import type { Capture, Gateway } from '../../model/cluster.ts';
 import type { CaptureSummary } from '../../model/probe.ts';
 import { systemClock } from '../../system/clock.ts';
 import type { Command } from '../../system/commands.ts';
+import { shared } from '../concurrency.ts';
 import { summarisePcap } from './pcap.ts';
 
 const CATCH_UP_MS = 2_000;
 const END_MS = 5_000;
 const POLL_MS = 10;
-/** Each packet takes a whole frame of the largest size in immediate mode. */
-const BUFFER_KIB = 32_768;
+/** The largest packet that offloading makes, and its Ethernet header. */
+const SNAPSHOT_BYTES = 65_600;
+/** Each packet takes a whole frame of the largest size in immediate mode: there is room for 250. */
+const BUFFER_KIB = 16_384;
 
-export type CaptureRequest = Parameters<Gateway['startCapture']>[0];
+type CaptureRequest = Parameters<Gateway['startCapture']>[0];
+/** What a tcpdump looks at. */
+export type View = Omit<CaptureRequest, 'marker'>;
 
-/** A tcpdump that runs, as whoever started it can reach it. */
+/** A tcpdump that runs, as whoever started it can reach it; its clock is that of this process. */
 export interface RunningTcpdump {
   /** Whatever it has printed so far. */
   log(): Promise<string>;
@@ -24,49 +29,126 @@ export interface RunningTcpdump {
   remove(): Promise<void>;
 }
 
-export const tcpdumpCommand = (request: CaptureRequest, pcap: string): Command => [
+export const tcpdumpCommand = (view: View, pcap: string): Command => [
   'tcpdump',
   '-i',
-  request.interface,
+  view.interface,
   '-n',
   '-U',
   '-w',
   pcap,
   '--immediate-mode',
   `--buffer-size=${BUFFER_KIB}`,
-  '--snapshot-length=0',
+  `--snapshot-length=${SNAPSHOT_BYTES}`,
   '--relinquish-privileges=root',
-  ...(request.filter ? [request.filter] : []),
+  ...(view.filter ? [view.filter] : []),
 ];
 
 /** Printed once no packet that is sent from then on is missed. */
 export const LISTENING = 'listening on';
 
-/** Stopped twice, it gives the same summary. */
-export function captureOf(tcpdump: RunningTcpdump, marker: string): Capture {
-  let summary: Promise<CaptureSummary> | undefined;
-  return { stop: () => (summary ??= stop(tcpdump, marker)) };
+interface Shared {
+  readonly tap: Promise<Tap>;
+  users: number;
 }
 
-async function stop(tcpdump: RunningTcpdump, marker: string): Promise<CaptureSummary> {
-  // What the kernel has handed over but tcpdump has not yet read would be lost with SIGINT.
+/** The captures of one gateway: those that run at the same time and look at the same packets share one tcpdump. */
+export class Captures {
+  readonly #start: (view: View) => Promise<RunningTcpdump>;
+  readonly #taps = new Map<string, Shared>();
+
+  /** @param start resolves once tcpdump listens */
+  constructor(start: (view: View) => Promise<RunningTcpdump>) {
+    this.#start = start;
+  }
+
+  /** @returns once no packet that is sent from then on is missed. Stopped twice, it gives the same summary */
+  async start({ marker, ...view }: CaptureRequest): Promise<Capture> {
+    const key = `${view.interface} ${view.filter}`;
+    const entry = this.#taps.get(key) ?? {
+      tap: this.#start(view).then((tcpdump) => new Tap(tcpdump)),
+      users: 0,
+    };
+    this.#taps.set(key, entry);
+    entry.users++;
+    let tap: Tap;
+    try {
+      tap = await entry.tap;
+    } catch (error) {
+      this.#forget(key, entry);
+      throw error;
+    }
+    const since = systemClock.now();
+    const stop = async (): Promise<CaptureSummary> => {
+      try {
+        return await tap.summarise(marker, since);
+      } catch (error) {
+        // Who comes next is not to share what is broken.
+        this.#forget(key, entry);
+        throw error;
+      } finally {
+        if (--entry.users === 0) {
+          this.#forget(key, entry);
+          await tap.end();
+        }
+      }
+    };
+    let summary: Promise<CaptureSummary> | undefined;
+    return { stop: () => (summary ??= stop()) };
+  }
+
+  #forget(key: string, entry: Shared): void {
+    if (this.#taps.get(key) === entry) this.#taps.delete(key);
+  }
+}
+
+/** One tcpdump, and the file that it writes. */
+class Tap {
+  readonly #tcpdump: RunningTcpdump;
+  /** Resolves when everything is in the file that the kernel had let through when it was asked. */
+  readonly #catchUp: () => Promise<void>;
+
+  constructor(tcpdump: RunningTcpdump) {
+    this.#tcpdump = tcpdump;
+    this.#catchUp = shared(() => catchUp(tcpdump));
+  }
+
+  /** What it has seen since then, milliseconds since the epoch, up to now. */
+  async summarise(marker: string, since: number): Promise<CaptureSummary> {
+    if (await this.#tcpdump.hasEnded()) {
+      throw new Error(`tcpdump ended before it should: ${(await this.#tcpdump.log()).trim()}`);
+    }
+    await this.#catchUp();
+    const summary = summarisePcap(await this.#tcpdump.readPcap(), marker, since);
+    return { ...summary, droppedByKernel: countsIn(await this.#tcpdump.log()).at(-1)?.dropped ?? 0 };
+  }
+
+  async end(): Promise<void> {
+    await this.#tcpdump.signal('SIGINT');
+    const ended = await repeatUntil(END_MS, async () => {
+      await systemClock.sleep(POLL_MS);
+      return this.#tcpdump.hasEnded();
+    });
+    if (!ended) throw new Error(`tcpdump did not end as it should: ${(await this.#tcpdump.log()).trim()}`);
+    await this.#tcpdump.remove();
+  }
+}
+
+async function catchUp(tcpdump: RunningTcpdump): Promise<void> {
+  const printedBefore = countsIn(await tcpdump.log()).length;
+  let wanted: number | undefined;
   await repeatUntil(CATCH_UP_MS, async () => {
     await tcpdump.signal('SIGUSR1');
     await systemClock.sleep(POLL_MS);
-    const counts = parseCounts(await tcpdump.log());
-    return counts !== undefined && counts.captured + counts.dropped >= counts.received;
+    const printed = countsIn(await tcpdump.log()).slice(printedBefore);
+    // More may come for as long as others send.
+    wanted ??= printed[0]?.received;
+    const last = printed.at(-1);
+    return last !== undefined && wanted !== undefined && last.captured + last.dropped >= wanted;
   });
-  await tcpdump.signal('SIGINT');
-  const ended = await repeatUntil(END_MS, async () => {
-    await systemClock.sleep(POLL_MS);
-    return tcpdump.hasEnded();
-  });
-  const words = await tcpdump.log();
-  const counts = parseCounts(words);
-  if (!ended || !counts) throw new Error(`tcpdump did not end as it should: ${words.trim()}`);
-  const summary = summarisePcap(await tcpdump.readPcap(), marker);
-  await tcpdump.remove();
-  return { ...summary, droppedByKernel: counts.dropped };
+  if (wanted === undefined) {
+    throw new Error(`tcpdump does not say what it has captured: ${(await tcpdump.log()).trim()}`);
+  }
 }
 
 async function repeatUntil(limitMs: number, attempt: () => Promise<boolean>): Promise<boolean> {
@@ -77,18 +159,21 @@ async function repeatUntil(limitMs: number, attempt: () => Promise<boolean>): Pr
   return false;
 }
 
-/** The last counts that tcpdump printed; undefined when it has printed none. */
-export function parseCounts(
-  words: string,
-): { captured: number; received: number; dropped: number } | undefined {
-  const last = (what: string): number | undefined => {
-    const match = [...words.matchAll(new RegExp(`(\\d+) packets? ${what}`, 'g'))].at(-1);
-    return match && Number(match[1]);
-  };
-  const captured = last('captured');
-  const received = last('received by filter');
-  const dropped = last('dropped by kernel');
-  return captured === undefined || received === undefined || dropped === undefined
-    ? undefined
-    : { captured, received, dropped };
+interface Counts {
+  readonly captured: number;
+  readonly received: number;
+  readonly dropped: number;
+}
+
+/** All counts that tcpdump has printed, in order; a line that is still being written is left out. */
+export function countsIn(words: string): Counts[] {
+  // On one line when asked by SIGUSR1, on three at the end.
+  const printed = words.matchAll(
+    /(\d+) packets? captured[,\n] ?(\d+) packets? received by filter[,\n] ?(\d+) packets? dropped by kernel(?=[,\n])/g,
+  );
+  return [...printed].map(([, captured, received, dropped]) => ({
+    captured: Number(captured),
+    received: Number(received),
+    dropped: Number(dropped),
+  }));
 }

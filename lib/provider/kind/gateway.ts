@@ -5,7 +5,7 @@ import { InternalError } from '../../model/errors.ts';
 import type { Probe } from '../../model/probe.ts';
 import { type Command, openCommand, quoteCommand, readCommand, runCommand } from '../../system/commands.ts';
 import { RUN_MARK } from '../../system/processes.ts';
-import { type CaptureRequest, LISTENING, captureOf, tcpdumpCommand } from '../capture/tcpdump.ts';
+import { Captures, LISTENING, type RunningTcpdump, type View, tcpdumpCommand } from '../capture/tcpdump.ts';
 import { lazyProbe } from '../lazyProbe.ts';
 import type { ConnectProbe } from './context.ts';
 import { insideContainer } from './docker.ts';
@@ -45,6 +45,7 @@ export class KindGateway implements Gateway {
   readonly shell: string;
   /** Its agent is started on first use. */
   readonly probe: Probe;
+  readonly #captures = new Captures((view) => this.#startTcpdump(view));
 
   constructor(facts: GatewayFacts, connectProbe: ConnectProbe) {
     this.run = facts.run;
@@ -133,10 +134,14 @@ export class KindGateway implements Gateway {
     return file;
   }
 
-  async startCapture(request: CaptureRequest): Promise<Capture> {
+  startCapture(request: Parameters<Gateway['startCapture']>[0]): Promise<Capture> {
+    return this.#captures.start(request);
+  }
+
+  async #startTcpdump(view: View): Promise<RunningTcpdump> {
     const name = `capture-${randomHex(4)}`;
     const pcap = inFolder(`${name}.pcap`);
-    await this.startDaemon(name, tcpdumpCommand(request, pcap));
+    await this.startDaemon(name, tcpdumpCommand(view, pcap));
     const pid = await this.daemonPid(name);
     const log = (): Promise<string> => this.#read(`${name}.log`);
     const end = systemClock.monotonic() + START_MS;
@@ -144,20 +149,17 @@ export class KindGateway implements Gateway {
       if (systemClock.monotonic() > end) throw new Error(`tcpdump was not ready: ${await log()}`);
       await systemClock.sleep(POLL_MS);
     }
-    return captureOf(
-      {
-        log,
-        signal: async (signal) => {
-          await this.exec(['sh', '-c', `kill -${signal.slice(3)} ${pid} || true`]);
-        },
-        hasEnded: async () => (await this.daemonPid(name)) === undefined,
-        readPcap: () => readCommand(['docker', 'exec', this.container, 'cat', pcap]),
-        remove: async () => {
-          await this.exec(['sh', '-c', `rm -f ${inFolder(name)}.*`]);
-        },
+    return {
+      log,
+      signal: async (signal) => {
+        await this.exec(['sh', '-c', `kill -${signal.slice(3)} ${pid} || true`]);
       },
-      request.marker,
-    );
+      hasEnded: async () => (await this.daemonPid(name)) === undefined,
+      readPcap: () => readCommand(['docker', 'exec', this.container, 'cat', pcap]),
+      remove: async () => {
+        await this.exec(['sh', '-c', `rm -f ${inFolder(name)}.*`]);
+      },
+    };
   }
 
   async #startAgent(): Promise<void> {

@@ -8,9 +8,10 @@ import { readIfPresent, removePath, writeAtomically } from '../../system/files.t
 import { isAlive, startTimeOf } from '../../system/processes.ts';
 import { executeUndo } from '../../system/undo.ts';
 import { gatewayAddresses } from './addresses.ts';
+import { Captures } from '../capture/tcpdump.ts';
 import { lazyProbe } from '../lazyProbe.ts';
 import { findAgent, startAgent } from './agents.ts';
-import { startCapture } from './capture.ts';
+import { startTcpdump } from './capture.ts';
 import type { LabContext } from './context.ts';
 import { CLUSTER_INTERFACE, WAN_INTERFACE, clusterFolder, gatewayNetns } from './names.ts';
 import { runInNetns, startInNetns } from './namespace.ts';
@@ -34,6 +35,7 @@ export class LabGateway implements Gateway {
   readonly probe: Probe;
   readonly folder: string;
   readonly run: string;
+  readonly #captures = new Captures((view) => startTcpdump(this, view));
 
   constructor(context: LabContext, cluster: string) {
     const { run, plan, families } = context.state;
@@ -89,7 +91,7 @@ export class LabGateway implements Gateway {
   }
 
   startCapture(request: Parameters<Gateway['startCapture']>[0]): Promise<Capture> {
-    return startCapture({ run: this.run, netns: this.netns, folder: this.folder }, request);
+    return this.#captures.start(request);
   }
 }
 

@@ -9,7 +9,7 @@ import { stillExists } from '../../system/undo.ts';
 import { inUse, rangesInUse } from '../ranges.ts';
 import { gatewayAddresses } from './addresses.ts';
 import { LabCluster, runScript } from './cluster.ts';
-import { limiter, shared } from './concurrency.ts';
+import { limiter, shared } from '../concurrency.ts';
 import type { LabContext, LabDependencies } from './context.ts';
 import { labInjectors } from './faults.ts';
 import { policyHandler, shareHandler } from './handlers.ts';

@@ -3,7 +3,7 @@ import type { PolicyIntent } from '../../model/intent.ts';
 import { CommandError } from '../../system/commands.ts';
 import { rangesInUse } from '../ranges.ts';
 import { workloadAddresses } from './addresses.ts';
-import { shared } from './concurrency.ts';
+import { shared } from '../concurrency.ts';
 import type { LabContext } from './context.ts';
 import { gatewayNetns } from './names.ts';
 import { applyNft, runInNetns } from './namespace.ts';

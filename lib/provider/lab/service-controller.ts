@@ -2,7 +2,7 @@
 import path from 'node:path';
 import { InternalError } from '../../model/errors.ts';
 import { acceptsConnections, askOverSocket } from '../../system/sockets.ts';
-import { shared } from './concurrency.ts';
+import { shared } from '../concurrency.ts';
 import type { LabContext } from './context.ts';
 import {
   CONFIG_FILE,

@@ -9,7 +9,6 @@ import {
   type FaultOf,
   belongingsOf,
   injectorOf,
-  linkOf,
   mtuInjector,
   prepareMending,
   renderBelongings,
@@ -56,10 +55,13 @@ const tunnelDown = (clock: Clock): FaultInjector =>
     const gateway = gatewayOf(fleet, from);
     const neighbour = nextHop(fleet.topology, from, to);
     const tunnel = interfaceName(fleet, from);
-    const { up } = await linkOf(gateway, tunnel);
-    const hadLink = up && (await answers(gateway, farEnd(fleet, neighbour)));
-    const belongings = renderBelongings(tunnel, await belongingsOf(gateway, tunnel));
-    const restore = up ? `ip link set dev ${tunnel} up\n${belongings}` : '';
+    const [belongings, hadLink] = await Promise.all([
+      belongingsOf(gateway, tunnel),
+      answers(gateway, farEnd(fleet, neighbour)),
+    ]);
+    const restore = belongings.up
+      ? `ip link set dev ${tunnel} up\n${renderBelongings(tunnel, belongings)}`
+      : '';
     const mend = await prepareMending(gateway, fault, restore, ledger);
     await gateway.exec(['ip', 'link', 'set', 'dev', tunnel, 'down']);
     return {
@@ -81,9 +83,12 @@ const wrongPeerKey = (clock: Clock): FaultInjector =>
     const peer = nextHop(fleet.topology, at, fault.peer);
     const gateway = gatewayOf(fleet, at);
     const tunnel = interfaceName(fleet, at);
-    const right = (await peersOf(gateway, fleet)).get(peer);
+    const [peers, hadLink] = await Promise.all([
+      peersOf(gateway, fleet),
+      answers(gateway, farEnd(fleet, peer)),
+    ]);
+    const right = peers.get(peer);
     if (!right) throw new InternalError(`${at} has no tunnel to ${peer}`);
-    const hadLink = await answers(gateway, farEnd(fleet, peer));
     const wrong = generateKeyPair().publicKey;
     const restore = renderReplacement(tunnel, wrong, right.publicKey, right);
     const mend = await prepareMending(gateway, fault, restore, ledger);

@@ -2,23 +2,37 @@
 import { hostCidr } from '../../model/addressing.ts';
 import type { Fleet, Gateway } from '../../model/cluster.ts';
 import { areNeighbours } from '../../model/topology.ts';
+import { execEach } from '../gateways.ts';
 import { INTERFACE_PATTERN, interfaceName, tunnelAddresses } from './configuration.ts';
 
-/** Lines of `wg show <interface> <what>`: by public key the rest of the line. */
-async function showPeers(gateway: Gateway, tunnel: string, what: string): Promise<Map<string, string>> {
-  const text = await gateway.exec(['wg', 'show', tunnel, what]);
-  return new Map(
+type Shown = 'allowed-ips' | 'persistent-keepalive' | 'endpoints' | 'preshared-keys' | 'latest-handshakes';
+
+/** Lines of `wg show <interface> <what>`, of each what: by public key the rest of the line. */
+async function showPeers<S extends Shown>(
+  gateway: Gateway,
+  tunnel: string,
+  whats: readonly S[],
+): Promise<Record<S, Map<string, string>>> {
+  const texts = await execEach(
+    gateway,
+    whats.map((what) => ['wg', 'show', tunnel, what]),
+  );
+  const shown = whats.map((what, index) => [what, parsePeers(texts[index] ?? '')]);
+  return Object.fromEntries(shown) as Record<S, Map<string, string>>;
+}
+
+const parsePeers = (text: string): Map<string, string> =>
+  new Map(
     text
       .split('\n')
       .filter((line) => line.includes('\t'))
       .map((line) => [line.slice(0, line.indexOf('\t')), line.slice(line.indexOf('\t') + 1)]),
   );
-}
 
 /** By public key, seconds since the epoch; 0 is never. */
 export async function latestHandshakes(gateway: Gateway, tunnel: string): Promise<Map<string, number>> {
-  const shown = await showPeers(gateway, tunnel, 'latest-handshakes');
-  return new Map([...shown].map(([key, seconds]) => [key, Number(seconds)]));
+  const shown = await showPeers(gateway, tunnel, ['latest-handshakes']);
+  return new Map([...shown['latest-handshakes']].map(([key, seconds]) => [key, Number(seconds)]));
 }
 
 /** A neighbour as the gateway has it configured now. */
@@ -30,6 +44,8 @@ export interface Peer {
   /** As it is now: a peer may have roamed. */
   readonly endpoint?: string;
   readonly presharedKey?: string;
+  /** Seconds since the epoch; 0 is never. */
+  readonly lastHandshake: number;
 }
 
 /**
@@ -38,28 +54,31 @@ export interface Peer {
  */
 export async function peersOf(gateway: Gateway, fleet: Fleet): Promise<Map<string, Peer>> {
   const tunnel = interfaceName(fleet, gateway.cluster);
-  const [allowed, keepalives, endpoints, presharedKeys] = await Promise.all(
-    ['allowed-ips', 'persistent-keepalive', 'endpoints', 'preshared-keys'].map((what) =>
-      showPeers(gateway, tunnel, what),
-    ),
-  );
+  const shown = await showPeers(gateway, tunnel, [
+    'allowed-ips',
+    'persistent-keepalive',
+    'endpoints',
+    'preshared-keys',
+    'latest-handshakes',
+  ]);
   const neighbours = fleet.clusters
     .map(({ name }) => name)
     .filter((name) => areNeighbours(fleet.topology, gateway.cluster, name));
   const peers = new Map<string, Peer>();
   const present = (value: string | undefined): string | undefined => (value === '(none)' ? undefined : value);
-  for (const [publicKey, blocks] of allowed ?? []) {
+  for (const [publicKey, blocks] of shown['allowed-ips']) {
     const allowedIps = blocks.split(' ');
     const cluster = neighbours.find((name) =>
       tunnelAddresses(fleet, name).some((address) => allowedIps.includes(hostCidr(address))),
     );
     if (cluster === undefined) continue;
-    const endpoint = present(endpoints?.get(publicKey));
-    const presharedKey = present(presharedKeys?.get(publicKey));
+    const endpoint = present(shown.endpoints.get(publicKey));
+    const presharedKey = present(shown['preshared-keys'].get(publicKey));
     peers.set(cluster, {
       publicKey,
       allowedIps,
-      keepalive: keepalives?.get(publicKey) ?? 'off',
+      keepalive: shown['persistent-keepalive'].get(publicKey) ?? 'off',
+      lastHandshake: Number(shown['latest-handshakes'].get(publicKey) ?? 0),
       ...(endpoint !== undefined && { endpoint }),
       ...(presharedKey !== undefined && { presharedKey }),
     });
@@ -73,14 +92,9 @@ export async function handshakeAges(
   fleet: Fleet,
   nowMs: number,
 ): Promise<Record<string, number>> {
-  const [peers, latest] = await Promise.all([
-    peersOf(gateway, fleet),
-    latestHandshakes(gateway, interfaceName(fleet, gateway.cluster)),
-  ]);
   const ages: Record<string, number> = {};
-  for (const [cluster, { publicKey }] of peers) {
-    const seconds = latest.get(publicKey);
-    if (seconds) ages[cluster] = Math.max(0, Math.round(nowMs / 1_000 - seconds));
+  for (const [cluster, { lastHandshake }] of await peersOf(gateway, fleet)) {
+    if (lastHandshake > 0) ages[cluster] = Math.max(0, Math.round(nowMs / 1_000 - lastHandshake));
   }
   return ages;
 }

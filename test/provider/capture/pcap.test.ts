@@ -1,6 +1,6 @@
 import t from 'tap';
+import { countsIn } from '../../../lib/provider/capture/tcpdump.ts';
 import { summarisePcap } from '../../../lib/provider/capture/pcap.ts';
-import { parseCounts } from '../../../lib/provider/capture/tcpdump.ts';
 
 const ETHERNET = 1;
 const RAW = 101;
@@ -98,15 +98,30 @@ t.test('files of other machines and half-written files', async (t) => {
   t.throws(() => summarisePcap(pcap([], 113), ''), RangeError);
 });
 
+t.test('packets from before are left out', async (t) => {
+  const packet = ethernet(0x0800, ipv4(17, ports(1, 2, 'marker')));
+  const file = pcap([packet, packet]);
+  // Seconds and microseconds of the second record.
+  const record = file.length - packet.length - 16;
+  file.writeUInt32LE(1_700_000_000, record);
+  file.writeUInt32LE(250_000, record + 4);
+  t.equal(summarisePcap(file, 'marker', 1_700_000_000_000).markerPackets, 1);
+  t.equal(summarisePcap(file, 'marker', 1_700_000_000_250).packets, 1);
+  t.equal(summarisePcap(file, 'marker', 1_700_000_000_251).packets, 0);
+});
+
 t.test("tcpdump's words", async (t) => {
   const words = `listening on wan0
-1 packet captured
-3 packets received by filter
-0 packets dropped by kernel
+tcpdump: 1 packet captured, 3 packets received by filter, 0 packets dropped by kernel
+tcpdump: 4 packets captured, 4 packets received by filter, 1 packet dropped by kernel, 1 packet dropped by interface
 7 packets captured
 9 packets received by filter
 2 packets dropped by kernel
 `;
-  t.same(parseCounts(words), { captured: 7, received: 9, dropped: 2 }, 'the last ones count');
-  t.equal(parseCounts('listening on wan0'), undefined);
+  t.same(countsIn(words), [
+    { captured: 1, received: 3, dropped: 0 },
+    { captured: 4, received: 4, dropped: 1 },
+    { captured: 7, received: 9, dropped: 2 },
+  ]);
+  t.same(countsIn('listening on wan0\ntcpdump: 7 packets captured, 9 packets received by fil'), []);
 });

@@ -11,6 +11,7 @@ import { PORTS, type ServiceSpec, type WorkloadSpec } from '../../../lib/model/w
 import { connectProbe } from '../../../lib/probe/client.ts';
 import { agentCommand } from '../../../lib/probe/command.ts';
 import { createLabProvider } from '../../../lib/provider/lab/index.ts';
+import { clusterFolder } from '../../../lib/provider/lab/names.ts';
 import { randomBelow } from '../../../lib/system/clock.ts';
 import { runCommand } from '../../../lib/system/commands.ts';
 import { runtimeFolder } from '../../../lib/system/files.ts';
@@ -228,6 +229,31 @@ t.test('two clusters from creation to removal', { skip }, async (t) => {
       new RegExp(`^tcp ${remote.addresses.ipv4}:${PORTS.echo} > ${web.addresses.ipv4}:\\d+$`),
     ]);
     t.same(await capture.stop(), summary);
+  });
+
+  await t.test('captures of the same packets share a tcpdump, and each sees its own time only', async (t) => {
+    const start = (marker: string) =>
+      west.gateway.startCapture({
+        interface: west.gateway.wanInterface,
+        filter: `udp port ${PORTS.echo}`,
+        marker,
+      });
+    const send = (nonce: string) =>
+      web.probe.exchange([
+        { protocol: 'udp', address: remote.addresses.ipv4 as string, port: PORTS.echo, nonce },
+      ]);
+    const programs = async (): Promise<number> =>
+      (await readdir(clusterFolder(fleet.run, 'west'))).filter((name) => name.endsWith('.pcap')).length;
+    const early = await start('first-marker');
+    await send('first-marker');
+    const late = await start('first-marker');
+    t.equal(await programs(), 1);
+    await send('second-marker');
+    const seenLate = await late.stop();
+    t.match(seenLate, { packets: 2, markerPackets: 0 });
+    t.equal(await programs(), 1, 'the other one goes on');
+    t.match(await early.stop(), { packets: 4, markerPackets: 2 });
+    t.equal(await programs(), 0);
     await t.rejects(west.gateway.startCapture({ interface: 'wan0', filter: 'no such filter', marker: '' }));
   });
 

@@ -1,5 +1,5 @@
 import t from 'tap';
-import { limiter, shared } from '../../../lib/provider/lab/concurrency.ts';
+import { limiter, shared } from '../../lib/provider/concurrency.ts';
 
 t.test('no more than the width run at once, and all run', async (t) => {
   const limit = limiter(2);
