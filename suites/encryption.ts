@@ -271,7 +271,7 @@ export const failsClosed = defineCheck({
   dependsOn: ['encryption.wire'],
   uses: [client, echo],
   // A gateway has one interface for all its tunnels.
-  exclusive: 'cluster',
+  exclusive: 'caller',
   faults: [
     { kind: 'clear-text-route', cause: 'clear-text-when-down' },
     { kind: 'clear-text-fallback', cause: 'clear-text-when-down' },

@@ -21,8 +21,11 @@ import type { ServiceSpec, SharedAddress, WorkloadSpec } from './workload.ts';
 
 export type Level = 'core' | 'extended';
 export type Scope = 'cluster' | 'pair' | 'fleet';
-/** What no other case may use while this one runs. */
-export type Exclusive = 'none' | 'pair' | 'cluster' | 'fleet';
+/**
+ * What no other case may use while this one runs: the links of its pair, the calling or the called cluster of its pair
+ * (the other one shared), the clusters that it is about, or everything.
+ */
+export type Exclusive = 'none' | 'target' | 'caller' | 'cluster' | 'pair' | 'fleet';
 
 /** What must stand in every cluster before a check can observe; the union over all selected checks is put in place once. */
 export interface Fixture {
@@ -167,8 +170,13 @@ export interface Check<S extends Scope = Scope, B extends Budgets = Budgets, O =
   readonly uses?: readonly Fixture[];
   readonly budgets?: B;
   readonly exclusive?: Exclusive;
-  /** Cases of this check never run beside each other: they use the same backends. */
-  readonly oneAtATime?: boolean;
+  /**
+   * Cases of this check never run beside each other, or only one of each direction: they use the same backends. See
+   * `directionOf`.
+   */
+  readonly oneAtATime?: 'ever' | 'each-direction';
+  /** A cluster's case that sends nothing across a link and counts no answer of another cluster. */
+  readonly staysInside?: boolean;
   /** Its cases wait far more than they work: many more of them than of others may run at once. */
   readonly mostlyWaits?: boolean;
   readonly faults?: readonly FaultExpectation[];

@@ -142,6 +142,7 @@ export interface TransferRequest {
   readonly lengths: readonly number[];
   /** Length that the answer has; default the same as the request's. */
   readonly answerLengths?: readonly number[];
+  /** Longest silence: a stream that goes on, however slowly, has not stalled. */
   readonly timeoutMs?: number;
 }
 export interface Transfer {
@@ -256,9 +257,11 @@ export interface Trace {
   readonly hops: readonly TraceHop[];
 }
 
-/** A backend process of its own, so that it can be drained, crashed or frozen while the agent stays. */
+/** An HTTP service that can be drained, crashed or frozen while the agent stays. */
 export interface BackendRequest {
   readonly port: number;
+  /** The agent serves it itself, which costs no process; such a backend can neither crash nor freeze. */
+  readonly inAgent?: boolean;
 }
 export type BackendEvent =
   /** SIGKILL: its sockets are reset. */

@@ -110,7 +110,10 @@ export function connectProbe(agent: string | ProbeTransport, options: ProbeClien
       return call('ping', [request], count * intervalMs + (request.timeoutMs ?? DEFAULTS.pingTimeoutMs));
     },
     sweepPathMtu: (request) => call('sweepPathMtu', [request], request.timeoutMs ?? DEFAULTS.sweepTimeoutMs),
-    transfer: (request) => call('transfer', [request], request.timeoutMs ?? DEFAULTS.transferTimeoutMs),
+    transfer: (request) => {
+      const { timeoutMs = DEFAULTS.transferTimeoutMs } = request;
+      return call('transfer', [request], DEFAULTS.transferSilences * timeoutMs);
+    },
 
     async resolve(requests) {
       const longest = Math.max(0, ...requests.map(({ timeoutMs = DEFAULTS.resolveTimeoutMs }) => timeoutMs));

@@ -33,6 +33,8 @@ export const DEFAULTS = {
   pingTimeoutMs: 1_000,
   sweepTimeoutMs: 10_000,
   transferTimeoutMs: 5_000,
+  /** A transfer may take as long as so many of its longest silences. */
+  transferSilences: 3,
   resolveTimeoutMs: 1_000,
   resolveConcurrency: 64,
   traceMaxHops: 16,

@@ -356,7 +356,7 @@ class Run {
     };
     const known = new Map([...this.#journal.outcomes].map(([id, { verdict }]) => [id, verdict]));
     const unstarted = await runSchedule({
-      cases: inStartOrder(this.#open, ({ check }) => this.#registry.get(check)!.exclusive ?? 'none'),
+      cases: inStartOrder(this.#open, ({ check }) => this.#registry.get(check)!),
       known,
       locks: ({ check, subject }) => locksOf(this.#registry.get(check)!, subject, topology),
       mostlyWaits: ({ check }) => this.#registry.get(check)!.mostlyWaits ?? false,

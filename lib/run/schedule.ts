@@ -3,7 +3,7 @@ import type { AnyCheck, Exclusive } from '../model/check.ts';
 import { InternalError } from '../model/errors.ts';
 import { type Subject } from '../model/ids.ts';
 import type { PlannedCase } from '../model/record.ts';
-import { type Topology, areNeighbours, linksOf } from '../model/topology.ts';
+import { type Topology, areNeighbours, directionOf, linksOf } from '../model/topology.ts';
 import { type Verdict, inconclusive } from '../model/verdict.ts';
 
 /**
@@ -20,52 +20,79 @@ export interface Locks {
   readonly alone: readonly string[];
 }
 
+type Declared = Pick<AnyCheck, 'id' | 'exclusive' | 'oneAtATime' | 'staysInside'>;
+
 /**
  * - `none` shares the fleet, the clusters it can meet and the links it crosses.
- * - `pair` takes its links alone, `cluster` its subject's clusters, `fleet` everything.
- * A cluster's case may meet answers of every cluster, so it shares them all unless it is exclusive itself.
- * A check that runs one case at a time also takes itself.
+ * - `pair` takes its links alone, `caller` and `target` that cluster of its subject, `cluster` all clusters of its
+ *   subject, `fleet` everything.
+ * A cluster's case may meet answers of every cluster, so it shares them all unless it stays inside or is exclusive
+ * itself. A check that runs one case at a time also takes itself.
  */
-export function locksOf(
-  check: Pick<AnyCheck, 'id' | 'exclusive' | 'oneAtATime'>,
-  subject: Subject,
-  topology: Topology,
-): Locks {
-  const { shared, alone } = locksOfSubject(check.exclusive ?? 'none', subject, topology);
-  return { shared, alone: check.oneAtATime ? [...alone, `check ${check.id}`] : alone };
+export function locksOf(check: Declared, subject: Subject, topology: Topology): Locks {
+  const { shared, alone } = locksOfSubject(check, subject, topology);
+  return { shared, alone: [...alone, ...turnOf(check, subject, topology)] };
 }
 
-const START_ORDER: readonly Exclusive[] = ['none', 'cluster', 'pair', 'fleet'];
+function turnOf({ id, oneAtATime }: Declared, subject: Subject, topology: Topology): string[] {
+  if (!oneAtATime) return [];
+  if (oneAtATime === 'ever' || subject.scope !== 'pair') return [`check ${id}`];
+  const names = topology.members.map(({ name }) => name);
+  return [`check ${id} ${directionOf(names, subject.from, subject.to)}`];
+}
+
+const START_ORDER: readonly Exclusive[] = ['none', 'target', 'caller', 'cluster', 'pair', 'fleet'];
 
 /**
  * Cases that share come first, whatever their suite: beside each other they mostly wait, while one that wants
- * everything for itself would let the machine idle before and after it.
+ * everything for itself would let the machine idle before and after it. Among those that want the same, first the ones
+ * that have to wait for each other: their row is the longest.
  */
 export function inStartOrder(
   cases: readonly PlannedCase[],
-  exclusiveOf: (planned: PlannedCase) => Exclusive,
+  checkOf: (planned: PlannedCase) => Pick<AnyCheck, 'exclusive' | 'oneAtATime'>,
 ): PlannedCase[] {
-  return cases.toSorted((a, b) => START_ORDER.indexOf(exclusiveOf(a)) - START_ORDER.indexOf(exclusiveOf(b)));
+  const rankOf = (planned: PlannedCase): number => {
+    const { exclusive = 'none', oneAtATime } = checkOf(planned);
+    return 2 * START_ORDER.indexOf(exclusive) + (oneAtATime ? 0 : 1);
+  };
+  return cases.toSorted((a, b) => rankOf(a) - rankOf(b));
 }
 
-function locksOfSubject(exclusive: Exclusive, subject: Subject, topology: Topology): Locks {
+function locksOfSubject(
+  { exclusive = 'none', staysInside = false }: Declared,
+  subject: Subject,
+  topology: Topology,
+): Locks {
   if (exclusive === 'fleet') return { shared: [], alone: ['fleet'] };
-  const { own, met, links } = reachOf(subject, topology);
+  const { own, met, links } = reachOf(subject, topology, staysInside);
   const clusterLocks = (names: readonly string[]) => names.map((name) => `cluster ${name}`);
   const linkLocks = links.map((link) => `link ${link}`);
+  const taking = (taken: readonly string[]): Locks => ({
+    shared: ['fleet', ...clusterLocks(met.filter((name) => !taken.includes(name))), ...linkLocks],
+    alone: clusterLocks(taken),
+  });
   switch (exclusive) {
     case 'none':
-      return { shared: ['fleet', ...clusterLocks(met), ...linkLocks], alone: [] };
+      return taking([]);
     case 'pair':
       return { shared: ['fleet', ...clusterLocks(met)], alone: linkLocks };
+    case 'caller':
+    case 'target':
+      if (subject.scope !== 'pair') throw new InternalError(`only a pair has a ${exclusive}`);
+      return taking([exclusive === 'caller' ? subject.from : subject.to]);
     case 'cluster': {
-      const passing = subject.scope === 'pair' ? met.filter((name) => !own.includes(name)) : [];
-      return { shared: ['fleet', ...clusterLocks(passing), ...linkLocks], alone: clusterLocks(own) };
+      if (subject.scope === 'pair') return taking(own);
+      return { shared: ['fleet', ...linkLocks], alone: clusterLocks(own) };
     }
   }
 }
 
-function reachOf(subject: Subject, topology: Topology): { own: string[]; met: string[]; links: string[] } {
+function reachOf(
+  subject: Subject,
+  topology: Topology,
+  staysInside: boolean,
+): { own: string[]; met: string[]; links: string[] } {
   const names = topology.members.map((member) => member.name);
   if (subject.scope === 'pair') {
     const links = linksOf(topology, subject.from, subject.to);
@@ -73,6 +100,7 @@ function reachOf(subject: Subject, topology: Topology): { own: string[]; met: st
     return { own: [subject.from, subject.to], met, links };
   }
   if (subject.scope === 'fleet') return { own: names, met: names, links: tunnelsOf(topology, names) };
+  if (staysInside) return { own: [subject.cluster], met: [subject.cluster], links: [] };
   const links = names
     .filter((other) => other !== subject.cluster)
     .flatMap((other) => linksOf(topology, subject.cluster, other));
@@ -104,29 +132,6 @@ class LockTable {
   release({ shared, alone }: Locks): void {
     for (const name of shared) this.#holders.set(name, (this.#holders.get(name) ?? 0) - 1);
     for (const name of alone) this.#holders.set(name, 0);
-  }
-}
-
-/** Names that waiting cases want: who comes later in the order may not take them first, so nobody starves. */
-class Claims {
-  readonly #shared = new Set<string>();
-  readonly #alone = new Set<string>();
-
-  allow({ shared, alone }: Locks): boolean {
-    return (
-      shared.every((name) => !this.#alone.has(name)) &&
-      alone.every((name) => !this.#alone.has(name) && !this.#shared.has(name))
-    );
-  }
-
-  add({ shared, alone }: Locks): void {
-    for (const name of shared) this.#shared.add(name);
-    for (const name of alone) this.#alone.add(name);
-  }
-
-  /** Everything shares the fleet, so once somebody waits for it alone, nothing after him can start. */
-  get everything(): boolean {
-    return this.#alone.has('fleet');
   }
 }
 
@@ -207,17 +212,18 @@ export async function runSchedule(options: ScheduleOptions): Promise<PlannedCase
   };
 
   const startReady = (): void => {
-    const claims = new Claims();
     let index = 0;
-    while (index < ready.length && !claims.everything) {
+    while (index < ready.length) {
       const planned = ready[index] as PlannedCase;
       if (places + shareOf(planned) > options.concurrency * WAITING_PER_WORKING) break;
       const locks = options.locks(planned);
-      if (table.allows(locks) && claims.allow(locks)) {
+      if (table.allows(locks)) {
         ready.splice(index, 1);
         start(planned, locks);
+      } else if (locks.alone.includes('fleet')) {
+        // Everything shares the fleet: it would wait for ever if others went on taking it.
+        break;
       } else {
-        claims.add(locks);
         index++;
       }
     }

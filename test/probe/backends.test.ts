@@ -72,26 +72,55 @@ t.test('backends and those who sample them', { skip: NEEDS_ROOT }, async (t) => 
     await t.rejects(probe.stopSampling('gone'), { name: 'ProbeError', message: /no sampling/ });
   });
 
-  await t.test('a backend drains without losing requests, then ends', async (t) => {
+  for (const inAgent of [false, true])
+    await t.test(
+      `a backend ${inAgent ? 'inside the agent' : 'of its own'} drains without losing requests, then ends`,
+      async (t) => {
+        const port = PORTS.backends;
+        await server.probe.startBackend({ port, inAgent });
+        const address = ADDRESSES.ipv4.server;
+        const id = await probe.startSampling({
+          ...{ address, port, ratePerSecond: 50, connections: 'keep-alive' },
+          ...{ timeoutMs: 500, durationMs: 400 },
+        });
+        await wait(100);
+        await server.probe.disturbBackend(port, 'drain');
+        await wait(400);
+        const { samples } = await probe.stopSampling(id);
+        t.ok(samples.every(({ outcome }) => outcome === 'answered'));
+        await wait(1_400);
+        const [after] = await probe.exchange([{ protocol: 'http', address, port }]);
+        t.equal(after?.outcome, 'refused');
+        await t.rejects(server.probe.disturbBackend(port, 'crash'), {
+          name: 'ProbeError',
+          message: /no backend/,
+        });
+        await server.probe.stopBackend(port);
+      },
+    );
+
+  await t.test('a backend inside the agent fails and stops, but cannot crash', async (t) => {
     const port = PORTS.backends;
-    await server.probe.startBackend({ port });
     const address = ADDRESSES.ipv4.server;
-    const id = await probe.startSampling({
-      ...{ address, port, ratePerSecond: 50, connections: 'keep-alive' },
-      ...{ timeoutMs: 500, durationMs: 400 },
-    });
-    await wait(100);
-    await server.probe.disturbBackend(port, 'drain');
-    await wait(400);
-    const { samples } = await probe.stopSampling(id);
-    t.ok(samples.every(({ outcome }) => outcome === 'answered'));
-    await wait(1_400);
-    const [after] = await probe.exchange([{ protocol: 'http', address, port }]);
-    t.equal(after?.outcome, 'refused');
-    await t.rejects(server.probe.disturbBackend(port, 'crash'), {
-      name: 'ProbeError',
-      message: /no backend/,
-    });
+    const ask = async () => (await probe.exchange([{ protocol: 'http', address, port }]))[0];
+    await server.probe.startBackend({ port, inAgent: true });
+    const first = await ask();
+    t.match(first, { outcome: 'answered', answeredBy: { workload: 'server' } });
+    await server.probe.startBackend({ port, inAgent: true });
+    t.equal(
+      (await ask())?.answeredBy?.instance,
+      first?.answeredBy?.instance,
+      'one that runs is left as it is',
+    );
+    for (const event of ['crash', 'freeze', 'thaw'] as const) {
+      await t.rejects(server.probe.disturbBackend(port, event), { name: 'ProbeError', message: /process/ });
+    }
+    await server.probe.disturbBackend(port, 'fail');
+    t.equal((await ask())?.status, 503);
+    await server.probe.stopBackend(port);
+    t.equal((await ask())?.outcome, 'refused');
+    await server.probe.startBackend({ port });
+    t.not((await ask())?.answeredBy?.instance, first?.answeredBy?.instance);
     await server.probe.stopBackend(port);
   });
 

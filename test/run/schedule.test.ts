@@ -1,5 +1,6 @@
 import t from 'tap';
-import type { Exclusive } from '../../lib/model/check.ts';
+import type { AnyCheck, Exclusive } from '../../lib/model/check.ts';
+import { InternalError } from '../../lib/model/errors.ts';
 import type { Subject } from '../../lib/model/ids.ts';
 import type { PlannedCase } from '../../lib/model/record.ts';
 import { directedPairs } from '../../lib/model/topology.ts';
@@ -80,7 +81,7 @@ async function schedule(
 }
 
 t.test('cases that would disturb each other never overlap, and all of them run', async (t) => {
-  const kinds: Exclusive[] = ['none', 'none', 'none', 'pair', 'cluster', 'fleet'];
+  const kinds: Exclusive[] = ['none', 'none', 'none', 'pair', 'caller', 'target', 'cluster', 'fleet'];
   const subjects: Subject[] = [
     { scope: 'fleet' },
     ...NAMES.map((cluster) => ({ scope: 'cluster', cluster }) as const),
@@ -93,9 +94,12 @@ t.test('cases that would disturb each other never overlap, and all of them run',
       const exclusives = new Map<string, Exclusive>();
       const cases = Array.from({ length: 60 }, (_, index) => {
         const id = `case ${index}`;
-        exclusives.set(id, pick(kinds));
+        const subject = pick(subjects);
+        const exclusive = pick(kinds);
+        const ofPairs = exclusive === 'caller' || exclusive === 'target';
+        exclusives.set(id, ofPairs && subject.scope !== 'pair' ? 'cluster' : exclusive);
         const dependsOn = index > 0 && random() < 0.3 ? [`case ${Math.floor(random() * index)}`] : [];
-        return plannedCase({ id, subject: pick(subjects), dependsOn });
+        return plannedCase({ id, subject, dependsOn });
       });
       const topology = topologyOf(NAMES, kind);
       const locks = ({ id, subject }: PlannedCase): Locks =>
@@ -129,13 +133,33 @@ t.test('what each kind takes', (t) => {
   t.ok(conflict(onHub, locksOf({ id: 'x' }, pair, topology)), 'transit traffic never meets a disturbed hub');
   t.ok(conflict(onA, locksOf({ id: 'x' }, { scope: 'cluster', cluster: 'b' }, topology)));
   t.strictSame(locksOf({ id: 'x', exclusive: 'fleet' }, pair, topology), { shared: [], alone: ['fleet'] });
-  const single = { id: 's.one', oneAtATime: true };
-  t.ok(
-    conflict(
-      locksOf(single, { scope: 'cluster', cluster: 'a' }, topology),
-      locksOf(single, { scope: 'cluster', cluster: 'b' }, topology),
-    ),
+  const [clusterA, clusterB] = (['a', 'b'] as const).map(
+    (cluster) => ({ scope: 'cluster', cluster }) as const,
   );
+  const single = { id: 's.one', oneAtATime: 'ever' } as const;
+  t.ok(conflict(locksOf(single, clusterA!, topology), locksOf(single, clusterB!, topology)));
+
+  const caller = locksOf({ id: 'x', exclusive: 'caller' }, pair, topology);
+  t.strictSame(caller.alone, ['cluster a']);
+  t.ok(caller.shared.includes('cluster b') && caller.shared.includes('cluster hub'));
+  const back: Subject = { scope: 'pair', from: 'b', to: 'a' };
+  t.strictSame(locksOf({ id: 'x', exclusive: 'target' }, back, topology), {
+    shared: ['fleet', 'cluster b', 'cluster hub', 'link b|hub', 'link a|hub'],
+    alone: ['cluster a'],
+  });
+  t.throws(() => locksOf({ id: 'x', exclusive: 'target' }, clusterA!, topology), InternalError);
+
+  const inside = { id: 'x', staysInside: true };
+  t.notOk(
+    conflict(caller, locksOf(inside, clusterB!, topology)),
+    'what stays inside is not disturbed elsewhere',
+  );
+  t.ok(conflict(caller, locksOf(inside, clusterA!, topology)));
+
+  const turns = { id: 'd.rill', oneAtATime: 'each-direction' } as const;
+  const again: Subject = { scope: 'pair', from: 'hub', to: 'b' };
+  t.notOk(conflict(locksOf(turns, pair, topology), locksOf(turns, back, topology)));
+  t.ok(conflict(locksOf(turns, pair, topology), locksOf(turns, again, topology)));
   t.end();
 });
 
@@ -200,18 +224,19 @@ t.test('bail stops what has not started; so does an abort', async (t) => {
 t.test(
   'what shares starts before what wants everything for itself, each in the order of the plan',
   async (t) => {
-    const exclusive: Record<string, Exclusive> = {
-      a: 'fleet',
-      b: 'none',
-      c: 'pair',
-      d: 'none',
-      e: 'cluster',
+    const checks: Record<string, Pick<AnyCheck, 'exclusive' | 'oneAtATime'>> = {
+      a: { exclusive: 'fleet' },
+      b: {},
+      c: { exclusive: 'pair' },
+      d: { exclusive: 'none' },
+      e: { exclusive: 'cluster' },
+      f: { oneAtATime: 'ever' },
     };
-    const cases = Object.keys(exclusive).map((id) => plannedCase({ id }));
-    const ordered = inStartOrder(cases, ({ id }) => exclusive[id] as Exclusive);
+    const cases = Object.keys(checks).map((id) => plannedCase({ id }));
+    const ordered = inStartOrder(cases, ({ id }) => checks[id]!);
     t.strictSame(
       ordered.map(({ id }) => id),
-      ['b', 'd', 'e', 'c', 'a'],
+      ['f', 'b', 'd', 'e', 'c', 'a'],
     );
   },
 );

@@ -168,3 +168,29 @@ t.test('the tunnel down', async (t) => {
     'inconclusive: fault-did-not-hold',
   );
 });
+
+t.test('what fails while calls inside the cluster fail too is the fault of the machine', async (t) => {
+  const slow = { control: samples([0, 800, 'east'], [800, 825, 'timed-out'], [825, 4000, 'east']) };
+  const calm = { control: samples([0, 4000, 'east']) };
+  const dead: Span[] = [
+    [0, 500, 'east'],
+    [500, 3000, 'timed-out'],
+  ];
+  t.equal(outcomeOf(judge(crash, drill(dead, calm))), 'failed: no-failover');
+  t.equal(outcomeOf(judge(crash, drill(dead, slow))), 'inconclusive: cpu-saturated');
+  t.equal(outcomeOf(judge(crash, drill(HEALTHY, slow))), 'passed', 'a pass needs no excuse');
+  t.equal(
+    outcomeOf(judge(crash, drill(dead, { ...slow, ready: false }))),
+    'inconclusive: control-failed',
+    'nor does what is inconclusive anyway',
+  );
+  const gone = { ...drill(dead), before: ['east', 'west'], held: true };
+  t.equal(outcomeOf(judge(clusterGone, { ...gone, ...calm })), 'failed: no-failover');
+  t.equal(outcomeOf(judge(clusterGone, { ...gone, ...slow })), 'inconclusive: cpu-saturated');
+  const open = { ...drill([[0, 4000, 'west']]), held: true, back: true };
+  t.equal(
+    outcomeOf(judge(tunnelDown, { ...open, ...slow })),
+    'failed: wrong-path',
+    'no excuse for an answer',
+  );
+});

@@ -8,9 +8,11 @@ export function identityFrom(values: Record<string, string | boolean | undefined
     cluster: required(values, 'cluster'),
     namespace: required(values, 'namespace'),
     workload: required(values, 'workload'),
-    instance: randomBytes(4).toString('hex'),
+    instance: newInstance(),
   };
 }
+
+export const newInstance = (): string => randomBytes(4).toString('hex');
 
 export function required(values: Record<string, string | boolean | undefined>, name: string): string {
   const value = values[name];

@@ -4,46 +4,14 @@
  */
 import { lineSplitter } from '../lines.ts';
 import { identityFrom, parseBackendArguments, required } from './arguments.ts';
-import { createHttpServer, httpHandler } from './http-target.ts';
-
-/** While draining: it ends when no request has come for this long, at the latest after the second figure. */
-const IDLE_MS = 1_000;
-const LONGEST_DRAIN_MS = 15_000;
-const DRAIN_CHECK_MS = 100;
+import { BackendService } from './backend-service.ts';
 
 const values = parseBackendArguments(process.argv.slice(2));
-const identity = identityFrom(values);
-
-let state: 'serving' | 'draining' | 'failing' = 'serving';
-let underWay = 0;
-let lastActivity = 0;
-
-const server = createHttpServer(
-  httpHandler({
-    identity,
-    state: () => state,
-    onReceipt: () => {},
-    onActivity: (change) => {
-      underWay += change;
-      lastActivity = performance.now();
-    },
-  }),
-);
-
-function drain(): void {
-  state = 'draining';
-  const startedAt = performance.now();
-  lastActivity = startedAt;
-  setInterval(() => {
-    const now = performance.now();
-    const idle = underWay === 0 && now - lastActivity > IDLE_MS;
-    if (idle || now - startedAt > LONGEST_DRAIN_MS) process.exit(0);
-  }, DRAIN_CHECK_MS);
-}
+const service = new BackendService(identityFrom(values), () => process.exit(0));
 
 function obey(command: string): void {
-  if (command === 'fail') state = 'failing';
-  else if (command === 'drain') drain();
+  if (command === 'fail') service.fail();
+  else if (command === 'drain') service.drain();
   process.stdout.write(`${command}\n`);
 }
 
@@ -53,10 +21,10 @@ process.stdin.on('end', () => process.exit(0));
 process.stdin.on('error', () => process.exit(0));
 process.stdout.on('error', () => process.exit(0));
 
-server.on('error', (error) => {
-  process.stdout.write(`${error.message}\n`, () => process.exit(1));
-});
-// Without a host it takes both families, or IPv4 alone where the kernel has no IPv6.
-server.listen({ port: Number(required(values, 'port')), backlog: 1_024 }, () => {
+try {
+  await service.listen(Number(required(values, 'port')));
   process.stdout.write('ready\n');
-});
+} catch (error) {
+  const words = error instanceof Error ? error.message : String(error);
+  process.stdout.write(`${words}\n`, () => process.exit(1));
+}

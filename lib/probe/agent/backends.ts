@@ -1,9 +1,11 @@
-/** Backend processes of this agent, by port: each can be drained, crashed or frozen while the agent stays. */
+/** Backends of this agent, by port: each can be drained, and those that are processes crashed or frozen. */
 import type { ChildProcess } from 'node:child_process';
-import type { BackendEvent } from '../../model/probe.ts';
+import type { BackendEvent, BackendRequest } from '../../model/probe.ts';
 import type { Identity } from '../../model/workload.ts';
 import { agentCommand } from '../command.ts';
 import { lineSplitter } from '../lines.ts';
+import { newInstance } from './arguments.ts';
+import { BackendService } from './backend-service.ts';
 import { checkPort } from './checks.ts';
 import { killCompanion, startCompanion } from './tools.ts';
 
@@ -12,11 +14,11 @@ const ACKNOWLEDGE_MS = 2_000;
 const LONGEST_LINE = 1_024;
 
 interface Backend {
-  readonly child: ChildProcess;
+  readonly isRunning: () => boolean;
   /** Something was done to it: starting the port again replaces it. */
   disturbed: boolean;
-  /** Resolves with the next line it prints, in order. @throws when it ends or says nothing in time */
-  nextLine(timeoutMs: number): Promise<string>;
+  disturb(event: BackendEvent): Promise<void>;
+  stop(): Promise<void>;
 }
 
 export class Backends {
@@ -28,53 +30,21 @@ export class Backends {
   }
 
   /** Resolves when it listens. One that runs undisturbed is left as it is; any other on this port is replaced. */
-  async start(request: { port: number }): Promise<void> {
+  async start(request: BackendRequest): Promise<void> {
     const port = checkPort(request.port);
     const present = this.#backends.get(port);
-    if (present && !present.disturbed && isRunning(present.child)) return;
+    if (present && !present.disturbed && present.isRunning()) return;
     await this.stop(port);
-    const { cluster, namespace, workload } = this.#identity;
-    const child = startCompanion(
-      [
-        ...agentCommand('backend'),
-        ...['--port', String(port), '--cluster', cluster, '--namespace', namespace, '--workload', workload],
-      ],
-      'pipe',
-    );
-    const backend: Backend = { child, disturbed: false, nextLine: lineReader(child) };
-    this.#backends.set(port, backend);
-    try {
-      const said = await backend.nextLine(START_MS);
-      if (said !== 'ready') throw new Error(`the backend on port ${port} did not start: ${said}`);
-    } catch (error) {
-      await this.stop(port);
-      throw error;
-    }
+    const start = request.inAgent ? startInside : startProcess;
+    this.#backends.set(port, await start(port, this.#identity));
   }
 
   async disturb(portValue: unknown, event: BackendEvent): Promise<void> {
     const port = checkPort(portValue);
     const backend = this.#backends.get(port);
-    if (!backend || !isRunning(backend.child)) throw new Error(`there is no backend on port ${port}`);
+    if (!backend?.isRunning()) throw new Error(`there is no backend on port ${port}`);
     backend.disturbed = true;
-    switch (event) {
-      case 'crash':
-        await killCompanion(backend.child);
-        break;
-      case 'freeze':
-        backend.child.kill('SIGSTOP');
-        break;
-      case 'thaw':
-        backend.child.kill('SIGCONT');
-        break;
-      case 'fail':
-      case 'drain':
-        backend.child.stdin?.write(`${event}\n`);
-        await backend.nextLine(ACKNOWLEDGE_MS);
-        break;
-      default:
-        throw new TypeError(`event: unknown ${JSON.stringify(event)}`);
-    }
+    await backend.disturb(event);
   }
 
   /** No error when there is none. */
@@ -82,15 +52,77 @@ export class Backends {
     const port = checkPort(portValue);
     const backend = this.#backends.get(port);
     this.#backends.delete(port);
-    if (backend) await killCompanion(backend.child);
+    await backend?.stop();
   }
+}
+
+/** Every start is another instance, as a process would be. */
+async function startInside(port: number, identity: Identity): Promise<Backend> {
+  let running = true;
+  const service = new BackendService({ ...identity, instance: newInstance() }, () => (running = false));
+  await service.listen(port);
+  return {
+    disturbed: false,
+    isRunning: () => running,
+    async disturb(event) {
+      if (event === 'fail') service.fail();
+      else if (event === 'drain') service.drain();
+      else throw new TypeError(`event: ${JSON.stringify(event)} takes a backend in a process of its own`);
+    },
+    stop: () => service.close(),
+  };
+}
+
+async function startProcess(port: number, identity: Identity): Promise<Backend> {
+  const { cluster, namespace, workload } = identity;
+  const child = startCompanion(
+    [
+      ...agentCommand('backend'),
+      ...['--port', String(port), '--cluster', cluster, '--namespace', namespace, '--workload', workload],
+    ],
+    'pipe',
+  );
+  const nextLine = lineReader(child);
+  try {
+    const said = await nextLine(START_MS);
+    if (said !== 'ready') throw new Error(`the backend on port ${port} did not start: ${said}`);
+  } catch (error) {
+    await killCompanion(child);
+    throw error;
+  }
+  return {
+    disturbed: false,
+    isRunning: () => isRunning(child),
+    async disturb(event) {
+      switch (event) {
+        case 'crash':
+          await killCompanion(child);
+          break;
+        case 'freeze':
+          child.kill('SIGSTOP');
+          break;
+        case 'thaw':
+          child.kill('SIGCONT');
+          break;
+        case 'fail':
+        case 'drain':
+          child.stdin?.write(`${event}\n`);
+          await nextLine(ACKNOWLEDGE_MS);
+          break;
+        default:
+          throw new TypeError(`event: unknown ${JSON.stringify(event)}`);
+      }
+    },
+    stop: () => killCompanion(child),
+  };
 }
 
 function isRunning(child: ChildProcess): boolean {
   return child.pid !== undefined && child.exitCode === null && child.signalCode === null;
 }
 
-function lineReader(child: ChildProcess): Backend['nextLine'] {
+/** The returned function resolves with the next line, in order. @throws when it ends or says nothing in time */
+function lineReader(child: ChildProcess): (timeoutMs: number) => Promise<string> {
   const lines: string[] = [];
   let wake = (): void => {};
   const split = lineSplitter(LONGEST_LINE, (line) => {

@@ -69,13 +69,17 @@ function exchangeMessages(
     let connected = false;
     const finish = (detail?: string): void => {
       clearTimeout(timer);
+      clearTimeout(limit);
       signal.removeEventListener('abort', onAbort);
       socket.pause();
       resolve({ arrived, ...(detail !== undefined && { detail }) });
     };
     const timer = setTimeout(() => finish(connected ? 'silence' : 'no connection'), timeoutMs);
+    const limit = setTimeout(() => finish('too slow'), DEFAULTS.transferSilences * timeoutMs);
+    socket.on('data', () => timer.refresh());
     const onAbort = (): void => {
       clearTimeout(timer);
+      clearTimeout(limit);
       reject(signal.reason);
     };
     signal.addEventListener('abort', onAbort, { once: true });
