@@ -74,7 +74,7 @@ async function startClients(
   const caller = context.from.site(CLIENT);
   const start = (request: Pick<SampleRequest, 'address' | 'port' | 'connections' | 'ratePerSecond'>) =>
     caller.startSampling({ ...request, timeoutMs: SAMPLE_TIMEOUT_MS, durationMs: SAMPLING_LIMIT_MS });
-  const [controlId, ...ids] = (await Promise.all([
+  const [controlId, ...ids] = await Promise.all([
     start({
       address: context.from.site(ECHO).address,
       port: PORTS.http,
@@ -82,7 +82,7 @@ async function startClients(
       ratePerSecond: CONTROLS_PER_SECOND,
     }),
     ...kinds.map((connections) => start({ address, port, connections, ratePerSecond: SAMPLES_PER_SECOND })),
-  ])) as [string, ...string[]];
+  ]);
   const startedAt = context.elapsed();
   return {
     now: () => context.elapsed() - startedAt,

@@ -55,9 +55,10 @@ const tunnelDown = (clock: Clock): FaultInjector =>
     const gateway = gatewayOf(fleet, from);
     const neighbour = nextHop(fleet.topology, from, to);
     const tunnel = interfaceName(fleet, from);
+    const address = farEnd(fleet, neighbour);
     const [belongings, hadLink] = await Promise.all([
       belongingsOf(gateway, tunnel),
-      answers(gateway, farEnd(fleet, neighbour)),
+      answers(gateway, address),
     ]);
     const restore = belongings.up
       ? `ip link set dev ${tunnel} up\n${renderBelongings(tunnel, belongings)}`
@@ -65,7 +66,7 @@ const tunnelDown = (clock: Clock): FaultInjector =>
     const mend = await prepareMending(gateway, fault, restore, ledger);
     await gateway.exec(['ip', 'link', 'set', 'dev', tunnel, 'down']);
     return {
-      tookHold: async () => !(await answers(gateway, farEnd(fleet, neighbour))),
+      tookHold: async () => !(await answers(gateway, address)),
       async mend() {
         await mend();
         if (hadLink) await awaitLink(gateway, fleet, neighbour, clock);
@@ -83,10 +84,8 @@ const wrongPeerKey = (clock: Clock): FaultInjector =>
     const peer = nextHop(fleet.topology, at, fault.peer);
     const gateway = gatewayOf(fleet, at);
     const tunnel = interfaceName(fleet, at);
-    const [peers, hadLink] = await Promise.all([
-      peersOf(gateway, fleet),
-      answers(gateway, farEnd(fleet, peer)),
-    ]);
+    const address = farEnd(fleet, peer);
+    const [peers, hadLink] = await Promise.all([peersOf(gateway, fleet), answers(gateway, address)]);
     const right = peers.get(peer);
     if (!right) throw new InternalError(`${at} has no tunnel to ${peer}`);
     const wrong = generateKeyPair().publicKey;
@@ -97,7 +96,7 @@ const wrongPeerKey = (clock: Clock): FaultInjector =>
     });
     return {
       async tookHold() {
-        const answered = await answers(gateway, farEnd(fleet, peer));
+        const answered = await answers(gateway, address);
         const latest = await latestHandshakes(gateway, tunnel);
         return !answered && latest.get(wrong) === 0 && !latest.has(right.publicKey);
       },
