@@ -10,7 +10,6 @@ import {
 import type { CauseCode } from '../lib/model/causes.ts';
 import { type ClusterView, type PairContext, type Suite, defineCheck } from '../lib/model/check.ts';
 import type { BackendEvent, Exchange, Sample, SampleRequest } from '../lib/model/probe.ts';
-import { directionOf } from '../lib/model/topology.ts';
 import { type Figures, type Verdict, failed, inconclusive, passed } from '../lib/model/verdict.ts';
 import { PORTS } from '../lib/model/workload.ts';
 
@@ -185,8 +184,7 @@ async function drillBackends(
   kinds: readonly Connections[],
 ): Promise<DrillObservation> {
   const { from, to } = context;
-  const names = context.clusters.map(({ name }) => name);
-  const service = drillService(drill, directionOf(names, from.name, to.name));
+  const service = drillService(drill);
   const port = service.healthPort;
   await Promise.all([
     startBackends(from, port, BACKENDS, !TAKES_A_PROCESS.includes(event)),
@@ -354,10 +352,10 @@ const backendDrill = ({ id, title, drill, event, level, connections, lostShare }
     scope: 'pair',
     requires: ['share-service', 'l7.service'],
     dependsOn: ['reachability.http'],
-    uses: [client, backends, drillFixture(drill, ['forward', 'backward'], 'prefer-local')],
+    uses: [client, backends, drillFixture(drill, 'prefer-local')],
     budgets: DRILL_BUDGETS,
     exclusive: 'none',
-    oneAtATime: 'each-direction',
+    oneAtATime: true,
     mostlyWaits: true,
     faults: [{ kind: 'service-not-shared', cause: 'no-failover' }],
     hint: 'Is the service shared by the other cluster, does anything check the health of its backends, and how often?',
@@ -437,10 +435,10 @@ export const clusterGone = defineCheck({
   scope: 'pair',
   requires: ['share-service', 'l7.service'],
   dependsOn: ['reachability.http'],
-  uses: [client, backends, drillFixture('gone', ['only'], 'spread')],
+  uses: [client, backends, drillFixture('gone', 'spread')],
   budgets: DRILL_BUDGETS,
   exclusive: 'target',
-  oneAtATime: 'ever',
+  oneAtATime: true,
   mostlyWaits: true,
   faults: [],
   withoutFaults: 'It injects its own: all links of the cluster go down',
@@ -451,7 +449,7 @@ export const clusterGone = defineCheck({
 
   async observe(context, budgets) {
     const { from, to } = context;
-    const service = drillService('gone', 'only');
+    const service = drillService('gone');
     const port = service.healthPort;
     await Promise.all([from, to].map((cluster) => startBackends(cluster, port, BACKENDS, true)));
     const address = from.sharedService(service).addresses[context.family] as string;
@@ -569,11 +567,11 @@ export const tunnelDown = defineCheck({
   scope: 'pair',
   requires: ['share-service', 'l7.service', 'tunnel.encrypted'],
   dependsOn: ['reachability.http'],
-  uses: [client, backends, drillFixture('tunnel', ['only'], 'prefer-local')],
+  uses: [client, backends, drillFixture('tunnel', 'prefer-local')],
   budgets: DRILL_BUDGETS,
   // A gateway has one interface for all its tunnels.
   exclusive: 'caller',
-  oneAtATime: 'ever',
+  oneAtATime: true,
   mostlyWaits: true,
   faults: [],
   withoutFaults: 'It injects its own: the first tunnel of the path goes down',
@@ -582,7 +580,7 @@ export const tunnelDown = defineCheck({
 
   async observe(context, budgets) {
     const { from, to, path } = context;
-    const service = drillService('tunnel', 'only');
+    const service = drillService('tunnel');
     const port = service.healthPort;
     await startBackends(to, port, REMOTE_BACKENDS, true);
     const address = from.sharedService(service).addresses[context.family] as string;

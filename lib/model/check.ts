@@ -170,11 +170,8 @@ export interface Check<S extends Scope = Scope, B extends Budgets = Budgets, O =
   readonly uses?: readonly Fixture[];
   readonly budgets?: B;
   readonly exclusive?: Exclusive;
-  /**
-   * Cases of this check never run beside each other, or only one of each direction: they use the same backends. See
-   * `directionOf`.
-   */
-  readonly oneAtATime?: 'ever' | 'each-direction';
+  /** Cases of this check never run beside each other: they use the same backends. */
+  readonly oneAtATime?: boolean;
   /** A cluster's case that sends nothing across a link and counts no answer of another cluster. */
   readonly staysInside?: boolean;
   /** Its cases wait far more than they work: many more of them than of others may run at once. */

@@ -78,13 +78,6 @@ export function directedPairs(names: readonly string[]): { from: string; to: str
   return names.flatMap((from) => names.filter((to) => to !== from).map((to) => ({ from, to })));
 }
 
-export type Direction = 'forward' | 'backward';
-
-/** Of a pair: forward from a cluster to one that comes later in the fleet. */
-export function directionOf(names: readonly string[], from: string, to: string): Direction {
-  return names.indexOf(from) < names.indexOf(to) ? 'forward' : 'backward';
-}
-
 /** The neighbour through which `from` reaches `to`. */
 export function nextHop(topology: Topology, from: string, to: string): string {
   return hopsBetween(topology, from, to)[0] ?? to;

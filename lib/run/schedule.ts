@@ -3,7 +3,7 @@ import type { AnyCheck, Exclusive } from '../model/check.ts';
 import { InternalError } from '../model/errors.ts';
 import { type Subject } from '../model/ids.ts';
 import type { PlannedCase } from '../model/record.ts';
-import { type Topology, areNeighbours, directionOf, linksOf } from '../model/topology.ts';
+import { type Topology, areNeighbours, linksOf } from '../model/topology.ts';
 import { type Verdict, inconclusive } from '../model/verdict.ts';
 
 /**
@@ -31,14 +31,7 @@ type Declared = Pick<AnyCheck, 'id' | 'exclusive' | 'oneAtATime' | 'staysInside'
  */
 export function locksOf(check: Declared, subject: Subject, topology: Topology): Locks {
   const { shared, alone } = locksOfSubject(check, subject, topology);
-  return { shared, alone: [...alone, ...turnOf(check, subject, topology)] };
-}
-
-function turnOf({ id, oneAtATime }: Declared, subject: Subject, topology: Topology): string[] {
-  if (!oneAtATime) return [];
-  if (oneAtATime === 'ever' || subject.scope !== 'pair') return [`check ${id}`];
-  const names = topology.members.map(({ name }) => name);
-  return [`check ${id} ${directionOf(names, subject.from, subject.to)}`];
+  return { shared, alone: check.oneAtATime ? [...alone, `check ${check.id}`] : alone };
 }
 
 const START_ORDER: readonly Exclusive[] = ['none', 'target', 'caller', 'cluster', 'pair', 'fleet'];

@@ -88,7 +88,7 @@ async function interfaceMaker(
     description: `control sockets of wireguard-go: ${sockets.join(' ')}`,
     undo: { kind: 'run', command: ['rm', '-f', ...sockets] },
   });
-  const crowded = fleet.clusters.length > availableParallelism();
+  const crowded = fleet.clusters.length >= availableParallelism();
   return (gateway, { interface: name }) => startWireguardGo(gateway, name, crowded);
 }
 
@@ -118,8 +118,8 @@ until wg show "$1" listen-port > /dev/null 2>&1; do
 done`;
 
 /**
- * @param crowded there are more gateways than processors: the stages of wireguard-go, which hand each packet on from thread
- * to thread, then share one thread. That takes half the processor time.
+ * @param crowded there are as many gateways as processors, or more: the stages of wireguard-go, which hand each packet
+ * on from thread to thread, then share one thread. That takes half the processor time.
  */
 async function startWireguardGo(gateway: Gateway, name: string, crowded: boolean): Promise<void> {
   await gateway.startDaemon('wireguard-go', [...AS_NOBODY, 'wireguard-go', '-f', name], {
