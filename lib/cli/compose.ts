@@ -1,5 +1,4 @@
 /** Puts the parts of a run together: the only place that knows every implementation. */
-import { InternalError } from '../model/errors.ts';
 import type { Provider } from '../model/cluster.ts';
 import type { RunSpec } from '../model/spec.ts';
 import { agentCommand } from '../probe/command.ts';
