@@ -29,36 +29,38 @@ async function mtuOf(device: string, signal: AbortSignal): Promise<number> {
   return link.mtu;
 }
 
-/** The route that packets to this address take; undefined when there is none. */
-async function routeTo(address: string, signal: AbortSignal): Promise<Record<string, unknown> | undefined> {
-  const routes = await ip(['route', 'get', address], signal).catch((error: unknown) => {
-    if (/unreachable|Permission denied|Invalid argument/i.test(String(error))) return [];
-    throw error;
-  });
-  return routes[0];
+interface Way {
+  readonly interfaceMtu: number;
+  /** A path MTU that the kernel remembers. */
+  readonly remembered?: number;
 }
 
-/** MTU of the interface by which packets to this address leave; undefined when there is no route. */
-export async function mtuTowards(address: string, signal: AbortSignal): Promise<number | undefined> {
-  const command: Command = ['sh', '-c', 'ip -j route get "$1" && ip -j link show', 'sh', address];
+/** How packets to this address leave; undefined when there is no route. */
+async function wayTo(address: string, signal: AbortSignal): Promise<Way | undefined> {
+  const command: Command = ['sh', '-c', 'ip -j route get "$1" && echo && ip -j link show', 'sh', address];
   const { stdout, stderr, exitCode } = await runTool(command, { timeoutMs: IP_TIMEOUT_MS, signal });
   if (exitCode !== 0) {
     if (/unreachable|Permission denied|Invalid argument/i.test(stderr)) return undefined;
     throw new Error(`\`ip route get ${address}\` failed: ${stderr.trim().slice(0, 200)}`);
   }
-  const [routes, links] = stdout.trim().split('\n').map(parseRows);
-  const device = routes?.[0]?.dev;
-  if (typeof device !== 'string') return undefined;
-  const mtu = links?.find(({ ifname }) => ifname === device)?.mtu;
-  if (typeof mtu !== 'number') throw new Error(`\`ip link\` names no MTU for ${device}`);
-  return mtu;
+  const [routes, links] = stdout.split('\n').filter(Boolean).map(parseRows);
+  const { dev, metrics } = routes?.[0] ?? {};
+  if (typeof dev !== 'string') return undefined;
+  const mtu = links?.find(({ ifname }) => ifname === dev)?.mtu;
+  if (typeof mtu !== 'number') throw new Error(`\`ip link\` names no MTU for ${dev}`);
+  const remembered = Array.isArray(metrics) ? metrics.find(isRecord)?.mtu : undefined;
+  return { interfaceMtu: mtu, ...(typeof remembered === 'number' && { remembered }) };
+}
+
+/** MTU of the interface by which packets to this address leave; undefined when there is no route. */
+export async function mtuTowards(address: string, signal: AbortSignal): Promise<number | undefined> {
+  return (await wayTo(address, signal))?.interfaceMtu;
 }
 
 /** Above which the kernel itself refuses to send there: the path MTU that it remembers, else the interface's. */
 export async function refusalMtu(address: string, signal: AbortSignal): Promise<number | undefined> {
-  const metrics = (await routeTo(address, signal))?.metrics;
-  const remembered = Array.isArray(metrics) ? metrics.find(isRecord)?.mtu : undefined;
-  return typeof remembered === 'number' ? remembered : mtuTowards(address, signal);
+  const way = await wayTo(address, signal);
+  return way?.remembered ?? way?.interfaceMtu;
 }
 
 /** MTU of this workload's own interface: the one of the default route, else the first one, else loopback. */
