@@ -2,10 +2,11 @@
  * `npm run bench [-- <part>…]`: the figures of the README, measured side by side in one go: several repetitions, median
  * and spread. Parts: start, pack, core, ten, hundred (default: all). Needs root for the lab.
  */
-import { readFileSync, readdirSync, rmSync } from 'node:fs';
+import { closeSync, createReadStream, openSync, readFileSync, readSync, readdirSync, rmSync } from 'node:fs';
 import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { createInterface } from 'node:readline';
 import { $ } from 'zx';
 
 $.verbose = false;
@@ -90,29 +91,58 @@ interface RunFigures {
   readonly memory: number;
 }
 
+interface Phase {
+  readonly phase: string;
+  readonly durationMs: number;
+  readonly monoMs: number;
+}
+
+/** Line by line: the record of a large fleet is longer than a string may be. */
+async function phasesOf(record: string): Promise<Phase[]> {
+  const phases: Phase[] = [];
+  for await (const line of createInterface({ input: createReadStream(record) })) {
+    if (line.includes('"type":"phase"')) phases.push(JSON.parse(line) as Phase);
+  }
+  return phases;
+}
+
+function beginningOf(file: string): string {
+  const buffer = Buffer.alloc(4_096);
+  const descriptor = openSync(file, 'r');
+  try {
+    return buffer.toString('utf8', 0, readSync(descriptor, buffer));
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
 const CLEAN_UP = 'teardown';
 const CASES = 'cases';
 
-async function lab(args: readonly string[]): Promise<RunFigures> {
+/** Looking at one process takes a millisecond, which a large fleet would feel too often. */
+const LOOK_MS = 2_000;
+const LOOK_PER_CLUSTER_MS = 200;
+
+async function lab(args: readonly string[], clusters: number): Promise<RunFigures> {
   const out = await mkdtemp(path.join(tmpdir(), 'mcnet-bench-'));
   const running = $({ nothrow: true })`node ${BIN} --yes --quiet --out ${out} ${args}`;
   let memory = 0;
   let run: string | undefined;
-  const watch = setInterval(() => {
-    try {
-      run ??= /"run":"([a-z0-9]{6})"/.exec(readFileSync(path.join(out, 'record.ndjson'), 'utf8'))?.[1];
-      if (run !== undefined) memory = Math.max(memory, memoryOf(run));
-    } catch {
-      // No record yet.
-    }
-  }, 2_000);
+  const watch = setInterval(
+    () => {
+      try {
+        run ??= /"run":"([a-z0-9]{6})"/.exec(beginningOf(path.join(out, 'record.ndjson')))?.[1];
+        if (run !== undefined) memory = Math.max(memory, memoryOf(run));
+      } catch {
+        // No record yet.
+      }
+    },
+    Math.max(LOOK_MS, LOOK_PER_CLUSTER_MS * clusters),
+  );
   let exitCode: number | null = null;
   const wall = await timed(async () => ({ exitCode } = await running));
   clearInterval(watch);
-  const phases = readFileSync(path.join(out, 'record.ndjson'), 'utf8')
-    .split('\n')
-    .filter((line) => line.includes('"type":"phase"'))
-    .map((line) => JSON.parse(line) as { phase: string; durationMs: number; monoMs: number });
+  const phases = await phasesOf(path.join(out, 'record.ndjson'));
   rmSync(out, { recursive: true });
   if (exitCode !== 0) throw new Error(`mcnet-conformance ${args.join(' ')} ended with ${exitCode}`);
   const of = (name: string) => phases.find(({ phase }) => phase === name);
@@ -133,7 +163,7 @@ async function repeat(
   clusters: number,
 ): Promise<Row[]> {
   const runs: RunFigures[] = [];
-  for (let round = 0; round < times; round++) runs.push(await lab(args));
+  for (let round = 0; round < times; round++) runs.push(await lab(args, clusters));
   return [
     { what: `${what}: whole run`, values: runs.map(({ wall }) => wall), unit: 's' },
     { what: `${what}: set-up`, values: runs.map(({ setUp }) => setUp), unit: 's' },

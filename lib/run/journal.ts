@@ -3,7 +3,7 @@ import type { PlannedCase, RecordBody } from '../model/record.ts';
 import type { RunEvent, RunObserver, RunResults } from '../model/results.ts';
 import type { Verdict } from '../model/verdict.ts';
 import type { RecordWriter } from './record.ts';
-import type { CaseOutcome } from './results.ts';
+import { type CaseOutcome, explains } from './results.ts';
 
 type WithoutTime<T> = T extends unknown ? Omit<T, 'monoMs'> : never;
 type Opening = Extract<RecordBody, { type: 'run.start' | 'plan' }>;
@@ -61,10 +61,11 @@ export class Journal {
     }
   }
 
-  /** The first verdict of a case stands. */
+  /** The first verdict of a case stands. What was seen is kept where it explains something; the record has all of it. */
   settle(planned: PlannedCase, verdict: Verdict, durationMs = 0, observed?: unknown): void {
     if (this.outcomes.has(planned.id)) return;
-    this.outcomes.set(planned.id, { verdict, durationMs, ...(observed !== undefined && { observed }) });
+    const keeps = observed !== undefined && explains(verdict);
+    this.outcomes.set(planned.id, { verdict, durationMs, ...(keeps && { observed }) });
     this.record({ type: 'verdict', case: planned.id, verdict, durationMs });
   }
 

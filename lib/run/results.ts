@@ -14,6 +14,9 @@ export interface CaseOutcome {
   readonly kept?: string;
 }
 
+/** Whether somebody will want to see what such a verdict rests on. */
+export const explains = ({ status }: Verdict): boolean => status === 'failed' || status === 'inconclusive';
+
 /** All that the results of a run follow from. */
 export interface RunFacts {
   /** What goes into the results as it is. */
@@ -40,12 +43,11 @@ function caseResult(planned: PlannedCase, { outcomes, shells }: RunFacts): CaseR
   const { verdict, durationMs, observed, kept } = outcomes.get(planned.id)!;
   const { reproduce } = verdict;
   const shell = reproduce && shells[reproduce.at];
-  const explains = verdict.status === 'failed' || verdict.status === 'inconclusive';
   return {
     ...planned,
     verdict,
     durationMs,
-    ...(explains && observed !== undefined && { observed }),
+    ...(explains(verdict) && observed !== undefined && { observed }),
     ...(reproduce && { reproduceCommand: shell ? `${shell} ${reproduce.command}` : reproduce.command }),
     ...(kept !== undefined && { kept }),
   };
