@@ -576,6 +576,7 @@ export const tunnelDown = defineCheck({
   faults: [],
   withoutFaults: 'It injects its own: the first tunnel of the path goes down',
   hint: 'After a tunnel comes back, handshake and health checks must start by themselves: look at keepalive and at back-off timers',
+  judgeVersion: 2,
   timeoutMs: DRILL_TIMEOUT_MS,
 
   async observe(context, budgets) {
@@ -590,6 +591,7 @@ export const tunnelDown = defineCheck({
     const faultAt = clients.now();
     const neighbour = path.kind === 'via' ? (path.hops[0] as string) : to.name;
     const fault = await context.disturb({ kind: 'tunnel-down', between: [from.name, neighbour] });
+    const heldAt = clients.now();
     await context.sleep(OUTAGE_MS);
     const mendAt = clients.now();
     await fault.mend();
@@ -607,6 +609,7 @@ export const tunnelDown = defineCheck({
       port,
       ready: ready.converged,
       held: fault.held,
+      heldAt,
       ...views,
       endedAt,
       back: back.converged,
@@ -624,12 +627,14 @@ interface TunnelObservation extends ClientViews {
   readonly port: number;
   readonly ready: boolean;
   readonly held: boolean;
+  /** When the tunnel was seen to be down, on the samplers' clock. */
+  readonly heldAt: number;
   readonly endedAt: number;
   readonly back: boolean;
 }
 
 function judgeTunnelDown(
-  { from, to, address, port, ready, held, clients, endedAt, back }: TunnelObservation,
+  { from, to, address, port, ready, held, heldAt, clients, endedAt, back }: TunnelObservation,
   budgets: DrillBudgets,
 ): Verdict {
   if (!ready)
@@ -644,8 +649,9 @@ function judgeTunnelDown(
     if (answeringClusters(samples, 0, faultAt).join() !== to) {
       return inconclusive('control-failed', `Before the fault ${name} were not answered by ${to} alone`);
     }
-    // What was under way when the tunnel went may still have been answered.
-    const through = answeringClusters(samples, faultAt + SAMPLE_TIMEOUT_MS, mendAt);
+    // What was under way when the tunnel went, or when it came back, may have been answered.
+    const within = samples.filter(({ at, latencyMs }) => at >= heldAt && at + latencyMs < mendAt);
+    const through = answeringClusters(within, heldAt, mendAt);
     if (through.length > 0) {
       return failed('wrong-path', 'Requests are answered though the tunnel is down', {
         expected: 'no answers while the only path is down',

@@ -142,7 +142,7 @@ t.test('a whole cluster gone', async (t) => {
 });
 
 t.test('the tunnel down', async (t) => {
-  const observed = (spans: Span[]) => ({ ...drill(spans), held: true, back: true });
+  const observed = (spans: Span[]) => ({ ...drill(spans), held: true, heldAt: 1_600, back: true });
   const healthy: Span[] = [
     [0, 500, 'west'],
     [500, 3100, 'refused'],
@@ -150,6 +150,26 @@ t.test('the tunnel down', async (t) => {
   ];
   t.equal(outcomeOf(judge(tunnelDown, observed(healthy))), 'passed');
   t.equal(outcomeOf(judge(tunnelDown, observed([[0, 4000, 'west']]))), 'failed: wrong-path');
+  const slowlyDown: Span[] = [
+    [0, 1500, 'west'],
+    [1500, 3100, 'refused'],
+    [3100, 4000, 'west'],
+  ];
+  t.equal(
+    outcomeOf(judge(tunnelDown, observed(slowlyDown))),
+    'passed',
+    'a fault may take its time to be in place',
+  );
+  const late = observed(healthy);
+  for (const { samples: all } of late.clients) {
+    all.push({ at: 2_990, latencyMs: 40, outcome: 'answered', cluster: 'west' });
+    all.sort((a, b) => a.at - b.at);
+  }
+  t.equal(
+    outcomeOf(judge(tunnelDown, late)),
+    'passed',
+    'what is sent at the end is answered when it is back',
+  );
   t.equal(
     outcomeOf(
       judge(
@@ -187,7 +207,7 @@ t.test('what fails while calls inside the cluster fail too is the fault of the m
   const gone = { ...drill(dead), before: ['east', 'west'], held: true };
   t.equal(outcomeOf(judge(clusterGone, { ...gone, ...calm })), 'failed: no-failover');
   t.equal(outcomeOf(judge(clusterGone, { ...gone, ...slow })), 'inconclusive: cpu-saturated');
-  const open = { ...drill([[0, 4000, 'west']]), held: true, back: true };
+  const open = { ...drill([[0, 4000, 'west']]), held: true, heldAt: 600, back: true };
   t.equal(
     outcomeOf(judge(tunnelDown, { ...open, ...slow })),
     'failed: wrong-path',
