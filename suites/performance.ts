@@ -1,5 +1,4 @@
-import { backends, spread as spreadOverClusters, spreadService } from '../fixtures/backends.ts';
-import { CLIENT, ECHO, client, echo } from '../fixtures/workloads.ts';
+import { CLIENT, ECHO, client, echo, echoService, sharedEcho } from '../fixtures/workloads.ts';
 import {
   JITTER_MS,
   LATENCY_ALLOWANCE_MS,
@@ -404,7 +403,7 @@ export const serviceThroughput = defineCheck({
   scope: 'pair',
   classes: ['mesh-flat', 'mesh-gateway', 'service-peering'],
   requires: ['share-service', 'l7.service', 'gateway.probe'],
-  uses: [client, backends, spreadOverClusters],
+  uses: [client, sharedEcho],
   exclusive: 'fleet',
   budgets: { share: THROUGHPUT_OF_SERVICE },
   withoutFaults: 'It compares as performance.throughput does, which is shown able to fail',
@@ -415,7 +414,7 @@ export const serviceThroughput = defineCheck({
   async observe(context, { share }) {
     const { from, to, family } = context;
     const service = {
-      address: from.sharedService(spreadService).addresses[family] ?? '',
+      address: from.sharedService(echoService).addresses[family] ?? '',
       port: PORTS.service,
     };
     const between = { address: to.gateway.address, port: PORTS.http };
