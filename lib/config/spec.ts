@@ -184,7 +184,7 @@ function refuseWhatIsMissing(configured: Configured): void {
   if (values.underlay === 'existing' && (creates || attachesTo(configured).length === 0)) {
     throw new UserError('Clusters that are created have no underlay that exists already', {
       where: configured.whereOf('underlay'),
-      remedy: `Choose one of ${namesOf('underlay')}`,
+      remedy: 'Choose wireguard or direct, or attach to clusters that are joined already with --context',
     });
   }
   refuseChoice(configured, 'provider', values.provider);
