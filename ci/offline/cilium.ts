@@ -39,13 +39,16 @@ export const ciliumMeshImage: Named = {
   name: `${hub}/clustermesh-apiserver:${version}`,
 };
 
-/** Of the compiler only the program itself: what Cilium compiles includes nothing of a C library's. */
+/**
+ * Of the compiler only the program itself: what Cilium compiles includes nothing of a C library's. Nothing of the base is
+ * removed: the mark of a removed file cannot be copied into a node image.
+ */
 const CLANG = [
   'RUN set -eu; apt-get update; apt-get install --yes --no-install-recommends libclang-cpp19; \\',
   '    cd /tmp; apt-get download clang-19; dpkg-deb --extract clang-19_*.deb clang; \\',
   '    mkdir -p /usr/lib/llvm-19/bin; cp clang/usr/lib/llvm-19/bin/clang /usr/lib/llvm-19/bin/; \\',
   '    ln -s ../lib/llvm-19/bin/clang /usr/bin/clang; \\',
-  '    rm -rf /tmp/* /var/lib/apt/lists/* /var/cache/apt/* /var/log/*',
+  '    rm -rf /tmp/clang*; apt-get clean; rm -f /var/lib/apt/lists/*_*',
 ];
 
 export function ciliumSteps(places: Places): Step[] {
