@@ -140,6 +140,7 @@ export const reportSchema = z
         ),
         teardown: z.enum([...teardown, 'unknown']),
         leftovers: list(z.string()),
+        figures: figures.exactOptional().describe('what asking the clusters took'),
         diagnostics: list(z.object({ cluster: z.string(), files })),
         cases: list(
           z.object({
@@ -221,6 +222,7 @@ export const recordLineSchema = z
       error: z.string().exactOptional(),
       teardown: z.enum(teardown),
       leftovers: list(z.string()).exactOptional(),
+      figures: figures.exactOptional(),
     }),
   ])
   .meta({ title: 'A line of record.ndjson of mcnet-conformance' });

@@ -94,10 +94,11 @@ export const pathMtu = defineCheck({
   reference: 'RFC 1191, RFC 8201, RFC 4459',
   timeoutMs: 40_000,
 
-  async observe({ from, to, family }): Promise<Sweeps> {
+  async observe({ from, to, family, note }): Promise<Sweeps> {
     const caller = from.site(CLIENT);
     const target = to.site(ECHO);
-    await Promise.all([caller.forgetPathMtu(), target.forgetPathMtu()]);
+    const forgot = await Promise.all([caller.forgetPathMtu(), target.forgetPathMtu()]);
+    if (forgot.includes(false)) note('Path MTUs that were learnt within the last ten minutes still count');
     const [there, back] = await Promise.all([
       caller.sweepPathMtu({ address: target.address, floor: SWEEP_FLOOR }),
       target.sweepPathMtu({ address: caller.address, floor: SWEEP_FLOOR }),
@@ -242,7 +243,7 @@ export const mtuProbing = defineCheck({
   level: 'extended',
   scope: 'pair',
   paths: ['direct'],
-  requires: ['l3.pod', 'tunnel.encrypted'],
+  requires: ['l3.pod', 'tunnel.encrypted', 'workload.privileged'],
   dependsOn: ['mtu.path'],
   uses: [client, echo],
   exclusive: 'pair',

@@ -238,7 +238,8 @@ export const path = defineCheck({
   title: 'Traffic takes the path that the topology says: its own tunnel, or exactly the transit clusters',
   level: 'core',
   scope: 'pair',
-  requires: ['l3.pod', 'icmp'],
+  // What the hops are compared with.
+  requires: ['l3.pod', 'icmp', 'gateway.probe'],
   dependsOn: ['reachability.tcp', 'reachability.udp'],
   uses: [client, echo],
   withoutFaults: 'A detour needs a second way between two clusters, and no underlay here has one to open',

@@ -7,6 +7,7 @@ import type { Disturbance, FaultKind, FaultSpec } from './fault.ts';
 import type { Intent, PolicySemantics } from './intent.ts';
 import type { CaptureSummary, Credentials, Probe } from './probe.ts';
 import type { Topology } from './topology.ts';
+import type { Figures } from './verdict.ts';
 import type { ServiceSpec, SharedAddress, WorkloadSpec } from './workload.ts';
 
 /** What a system can carry; a check that requires what is missing is skipped with the reason. */
@@ -127,6 +128,8 @@ export interface Cluster {
   serviceAddress(service: { namespace: string; name: string }): SharedAddress;
   /** Interfaces, routes, rules, logs: what a person would look at, by file name. Secrets are left out. */
   diagnose(): Promise<Readonly<Record<string, string>>>;
+  /** What asking it took so far: requests, sessions. */
+  figures?(): Figures;
 }
 
 /** A Kubernetes object as its API takes it; what is not named here is for its kind to say. */

@@ -309,8 +309,11 @@ export interface Probe {
   startBackend(request: BackendRequest): Promise<void>;
   disturbBackend(port: number, event: BackendEvent): Promise<void>;
   stopBackend(port: number): Promise<void>;
-  /** Flushes cached path MTUs (`ip route flush cache`), so that one test does not teach the next. */
-  forgetPathMtu(): Promise<void>;
+  /**
+   * Flushes cached path MTUs (`ip route flush cache`), so that one test does not teach the next.
+   * @returns false where the workload has no right to: then what was learnt stays for ten minutes
+   */
+  forgetPathMtu(): Promise<boolean>;
   /** Sets `net.ipv4.tcp_mtu_probing` of this workload's own network namespace (RFC 4821): 0 off, 1 after a black hole. */
   setMtuProbing(mode: 0 | 1): Promise<void>;
 }

@@ -7,7 +7,7 @@ import type { ConformanceClass } from './cluster.ts';
 import type { FaultSpec } from './fault.ts';
 import type { Subject } from './ids.ts';
 import type { TopologyKind } from './topology.ts';
-import type { Verdict } from './verdict.ts';
+import type { Figures, Verdict } from './verdict.ts';
 
 export const RECORD_VERSION = 1;
 
@@ -82,6 +82,8 @@ export type RecordBody =
       error?: string;
       teardown: 'clean' | 'kept' | 'failed';
       leftovers?: readonly string[];
+      /** What asking the clusters took, by `<figure> of <cluster>`. */
+      figures?: Figures;
     };
 
 export type RecordEvent = RecordBody & {

@@ -2,7 +2,7 @@
 import type { ConformanceClass } from './cluster.ts';
 import type { PlannedCase, RecordBody, RunSubject } from './record.ts';
 import type { RunSpec } from './spec.ts';
-import type { Verdict } from './verdict.ts';
+import type { Figures, Verdict } from './verdict.ts';
 
 type RunEnd = Extract<RecordBody, { type: 'run.end' }>;
 
@@ -50,6 +50,8 @@ export interface RunResults {
   readonly byHand?: Readonly<Record<string, string>>;
   /** What a failed teardown left behind. */
   readonly leftovers: readonly string[];
+  /** What asking the clusters took, by `<figure> of <cluster>`; absent where nobody counts. */
+  readonly figures?: Figures;
   /** Files relative to the output folder, by cluster. */
   readonly diagnostics: readonly { readonly cluster: string; readonly files: readonly string[] }[];
   /** Why the set-up died, in the program's words. */

@@ -149,7 +149,7 @@ export function connectProbe(agent: string | ProbeTransport, options: ProbeClien
     startBackend: (request) => callForNothing('startBackend', [request], 10_000),
     disturbBackend: (port, event) => callForNothing('disturbBackend', [port, event], 2_000),
     stopBackend: (port) => callForNothing('stopBackend', [port], 1_000),
-    forgetPathMtu: () => callForNothing('forgetPathMtu', [], 5_000),
+    forgetPathMtu: () => call('forgetPathMtu', [], 5_000),
     setMtuProbing: (mode) => callForNothing('setMtuProbing', [mode], 0),
     close: () => connection.close(),
   };

@@ -10,6 +10,7 @@ const truth: Shape = (value) => typeof value === 'boolean';
 const figure: Shape = (value) => typeof value === 'number' && Number.isFinite(value) && value >= 0;
 const count: Shape = (value) => figure(value) && Number.isInteger(value);
 const nothing: Shape = (value) => value === null;
+const flag: Shape = (value) => typeof value === 'boolean';
 const oneOf =
   <T extends string>(values: Record<T, true>): Shape =>
   (value) =>
@@ -194,6 +195,6 @@ export const RESULT_SHAPES: Readonly<Record<Method, Shape>> = {
   startBackend: nothing,
   disturbBackend: nothing,
   stopBackend: nothing,
-  forgetPathMtu: nothing,
+  forgetPathMtu: flag,
   setMtuProbing: nothing,
 } satisfies Record<keyof Probe, Shape>;

@@ -18,7 +18,7 @@ import { newRunId } from '../model/ids.ts';
 import type { PlannedCase, RecordBody, RunSubject } from '../model/record.ts';
 import type { RunObserver, RunResults } from '../model/results.ts';
 import type { RunSpec } from '../model/spec.ts';
-import { type Verdict, inconclusive, skipped } from '../model/verdict.ts';
+import { type Figures, type Verdict, inconclusive, skipped } from '../model/verdict.ts';
 import { keyOf } from '../model/workload.ts';
 import { type Clock, randomBelow } from '../system/clock.ts';
 import { quoteCommand } from '../system/commands.ts';
@@ -332,6 +332,16 @@ class Run {
     this.#journal.begin([start, ...plans]);
   }
 
+  get #figures(): { figures?: Figures } {
+    const entries = (this.#fleet?.clusters ?? []).flatMap((cluster) =>
+      Object.entries(cluster.figures?.() ?? {}).map(([name, figure]) => [
+        `${name} of ${cluster.name}`,
+        figure,
+      ]),
+    );
+    return entries.length === 0 ? {} : { figures: Object.fromEntries(entries) as Figures };
+  }
+
   get #shells(): Record<string, string> {
     return Object.fromEntries(
       (this.#fleet?.clusters ?? []).flatMap((cluster) => [
@@ -509,6 +519,7 @@ class Run {
       teardown: this.#teardown as 'clean' | 'kept' | 'failed',
       ...(this.#error !== undefined && { error: this.#error }),
       ...(this.#leftovers.length > 0 && { leftovers: this.#leftovers }),
+      ...this.#figures,
     });
     await this.#writer.close();
     const results = this.#results(interruptedBy);
@@ -528,6 +539,7 @@ class Run {
         phases: this.#journal.phases,
         teardown: this.#teardown,
         leftovers: this.#leftovers,
+        ...this.#figures,
         diagnostics: this.#journal.diagnostics,
         recordProblems: failure === undefined ? [] : [`the record could not be written: ${failure}`],
         ...(this.#error !== undefined && { error: this.#error }),

@@ -2,7 +2,7 @@
 import { UserError } from '../model/errors.ts';
 import type { PlannedCase, RecordEvent, RunSubject } from '../model/record.ts';
 import type { CaseResult, RunResults } from '../model/results.ts';
-import { type Verdict } from '../model/verdict.ts';
+import type { Figure, Figures, Verdict } from '../model/verdict.ts';
 import { type StoredCase, conformanceOf, exitCodeOf, judgeAgain, mergeCases } from './judge.ts';
 import { type StoredRecord, readRecords } from './record.ts';
 import type { CheckRegistry } from './registry.ts';
@@ -117,6 +117,7 @@ function mergeRuns(runs: readonly RunFacts[]): RunResults {
     phases: all.flatMap(({ phases }) => phases),
     teardown: all.find(({ teardown }) => teardown === 'failed')?.teardown ?? first.about.teardown,
     leftovers: all.flatMap(({ leftovers }) => leftovers),
+    ...(all.some(({ figures }) => figures) && { figures: addUp(all.map(({ figures = {} }) => figures)) }),
     diagnostics: all.flatMap(({ diagnostics }) => diagnostics),
     recordProblems: all.flatMap(({ recordProblems }) => recordProblems),
     ...(error !== undefined && { error }),
@@ -131,6 +132,15 @@ function mergeRuns(runs: readonly RunFacts[]): RunResults {
     ...(interruptedBy && { interruptedBy }),
   };
   return conclude(facts, mergeCases(runs.map(casesOf)));
+}
+
+/** Runs that are merged took together what each took. */
+function addUp(all: readonly Figures[]): Figures {
+  const sum: Record<string, Figure> = {};
+  for (const [name, { value, unit }] of all.flatMap((figures) => Object.entries(figures))) {
+    sum[name] = { value: (sum[name]?.value ?? 0) + value, unit };
+  }
+  return sum;
 }
 
 type EventOf<T extends RecordEvent['type']> = Extract<RecordEvent, { type: T }>;
@@ -164,6 +174,7 @@ function factsOf(record: StoredRecord, registry: CheckRegistry): RunFacts {
     })),
     teardown: end?.teardown ?? 'unknown',
     leftovers: end?.leftovers ?? [],
+    ...(end?.figures && { figures: end.figures }),
     diagnostics: eventsOf(record, 'diagnostic').map(({ cluster, files }) => ({ cluster, files })),
     recordProblems: record.problems,
     ...(end?.error !== undefined && { error: end.error }),

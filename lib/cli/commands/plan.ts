@@ -117,8 +117,10 @@ function describeAddresses(addresses: AddressPlan): string {
   const shared = [
     ['wan', textOf(addresses.wan)],
     ['tunnel', textOf(addresses.tunnel)],
-  ];
-  return `${table([['', ...RANGE_KINDS].map(faint), ...rows])}\n${faint('  between the clusters')}\n${table(shared)}`;
+  ].filter(([, text]) => text !== '');
+  const own = table([['', ...RANGE_KINDS].map(faint), ...rows]);
+  if (shared.length === 0) return own;
+  return `${own}\n${faint('  between the clusters')}\n${table(shared)}`;
 }
 
 function describeConfiguration({ configuration }: RunSpec): string {

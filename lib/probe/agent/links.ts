@@ -78,12 +78,19 @@ export async function ownMtu(signal: AbortSignal): Promise<number> {
 /** What `ip -4 route flush cache` writes as well; IPv6 keeps what it learned where only ip(8) can remove it. */
 const FLUSH_IPV4 = { file: '/proc/sys/net/ipv4/route/flush', value: '-1' };
 
-export async function flushRouteCache(signal: AbortSignal): Promise<void> {
-  await writeFile(FLUSH_IPV4.file, FLUSH_IPV4.value);
-  if (!usesIpv6()) return;
+/** @returns false where this process may not */
+export async function flushRouteCache(signal: AbortSignal): Promise<boolean> {
+  try {
+    await writeFile(FLUSH_IPV4.file, FLUSH_IPV4.value);
+  } catch (error) {
+    if (['EACCES', 'EPERM', 'EROFS'].includes((error as NodeJS.ErrnoException).code ?? '')) return false;
+    throw error;
+  }
+  if (!usesIpv6()) return true;
   const command: Command = ['ip', '-6', 'route', 'flush', 'cache'];
   const { exitCode, stderr } = await runTool(command, { timeoutMs: IP_TIMEOUT_MS, signal });
   if (exitCode !== 0) throw new Error(`\`${command.join(' ')}\` failed: ${stderr.trim().slice(0, 200)}`);
+  return true;
 }
 
 /** Has an address that others can be reached from: those with a scope are for their own link. */

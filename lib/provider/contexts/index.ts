@@ -52,9 +52,15 @@ export function createContextsProvider(dependencies: ContextsDependencies): Prov
             },
           ]
         : [],
-    create: (options) => fleetOf(options, dependencies),
-    attach: async (_, options) => {
-      const fleet = await fleetOf(options, dependencies);
+    create: async (options) => {
+      const folder = kubeconfigFolder(options.run);
+      const description = `kubeconfigs in ${folder}`;
+      await options.ledger.add({ description, undo: { kind: 'remove-path', path: folder } });
+      return fleetIn(folder, options, dependencies);
+    },
+    attach: async (run, options) => {
+      // Noted when the run was new: what is noted last goes first, and namespaces are removed by these files.
+      const fleet = await fleetIn(kubeconfigFolder(run), options, dependencies);
       await Promise.all(fleet.clusters.map((cluster) => cluster.reconnect()));
       return fleet;
     },
@@ -69,11 +75,14 @@ interface ContextsFleet extends Fleet {
   readonly clusters: readonly KubernetesClusterHandle[];
 }
 
-async function fleetOf(options: ProviderOptions, dependencies: ContextsDependencies): Promise<ContextsFleet> {
-  const { run, ledger } = options;
-  // With the state of runs, not with their sockets: those are gone after a reboot, and the namespaces are not.
-  const folder = path.join(stateFolder(), 'kubeconfigs', run);
-  await ledger.add({ description: `kubeconfigs in ${folder}`, undo: { kind: 'remove-path', path: folder } });
+/** With the state of runs, not with their sockets: those are gone after a reboot, and the namespaces are not. */
+const kubeconfigFolder = (run: string): string => path.join(stateFolder(), 'kubeconfigs', run);
+
+async function fleetIn(
+  folder: string,
+  options: ProviderOptions,
+  dependencies: ContextsDependencies,
+): Promise<ContextsFleet> {
   await makePrivateFolder(folder);
   return assembleContexts(options, dependencies, folder);
 }

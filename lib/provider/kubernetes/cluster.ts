@@ -11,6 +11,7 @@ import type {
 } from '../../model/cluster.ts';
 import { UserError } from '../../model/errors.ts';
 import type { Probe, ProbeTransport } from '../../model/probe.ts';
+import type { Figures } from '../../model/verdict.ts';
 import { type ServiceSpec, type SharedAddress, type WorkloadSpec, keyOf } from '../../model/workload.ts';
 import { quoteCommand } from '../../system/commands.ts';
 import { KubernetesClient } from '../../system/kubernetes/client.ts';
@@ -338,6 +339,14 @@ export class KubernetesClusterHandle implements KubernetesCluster {
       this.#running.set(keyOf(spec), this.#workload(spec, pod));
       if (!this.#resolved) await this.#resolve(pod);
     }
+  }
+
+  figures(): Figures {
+    const { requests, execs } = this.client.counts;
+    return {
+      'API requests': { value: requests, unit: 'requests' },
+      'exec sessions': { value: execs, unit: 'sessions' },
+    };
   }
 
   diagnose(): Promise<Readonly<Record<string, string>>> {

@@ -45,6 +45,7 @@ export function createLabProvider(dependencies: LabDependencies): Provider {
       'wan.capture',
       'gateway.probe',
       'planned-addresses',
+      'workload.privileged',
     ],
     handlers: [policyHandler, shareHandler],
     injectors: labInjectors,
