@@ -36,7 +36,13 @@ const LIFE_MS = 24 * 60 * 60 * 1_000;
 export function createKindProvider(dependencies: KindDependencies): Provider {
   return {
     name: 'kind',
-    features: [...KUBERNETES_FEATURES, 'wan.capture', 'gateway.probe', 'workload.privileged'],
+    features: [
+      ...KUBERNETES_FEATURES,
+      'wan.capture',
+      'gateway.probe',
+      'workload.privileged',
+      'planned-addresses',
+    ],
     handlers: kubernetesHandlers,
     injectors: kindInjectors,
     limits: LIMITS,
