@@ -60,6 +60,15 @@ export type UndoAction =
       readonly context: string;
       readonly label: string;
     }
+  /** Removes and applies objects (server-side) in the cluster of this context, as they were before a fault. */
+  | {
+      readonly kind: 'restore-objects';
+      readonly kubeconfig: string;
+      readonly context: string;
+      readonly fieldManager: string;
+      readonly apply: readonly KubernetesObject[];
+      readonly remove: readonly ObjectReference[];
+    }
   | { readonly kind: 'run'; readonly command: readonly [string, ...string[]] };
 
 /** Where everything that is about to be created is noted first. */

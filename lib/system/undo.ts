@@ -4,6 +4,7 @@ import { systemClock } from './clock.ts';
 import { runCommand } from './commands.ts';
 import { containersExist, deleteContainers, deleteDockerNetwork, dockerNetworkExists } from './docker.ts';
 import { removePath } from './files.ts';
+import { type Restoration, restoreObjects } from './kubernetes/objects.ts';
 import { deleteNamespaces, namespacesExist } from './kubernetes/namespaces.ts';
 import { isAlive, markedProcesses, sendSignal, startTimeOf } from './processes.ts';
 
@@ -22,6 +23,7 @@ export type UndoAction =
       readonly context: string;
       readonly label: string;
     }
+  | ({ readonly kind: 'restore-objects' } & Restoration)
   | { readonly kind: 'run'; readonly command: readonly [string, ...string[]] };
 
 /** How long a process may take to end by itself after SIGTERM. */
@@ -50,6 +52,8 @@ export async function executeUndo(action: UndoAction): Promise<void> {
       return deleteDockerNetwork(action.name);
     case 'delete-namespaces':
       return deleteNamespaces(action);
+    case 'restore-objects':
+      return restoreObjects(action);
     case 'run':
       await runCommand(action.command);
   }
@@ -75,6 +79,9 @@ export async function stillExists(action: UndoAction): Promise<boolean> {
       return dockerNetworkExists(action.name);
     case 'delete-namespaces':
       return namespacesExist(action);
+    case 'restore-objects':
+      // Whether what was there before is there again cannot be told from whether anything is.
+      return true;
     case 'run':
       return false;
   }

@@ -15,6 +15,7 @@ import {
   type KubernetesClusterHandle,
   createKubernetesCluster,
   kubernetesHandlers,
+  kubernetesInjectors,
 } from '../kubernetes/index.ts';
 
 export interface ContextsDependencies {
@@ -41,7 +42,7 @@ export function createContextsProvider(dependencies: ContextsDependencies): Prov
     name: 'contexts',
     features: featuresOf(dependencies.kubernetes),
     handlers: kubernetesHandlers,
-    injectors: [],
+    injectors: kubernetesInjectors,
     limits: LIMITS,
     check: async () =>
       dependencies.probeImage === undefined

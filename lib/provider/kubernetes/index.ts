@@ -4,6 +4,7 @@ import { KubernetesClusterHandle, type KubernetesClusterOptions } from './cluste
 import { networkPolicyHandler } from './handlers.ts';
 
 export type { KubernetesClusterHandle, KubernetesClusterOptions } from './cluster.ts';
+export { kubernetesInjectors } from './faults.ts';
 export { asKubernetesCluster } from './handlers.ts';
 
 /** What every such cluster offers by itself; the profile says what passes between clusters. */

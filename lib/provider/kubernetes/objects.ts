@@ -1,7 +1,13 @@
 /** The objects of one cluster, through its API server. */
 import type { KubernetesObject, KubernetesObjects, ObjectReference } from '../../model/cluster.ts';
-import { InternalError } from '../../model/errors.ts';
 import { type KubernetesClient, rootOf } from '../../system/kubernetes/client.ts';
+import {
+  applyObject,
+  deleteObject,
+  describe,
+  namespacePath,
+  pathOf,
+} from '../../system/kubernetes/objects.ts';
 import { inCluster, isFailure } from './errors.ts';
 import { APPLICATION, runLabels } from './names.ts';
 
@@ -26,31 +32,11 @@ export class ClusterObjects implements KubernetesObjects {
   /** @returns the object as it now is */
   applyOne(object: KubernetesObject): Promise<KubernetesObject> {
     const labels = { ...object.metadata.labels, ...runLabels(this.#run) };
-    return inCluster(this.#cluster, async () => {
-      const answer = await this.#client.json({
-        what: `apply ${describe(object)}`,
-        method: 'PATCH',
-        path: await this.#pathOf(object),
-        query: { fieldManager: APPLICATION, force: 'true' },
-        contentType: 'application/apply-patch+yaml',
-        body: { ...object, metadata: { ...object.metadata, labels } },
-      });
-      return answer as KubernetesObject;
-    });
-  }
-
-  /** Changes parts of an object that exists (RFC 7386), whoever owns them. */
-  async merge(reference: ObjectReference, patch: Readonly<Record<string, unknown>>): Promise<void> {
-    await inCluster(this.#cluster, async () => {
-      await this.#client.json({
-        what: `patch ${describe(reference)}`,
-        method: 'PATCH',
-        path: await this.#pathOf(reference),
-        query: { fieldManager: APPLICATION },
-        contentType: 'application/merge-patch+json',
-        body: patch,
-      });
-    });
+    const labelled = { ...object, metadata: { ...object.metadata, labels } };
+    return inCluster(
+      this.#cluster,
+      async () => (await applyObject(this.#client, labelled, APPLICATION)) as KubernetesObject,
+    );
   }
 
   async read(reference: ObjectReference): Promise<KubernetesObject | undefined> {
@@ -59,7 +45,7 @@ export class ClusterObjects implements KubernetesObjects {
         const answer = await this.#client.json({
           what: `read ${describe(reference)}`,
           method: 'GET',
-          path: await this.#pathOf(reference),
+          path: await pathOf(this.#client, reference),
         });
         return answer as KubernetesObject;
       });
@@ -100,22 +86,8 @@ export class ClusterObjects implements KubernetesObjects {
   }
 
   /** @param graceSeconds what a pod may take to end; default what it asks for itself */
-  async deleteOne(reference: ObjectReference, graceSeconds?: number): Promise<void> {
-    try {
-      await inCluster(this.#cluster, async () => {
-        await this.#client.json({
-          what: `delete ${describe(reference)}`,
-          method: 'DELETE',
-          path: await this.#pathOf(reference),
-          query: {
-            propagationPolicy: 'Background',
-            ...(graceSeconds !== undefined && { gracePeriodSeconds: String(graceSeconds) }),
-          },
-        });
-      });
-    } catch (error) {
-      if (!isFailure(error, 'not-found')) throw error;
-    }
+  deleteOne(reference: ObjectReference, graceSeconds?: number): Promise<void> {
+    return inCluster(this.#cluster, () => deleteObject(this.#client, reference, graceSeconds));
   }
 
   exec(
@@ -139,22 +111,4 @@ export class ClusterObjects implements KubernetesObjects {
       }),
     );
   }
-
-  async #pathOf(reference: ObjectReference): Promise<string> {
-    const { apiVersion, kind, metadata } = reference;
-    const { name, namespaced } = await this.#client.resource(apiVersion, kind);
-    if (namespaced && metadata.namespace === undefined) {
-      throw new InternalError(`${describe(reference)} must be in a namespace`);
-    }
-    const place = namespacePath(namespaced ? metadata.namespace : undefined);
-    return `${rootOf(apiVersion)}${place}/${name}/${encodeURIComponent(metadata.name)}`;
-  }
-}
-
-const namespacePath = (namespace: string | undefined): string =>
-  namespace === undefined ? '' : `/namespaces/${encodeURIComponent(namespace)}`;
-
-/** `Pod mcnet/client`. */
-export function describe({ kind, metadata }: ObjectReference): string {
-  return `${kind} ${metadata.namespace === undefined ? '' : `${metadata.namespace}/`}${metadata.name}`;
 }

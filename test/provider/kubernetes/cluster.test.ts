@@ -1,5 +1,6 @@
 import t, { type Test } from 'tap';
-import type { Cluster, Gateway, KubernetesObject, Resource } from '../../../lib/model/cluster.ts';
+import type { Cluster, Fleet, Gateway, KubernetesObject, Resource } from '../../../lib/model/cluster.ts';
+import type { FaultSpec } from '../../../lib/model/fault.ts';
 import type { PolicyIntent } from '../../../lib/model/intent.ts';
 import { connectProbe } from '../../../lib/probe/client.ts';
 import {
@@ -9,7 +10,9 @@ import {
   asKubernetesCluster,
   createKubernetesCluster,
   kubernetesHandlers,
+  kubernetesInjectors,
 } from '../../../lib/provider/kubernetes/index.ts';
+import { executeUndo } from '../../../lib/system/undo.ts';
 import {
   type ApiServer,
   type ApiServerOptions,
@@ -248,6 +251,52 @@ t.test('policies are put in place, seen, and taken away', async (t) => {
   await applied?.undo();
   t.equal(await applied?.settled(), false);
   await applied?.undo();
+});
+
+t.test('faults by policies: injected in one cluster, mended from here or from the ledger', async (t) => {
+  const { server, cluster, ledger } = await clusterOf(t);
+  const fleet = { run: 'k3x9ab', clusters: [cluster] } as unknown as Fleet;
+  const [handler] = kubernetesHandlers;
+  const policy = (name: string, direction: 'ingress' | 'egress'): PolicyIntent => ({
+    kind: 'policy',
+    name,
+    namespace: 'mcnet-policy-x',
+    target: {},
+    direction,
+    allow: [],
+  });
+  await handler?.apply(policy('in', 'ingress'), cluster);
+  await handler?.apply(policy('out', 'egress'), cluster);
+  const standing = () =>
+    [...server.objects.values()].flatMap(({ kind, metadata }) =>
+      kind === 'NetworkPolicy' ? [metadata.name] : [],
+    );
+  const inject = async (fault: FaultSpec) =>
+    kubernetesInjectors
+      .find(({ kinds }) => kinds.includes(fault.kind))
+      ?.inject(fault, fleet, { add: async (resource) => void ledger.push(resource) });
+
+  const flushed = await inject({ kind: 'policy-flushed', cluster: 'east' });
+  t.same(standing(), []);
+  t.equal(await flushed?.tookHold(), true);
+  await flushed?.mend();
+  t.same(standing(), ['in', 'out']);
+
+  const loosened = await inject({ kind: 'policy-loosened', cluster: 'east', namespace: 'mcnet-policy-x' });
+  t.match(server.find('NetworkPolicy', 'mcnet-conformance-allow')?.['spec'], { ingress: [{}] });
+  t.equal(await loosened?.tookHold(), true);
+  await loosened?.mend();
+  await loosened?.mend();
+  t.same(standing(), ['in', 'out']);
+
+  await inject({ kind: 'policy-added', cluster: 'east', namespace: 'mcnet-policy-x' });
+  t.same(standing(), ['out', 'mcnet-conformance-deny'], 'what allowed something is gone, egress stays');
+  const undo = ledger.at(-1)?.undo;
+  t.equal(undo?.kind, 'restore-objects');
+  if (undo) await executeUndo(undo);
+  t.same(standing(), ['out', 'in'], 'another process mends it too');
+  server.objects.clear();
+  if (undo) t.equal(await executeUndo(undo), undefined, 'nothing is left to restore, and that is no error');
 });
 
 t.test('clusters of somebody else: only namespaces of our own, noted before they exist', async (t) => {

@@ -1,5 +1,6 @@
 /** Faults that the provider injects itself: those of the wan, of whole clusters and of their names. */
 import type { FaultInjector } from '../../../model/cluster.ts';
+import { kubernetesInjectors } from '../../kubernetes/index.ts';
 import { freezeCluster, stopDns, takeClusterAway } from './containers.ts';
 import { injector } from './injector.ts';
 import {
@@ -14,6 +15,7 @@ import {
 } from './packets.ts';
 
 export const kindInjectors: readonly FaultInjector[] = [
+  ...kubernetesInjectors,
   injector('wan-drop', dropOnWan),
   injector('wan-loss', loseOnWan),
   injector('rate-limited', limitRate),

@@ -1,0 +1,199 @@
+/** Faults by objects in namespaces of the run: they work in every cluster with an API server, and touch nothing else. */
+import type {
+  FaultInjector,
+  Fleet,
+  KubernetesObject,
+  Ledger,
+  ObjectReference,
+  Workload,
+} from '../../model/cluster.ts';
+import { InternalError } from '../../model/errors.ts';
+import type { Disturbance, FaultSpec } from '../../model/fault.ts';
+import { PORTS } from '../../model/workload.ts';
+import { systemClock } from '../../system/clock.ts';
+import type { KubernetesClusterHandle } from './cluster.ts';
+import { asKubernetesCluster } from './handlers.ts';
+import { APPLICATION, LABELS, runSelector } from './names.ts';
+
+type Fault<K extends FaultSpec['kind']> = Extract<FaultSpec, { kind: K }>;
+
+/** A CNI notices a policy within a second or two; one that enforces none never does. */
+const ENFORCED_MS = 15_000;
+const LOOK_MS = 500;
+const CALL_MS = 1_000;
+
+function clusterOf(fleet: Fleet, name: string): KubernetesClusterHandle {
+  const cluster = fleet.clusters.find((one) => one.name === name);
+  if (!cluster) throw new InternalError(`no cluster ${name} in this fleet`);
+  return asKubernetesCluster(cluster);
+}
+
+const policiesOf = (
+  cluster: KubernetesClusterHandle,
+  run: string,
+  namespace?: string,
+): Promise<readonly KubernetesObject[]> =>
+  cluster.objects.list({
+    apiVersion: 'networking.k8s.io/v1',
+    kind: 'NetworkPolicy',
+    ...(namespace !== undefined && { namespace }),
+    labelSelector: runSelector(run),
+  });
+
+/** As it can be applied again: without what the API server keeps for itself. */
+export function applicable({ apiVersion, kind, metadata, spec }: KubernetesObject): KubernetesObject {
+  const { name, namespace, labels, annotations } = metadata;
+  return {
+    apiVersion,
+    kind,
+    metadata: {
+      name,
+      ...(namespace !== undefined && { namespace }),
+      ...(labels && { labels }),
+      ...(annotations && { annotations }),
+    },
+    spec,
+  };
+}
+
+const policy = (
+  name: string,
+  namespace: string,
+  run: string,
+  ingress: readonly unknown[],
+): KubernetesObject => ({
+  apiVersion: 'networking.k8s.io/v1',
+  kind: 'NetworkPolicy',
+  metadata: { name, namespace, labels: { [LABELS.managedBy]: APPLICATION, [LABELS.run]: run } },
+  spec: { podSelector: {}, policyTypes: ['Ingress'], ingress },
+});
+
+interface Change {
+  readonly cluster: KubernetesClusterHandle;
+  readonly fault: FaultSpec;
+  readonly ledger: Ledger;
+  readonly remove: readonly KubernetesObject[];
+  readonly add: readonly KubernetesObject[];
+}
+
+/** Noted before it is made. @returns how to take it back */
+async function change({ cluster, fault, ledger, remove, add }: Change): Promise<() => Promise<void>> {
+  const restored = remove.map(applicable);
+  const added: readonly ObjectReference[] = add.map(
+    ({ apiVersion, kind, metadata: { name, namespace } }) => ({
+      apiVersion,
+      kind,
+      metadata: { name, ...(namespace !== undefined && { namespace }) },
+    }),
+  );
+  await ledger.add({
+    description: `fault ${JSON.stringify(fault)}`,
+    undo: {
+      kind: 'restore-objects',
+      kubeconfig: cluster.kubeconfig,
+      context: cluster.context,
+      fieldManager: APPLICATION,
+      apply: restored,
+      remove: added,
+    },
+  });
+  await cluster.objects.apply(add);
+  await cluster.objects.delete(remove);
+  let mended = false;
+  return async () => {
+    if (mended) return;
+    await cluster.objects.apply(restored);
+    await cluster.objects.delete(added);
+    mended = true;
+  };
+}
+
+async function flush(fault: Fault<'policy-flushed'>, fleet: Fleet, ledger: Ledger): Promise<Disturbance> {
+  const cluster = clusterOf(fleet, fault.cluster);
+  const standing = await policiesOf(cluster, fleet.run);
+  const mend = await change({ cluster, fault, ledger, remove: standing, add: [] });
+  return {
+    tookHold: async () => standing.length > 0 && (await policiesOf(cluster, fleet.run)).length === 0,
+    mend,
+  };
+}
+
+/** Policies add up, so the deny alone would refuse nothing that another one allows. */
+async function deny(fault: Fault<'policy-added'>, fleet: Fleet, ledger: Ledger): Promise<Disturbance> {
+  const cluster = clusterOf(fleet, fault.cluster);
+  const namespace = cluster.namespaceOf(fault.namespace);
+  const standing = (await policiesOf(cluster, fleet.run, namespace)).filter(governsIngress);
+  const add = [policy(`${APPLICATION}-deny`, namespace, fleet.run, [])];
+  const mend = await change({ cluster, fault, ledger, remove: standing, add });
+  return { tookHold: () => isRefused(fleet, cluster, fault.namespace), mend };
+}
+
+async function loosen(fault: Fault<'policy-loosened'>, fleet: Fleet, ledger: Ledger): Promise<Disturbance> {
+  const cluster = clusterOf(fleet, fault.cluster);
+  const namespace = cluster.namespaceOf(fault.namespace);
+  const add = [policy(`${APPLICATION}-allow`, namespace, fleet.run, [{}])];
+  const mend = await change({ cluster, fault, ledger, remove: [], add });
+  return {
+    tookHold: async () => {
+      const present = await Promise.all(add.map((object) => cluster.objects.read(object)));
+      return !present.includes(undefined);
+    },
+    mend,
+  };
+}
+
+function governsIngress(object: KubernetesObject): boolean {
+  const { policyTypes = ['Ingress'] } = (object['spec'] ?? {}) as {
+    readonly policyTypes?: readonly string[];
+  };
+  return policyTypes.includes('Ingress');
+}
+
+/** Whether calls of somebody outside to this namespace are refused, soon. */
+async function isRefused(
+  fleet: Fleet,
+  cluster: KubernetesClusterHandle,
+  namespace: string,
+): Promise<boolean> {
+  const target = cluster.workloads.find(({ spec }) => spec.namespace === namespace);
+  const caller = fleet.clusters
+    .flatMap(({ workloads }) => workloads)
+    .find(({ spec }) => spec.namespace !== namespace);
+  if (!target || !caller) {
+    throw new InternalError(`namespace ${namespace} of ${cluster.name} has no workload to refuse`);
+  }
+  const end = systemClock.monotonic() + ENFORCED_MS;
+  while (await isAnswered(caller, target)) {
+    if (systemClock.monotonic() > end) return false;
+    await systemClock.sleep(LOOK_MS);
+  }
+  return true;
+}
+
+async function isAnswered(caller: Workload, target: Workload): Promise<boolean> {
+  const { ipv4, ipv6 } = target.addresses;
+  const address = ipv4 ?? ipv6 ?? '';
+  const exchanges = await caller.probe.exchange([
+    { protocol: 'tcp', address, port: PORTS.echo, timeoutMs: CALL_MS },
+  ]);
+  return exchanges.some(({ outcome }) => outcome === 'answered');
+}
+
+function injector<K extends FaultSpec['kind']>(
+  kind: K,
+  inject: (fault: Fault<K>, fleet: Fleet, ledger: Ledger) => Promise<Disturbance>,
+): FaultInjector {
+  return {
+    kinds: [kind],
+    inject: (fault, fleet, ledger) => {
+      if (fault.kind !== kind) throw new InternalError(`the injector of ${kind} was given ${fault.kind}`);
+      return inject(fault as Fault<K>, fleet, ledger);
+    },
+  };
+}
+
+export const kubernetesInjectors: readonly FaultInjector[] = [
+  injector('policy-flushed', flush),
+  injector('policy-added', deny),
+  injector('policy-loosened', loosen),
+];
