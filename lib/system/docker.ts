@@ -2,10 +2,11 @@
 import { systemClock } from './clock.ts';
 import { CommandError, runCommand } from './commands.ts';
 
-/** A node with all its pods takes seconds to stop. */
-const REMOVAL_MS = 60_000;
+/** A node with all its pods takes seconds to stop, on a machine that is busy with something else minutes. */
+const REMOVAL_MS = 120_000;
 /** The engine may still be about to create what a killed client had asked for. */
 const SETTLE_MS = 200;
+const RETRY_MS = 2_000;
 const ATTEMPTS = 10;
 
 const words = (text: string): string[] => text.split(/\s+/).filter(Boolean);
@@ -29,14 +30,14 @@ export async function dockerNetworkExists(name: string): Promise<boolean> {
 
 /** @throws Error when there are still some afterwards */
 export async function deleteContainers(label: string): Promise<void> {
-  let present = await containersWith(label);
+  let lastError: unknown;
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-    if (present.length > 0) await removeContainers(present);
-    await systemClock.sleep(SETTLE_MS);
-    present = await containersWith(label);
-    if (present.length === 0) return;
+    const present = await containersWith(label);
+    if (present.length === 0 && !(await containersExist(label))) return;
+    lastError = (await removeContainers(present)) ?? lastError;
   }
-  throw new Error(`containers survive their removal: ${present.join(', ')}`);
+  const left = await containersWith(label);
+  if (left.length > 0) throw lastError ?? new Error(`containers survive their removal: ${left.join(', ')}`);
 }
 
 /** With what somebody has attached to it meanwhile: a network of a run has only containers of that run. */
@@ -50,19 +51,26 @@ export async function deleteDockerNetwork(name: string): Promise<void> {
       lastError = error;
       const attached = ['docker', 'ps', '--all', '--quiet', '--filter', `network=${name}`] as const;
       const present = words(await runCommand(attached));
-      if (present.length > 0) await removeContainers(present);
+      lastError = (await removeContainers(present)) ?? lastError;
       await systemClock.sleep(SETTLE_MS);
     }
   }
-  throw lastError;
+  if (await dockerNetworkExists(name)) throw lastError;
 }
 
-async function removeContainers(ids: readonly string[]): Promise<void> {
+/**
+ * On a machine that is too busy to reap processes the engine gives up, and a client that waits too long gets no answer;
+ * both are asked again. @returns what went wrong
+ */
+async function removeContainers(ids: readonly string[]): Promise<unknown> {
+  if (ids.length === 0) return undefined;
   try {
     await runCommand(['docker', 'rm', '--force', '--volumes', ...ids], { timeoutMs: REMOVAL_MS });
+    return undefined;
   } catch (error) {
     // Somebody else may remove the same ones.
-    if (error instanceof CommandError && /No such container|already in progress/i.test(error.output)) return;
-    throw error;
+    if (error instanceof CommandError && error.output.includes('No such container')) return undefined;
+    await systemClock.sleep(RETRY_MS);
+    return error;
   }
 }

@@ -131,7 +131,6 @@ export async function createCluster(
         kindCommand(dependencies),
         'create',
         'cluster',
-        '--quiet',
         '--retain',
         ...['--name', clusterName(run, name)],
         ...['--config', file],
@@ -157,7 +156,7 @@ export async function createCluster(
 async function clusterError(failure: unknown, run: string, name: string): Promise<UserError> {
   const output = failure instanceof CommandError ? failure.output : messageOf(failure);
   const log = await docker(['logs', '--tail', '15', controlPlaneName(run, name)]).catch(() => '');
-  const [first = 'kind failed'] = /^ERROR: .*$/m.exec(output) ?? [];
+  const [first = 'kind said nothing of the reason'] = /^ERROR: .*$/m.exec(output) ?? [];
   return new UserError(`Cluster ${name} could not be created: ${first.replace('ERROR: ', '')}`, {
     where: clusterName(run, name),
     remedy:

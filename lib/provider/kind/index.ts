@@ -28,8 +28,8 @@ const LIMITS: ProviderLimits = {
   setUpMs: 10 * 60_000,
   setUpPerClusterMs: 60_000,
   graceMs: 10_000,
-  teardownMs: 90_000,
-  teardownPerClusterMs: 10_000,
+  teardownMs: 180_000,
+  teardownPerClusterMs: 20_000,
 };
 const LIFE_MS = 24 * 60 * 60 * 1_000;
 
