@@ -39,7 +39,8 @@ function splitOutsideQuotes(text: string, separator: string): string[] {
   let quoted = false;
   for (let index = 0; index < text.length; index++) {
     const character = text[index] as string;
-    if (character === '\\' && quoted) part += text[++index] ?? '';
+    // What is escaped stays so: an element is split once more.
+    if (character === '\\' && quoted) part += character + (text[++index] ?? '');
     else if (character === separator && !quoted) {
       parts.push(part);
       part = '';

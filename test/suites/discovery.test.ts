@@ -1,0 +1,99 @@
+import t from 'tap';
+import type { Sample } from '../../lib/model/probe.ts';
+import { answers, appearedAfter, newWorkload, withdrawnAfter } from '../../suites/discovery.ts';
+import { judge, outcomeOf } from './judging.ts';
+import { answeredBy, exchange, times } from './samples.ts';
+
+t.test('discovery.answers', async (t) => {
+  const seen = {
+    cluster: 'east',
+    address: '10.10.0.2',
+    sharing: ['east', 'west'],
+    exchanges: [answeredBy('east'), answeredBy('west')],
+    elapsedMs: 12,
+    links: [],
+  };
+  const verdict = (more: object) => outcomeOf(judge(answers, { ...seen, ...more }));
+  const local = times(30, () => answeredBy('east'));
+  const link = (cause: string, to = 'west') => ({ cause, what: `broken: ${cause}`, to });
+  t.equal(verdict({}), 'passed');
+  t.equal(verdict({ exchanges: local }), 'failed: local-endpoints-only');
+  t.equal(
+    verdict({ exchanges: local, links: [link('remote-secret-missing')] }),
+    'failed: remote-secret-missing',
+  );
+  t.equal(
+    verdict({ exchanges: local, links: [link('probe-failed'), link('api-server-unreachable')] }),
+    'failed: api-server-unreachable',
+  );
+  t.equal(verdict({ exchanges: local, links: [link('probe-failed')] }), 'failed: local-endpoints-only');
+  t.equal(verdict({ exchanges: times(30, () => answeredBy('west')) }), 'failed: remote-endpoints-missing');
+  t.equal(
+    verdict({ exchanges: times(30, () => exchange({ outcome: 'timed-out' })) }),
+    'failed: remote-endpoints-missing',
+  );
+  t.equal(verdict({ exchanges: [] }), 'inconclusive: probe-failed');
+  t.equal(verdict({ sharing: ['east'] }), 'inconclusive: control-failed');
+});
+
+const sample = (at: number, workload: string | undefined): Sample => ({
+  at,
+  latencyMs: 10,
+  outcome: workload === undefined ? 'timed-out' : 'answered',
+  ...(workload !== undefined && { cluster: 'west', workload }),
+});
+
+/** Found after half a second, deleted at three, left alone at four. */
+const visit = (more: object = {}) => ({
+  name: 'newcomer',
+  readyAt: 0,
+  deletedAt: 3_000,
+  endedAt: 6_000,
+  samples: [
+    ...times(5, () => 0).map((_, index) => sample(index * 100, 'echo-1')),
+    sample(490, 'newcomer'),
+    sample(2_000, 'echo-1'),
+    sample(3_990, undefined),
+    sample(5_000, 'echo-1'),
+  ],
+  ...more,
+});
+
+t.test('when a workload is found, and when it is left alone', async (t) => {
+  t.equal(appearedAfter(visit()), 500);
+  t.equal(appearedAfter(visit({ samples: [sample(1, 'echo-1')] })), undefined);
+  t.equal(withdrawnAfter(visit()), 1_000);
+  t.equal(withdrawnAfter(visit({ samples: [sample(3_500, 'echo-1')] })), 0);
+});
+
+t.test('discovery.new-workload', async (t) => {
+  const seen = {
+    from: 'east',
+    to: 'west',
+    address: '10.10.0.2',
+    visits: [visit(), visit(), visit()],
+    links: [],
+  };
+  const verdict = (more: object) => outcomeOf(judge(newWorkload, { ...seen, ...more }));
+  t.equal(verdict({}), 'passed');
+  const never = visit({ samples: [sample(1, 'echo-1'), sample(5_900, 'echo-1')] });
+  t.equal(verdict({ visits: [never] }), 'failed: discovery-slow');
+  const down = [{ cause: 'control-plane-down', what: 'no control plane is ready in east' }];
+  t.equal(verdict({ visits: [never], links: down }), 'failed: control-plane-down');
+  t.equal(
+    verdict({ visits: [], notStarted: 'the webhook does not answer', links: down }),
+    'failed: control-plane-down',
+  );
+  t.equal(verdict({ visits: [], notStarted: 'quota' }), 'inconclusive: probe-failed');
+  const late = visit({
+    deletedAt: 20_000,
+    endedAt: 23_000,
+    samples: [sample(1, 'echo-1'), sample(16_000, 'newcomer')],
+  });
+  t.equal(verdict({ visits: [visit(), late] }), 'failed: discovery-slow');
+  const stuck = visit({ samples: [...visit().samples, sample(5_900, undefined)] });
+  t.equal(verdict({ visits: [stuck] }), 'failed: withdrawal-slow');
+  const dead = visit({ samples: [sample(1, undefined)] });
+  t.equal(verdict({ visits: [dead] }), 'inconclusive: control-failed');
+  t.equal(verdict({ visits: [] }), 'inconclusive: probe-failed');
+});
