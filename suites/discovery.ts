@@ -2,7 +2,7 @@ import { discoverable, discoverableService, newcomer } from '../fixtures/newcome
 import { CLIENT, client, echo, echoService, sharedEcho } from '../fixtures/workloads.ts';
 import { CONVERGENCE_MS, DISCOVERY_MS, WITHDRAWAL_MS } from '../lib/model/budgets.ts';
 import { type PairContext, type Suite, type Toolkit, defineCheck } from '../lib/model/check.ts';
-import type { BrokenLink } from '../lib/model/cluster.ts';
+import { SERVICE_CLASSES, type BrokenLink } from '../lib/model/cluster.ts';
 import { messageOf } from '../lib/model/errors.ts';
 import type { Exchange, Sample } from '../lib/model/probe.ts';
 import { median } from '../lib/model/statistics.ts';
@@ -42,6 +42,7 @@ export const answers = defineCheck({
   title: 'A shared service is answered by every cluster that shares it, or the broken link is named',
   level: 'core',
   scope: 'cluster',
+  classes: SERVICE_CLASSES,
   requires: ['endpoint-discovery', 'share-service'],
   uses: [client, echo, sharedEcho],
   budgets: { convergence: CONVERGENCE_MS },
@@ -202,6 +203,7 @@ export const newWorkload = defineCheck({
     'A workload that starts now answers from the other cluster in time, and one that is deleted is left alone',
   level: 'core',
   scope: 'pair',
+  classes: SERVICE_CLASSES,
   requires: ['endpoint-discovery', 'share-service'],
   dependsOn: ['discovery.answers'],
   uses: [client, discoverable],

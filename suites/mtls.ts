@@ -25,6 +25,7 @@ import {
   type Toolkit,
   defineCheck,
 } from '../lib/model/check.ts';
+import { SERVICE_CLASSES } from '../lib/model/cluster.ts';
 import type { CaptureSummary, Exchange, Handshake } from '../lib/model/probe.ts';
 import { type Figures, failed, inconclusive, passed } from '../lib/model/verdict.ts';
 import { PORTS } from '../lib/model/workload.ts';
@@ -88,6 +89,7 @@ export const identity = defineCheck({
   title: 'The server of another cluster is told who called, whatever the caller claims',
   level: 'core',
   scope: 'pair',
+  classes: SERVICE_CLASSES,
   requires: ['mtls', 'share-service'],
   uses: [client, sharedEcho],
   withoutFaults: 'What tells the server is the proxy itself, and no injector replaces it',
@@ -181,6 +183,7 @@ export const principal = defineCheck({
   title: 'A policy by identity lets one caller of another cluster in and no other, by HTTP and by TCP',
   level: 'core',
   scope: 'pair',
+  classes: SERVICE_CLASSES,
   requires: ['mtls', 'share-service'],
   uses: [client, guarded],
   budgets: { holds: DENY_HOLDS_MS },
@@ -243,6 +246,7 @@ export const plaintext = defineCheck({
   title: 'Inside its own cluster a service refuses clear text, which it took while that was allowed',
   level: 'core',
   scope: 'cluster',
+  classes: SERVICE_CLASSES,
   requires: ['mtls'],
   uses: [client, echo, sharedEcho, outsider, mutualTls],
   exclusive: 'cluster',
@@ -348,6 +352,7 @@ export const foreignLeaf = defineCheck({
   title: 'A certificate of an authority that nobody trusts is refused, whatever identity it claims',
   level: 'core',
   scope: 'cluster',
+  classes: SERVICE_CLASSES,
   requires: ['mtls'],
   uses: [client, guarded, outsider, mutualTls],
   withoutFaults: 'Nothing short of another proxy makes one trust an authority that it was never given',
@@ -415,6 +420,7 @@ export const trust = defineCheck({
   level: 'core',
   scope: 'pair',
   familyless: true,
+  classes: SERVICE_CLASSES,
   requires: ['mtls'],
   uses: [client, echo, sharedEcho, outsider, mutualTls],
   faults: [{ kind: 'foreign-root', cause: 'foreign-root' }],
@@ -480,6 +486,7 @@ export const validity = defineCheck({
   level: 'core',
   scope: 'cluster',
   familyless: true,
+  classes: SERVICE_CLASSES,
   requires: ['mtls'],
   uses: [client, echo, sharedEcho, outsider, mutualTls],
   budgets: { left: CERTIFICATE_LEFT, rootDays: ROOT_DAYS_LEFT },
@@ -563,6 +570,7 @@ export const handshakes = defineCheck({
   level: 'core',
   scope: 'cluster',
   familyless: true,
+  classes: SERVICE_CLASSES,
   requires: ['mtls'],
   dependsOn: ['mtls.identity'],
   uses: [client, echo, sharedEcho, outsider, mutualTls],
@@ -625,6 +633,7 @@ export const wire = defineCheck({
   title: 'What crosses to another cluster through the service is never readable, even before the tunnel',
   level: 'core',
   scope: 'pair',
+  classes: SERVICE_CLASSES,
   requires: ['mtls', 'share-service', 'l3.pod', 'gateway.probe', 'wan.capture'],
   dependsOn: ['mtls.identity'],
   uses: [client, echo, sharedEcho, mutualTls],

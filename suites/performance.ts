@@ -9,6 +9,7 @@ import {
   THROUGHPUT_OF_TUNNEL,
 } from '../lib/model/budgets.ts';
 import { type PairContext, type Site, type Suite, defineCheck } from '../lib/model/check.ts';
+import { SERVICE_CLASSES } from '../lib/model/cluster.ts';
 import type { Sampling, Throughput } from '../lib/model/probe.ts';
 import { median, percentile, relativeSpread } from '../lib/model/statistics.ts';
 import { type Figures, type Verdict, failed, inconclusive, passed } from '../lib/model/verdict.ts';
@@ -401,7 +402,7 @@ export const serviceThroughput = defineCheck({
     'Throughput of a shared service through what carries it, relative to the same calls between the gateways',
   level: 'core',
   scope: 'pair',
-  classes: ['mesh-flat', 'mesh-gateway', 'service-peering'],
+  classes: SERVICE_CLASSES,
   requires: ['share-service', 'l7.service', 'gateway.probe'],
   uses: [client, sharedEcho],
   exclusive: 'fleet',

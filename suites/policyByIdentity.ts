@@ -3,6 +3,7 @@ import { GUARDED, INTRUDER, guarded, guardedService } from '../fixtures/identiti
 import { CLIENT, client } from '../fixtures/workloads.ts';
 import { CONVERGENCE_MS, DENY_HOLDS_MS } from '../lib/model/budgets.ts';
 import { defineCheck } from '../lib/model/check.ts';
+import { SERVICE_CLASSES } from '../lib/model/cluster.ts';
 import type { Exchange } from '../lib/model/probe.ts';
 import { failed, inconclusive, passed } from '../lib/model/verdict.ts';
 import { PORTS } from '../lib/model/workload.ts';
@@ -29,6 +30,7 @@ export const byIdentity = defineCheck({
   title: 'A policy by identity has the same effect in every cluster, wherever the caller is',
   level: 'core',
   scope: 'fleet',
+  classes: SERVICE_CLASSES,
   requires: ['mtls', 'share-service'],
   uses: [client, guarded],
   budgets: { holds: DENY_HOLDS_MS },

@@ -1,5 +1,5 @@
 import { type Suite, defineCheck } from '../lib/model/check.ts';
-import type { Component } from '../lib/model/cluster.ts';
+import { SERVICE_CLASSES, type Component } from '../lib/model/cluster.ts';
 import { failed, inconclusive, passed, skipped } from '../lib/model/verdict.ts';
 
 interface Minor {
@@ -27,6 +27,7 @@ export const skew = defineCheck({
   level: 'core',
   scope: 'fleet',
   familyless: true,
+  classes: SERVICE_CLASSES,
   requires: ['endpoint-discovery'],
   withoutFaults: 'It would take another version of a control plane; the judge is shown some in its own tests',
   hint: 'Upgrade one minor version at a time: control planes first, then proxies by restarting their workloads',

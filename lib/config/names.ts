@@ -5,18 +5,12 @@ interface Choice {
   readonly summary: string;
   /** Part of the stable surface, but not of this version. */
   readonly later?: true;
-  /** Written and tested in parts, not yet shown on real clusters: never chosen unless it is asked for. */
-  readonly experimental?: true;
 }
 
 export const CHOICES = {
   profile: [
     { name: 'none', summary: 'no technology on top: the clusters as they are' },
-    {
-      name: 'istio',
-      summary: 'Istio, over several clusters (experimental: no run on real clusters has shown it yet)',
-      experimental: true,
-    },
+    { name: 'istio', summary: 'Istio, over several clusters', later: true },
     { name: 'cilium', summary: 'Cilium ClusterMesh', later: true },
     { name: 'consul', summary: 'Consul cluster peering', later: true },
   ],
@@ -38,7 +32,7 @@ export const CHOICES = {
   ],
   cni: [
     { name: 'default', summary: "the node image's own" },
-    { name: 'cilium', summary: 'Cilium, on clusters created without a CNI' },
+    { name: 'cilium', summary: 'Cilium, on clusters created without a CNI', later: true },
   ],
   istioTopology: [
     { name: 'multi-primary', summary: 'one network, a control plane in each cluster' },
@@ -72,10 +66,6 @@ export function knownNames<K extends ChoiceKey>(key: K): [NameOf<K>, ...NameOf<K
 /** What this version has. */
 export function availableChoices(key: ChoiceKey): readonly Choice[] {
   return (CHOICES[key] as readonly Choice[]).filter((choice) => !choice.later);
-}
-
-export function isExperimental(key: ChoiceKey, name: string): boolean {
-  return (CHOICES[key] as readonly Choice[]).some((choice) => choice.name === name && choice.experimental);
 }
 
 export const DEFAULTS = {

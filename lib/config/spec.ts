@@ -180,6 +180,7 @@ function checkContexts(
 function refuseWhatIsMissing(configured: Configured): void {
   const { values } = configured;
   refuseChoice(configured, 'profile', values.profile);
+  refuseChoice(configured, 'cni', values.cni);
   const creates = values.provider === 'lab' || values.provider === 'kind';
   if (values.underlay === 'existing' && (creates || attachesTo(configured).length === 0)) {
     throw new UserError('Clusters that are created have no underlay that exists already', {

@@ -33,6 +33,8 @@ export type Feature =
   | 'endpoint-discovery';
 
 export type ConformanceClass = 'underlay' | 'mesh-flat' | 'mesh-gateway' | 'service-peering';
+/** Those in which a technology carries services between clusters, and says who calls. */
+export const SERVICE_CLASSES: readonly ConformanceClass[] = ['mesh-flat', 'mesh-gateway', 'service-peering'];
 
 /** Something that exists in the world and must not outlive the run; written to the state file before it is made. */
 export interface Resource {

@@ -56,7 +56,11 @@ export function planCases(input: PlanInput): Plan {
   const { spec } = input;
   const candidates = candidatesOf(input.suites, spec.topology, spec.families);
   assertGlobsMatch(spec, candidates);
-  const selected = candidates.filter((candidate) => isSelected(candidate, spec));
+  // What does not count here is named only to those who ask for it.
+  const asksByName = spec.suites.length + spec.checks.length > 0;
+  const selected = candidates.filter(
+    (candidate) => isSelected(candidate, spec) && (asksByName || countsFor(candidate.check, input.class)),
+  );
   if (selected.length === 0) {
     throw new UserError('No case is selected', {
       where: '--level, --suite, --check, --skip',
@@ -67,7 +71,7 @@ export function planCases(input: PlanInput): Plan {
   const sampledOut = pairsOutsideSample(selected, spec);
   const cases = selected.map((candidate): PlannedCase => {
     const { check, suite, family, path } = candidate;
-    const outsideClass = check.classes && !check.classes.includes(input.class);
+    const outsideClass = !countsFor(check, input.class);
     const skip = skipReason(candidate, input, sampledOut);
     return {
       id: candidate.id,
@@ -184,13 +188,16 @@ function assertGlobsMatch(
   }
 }
 
+function countsFor({ classes }: AnyCheck, runClass: ConformanceClass): boolean {
+  return (classes as readonly ConformanceClass[] | undefined)?.includes(runClass) ?? true;
+}
+
 function skipReason(
   { check, suite, subject }: Candidate,
   input: PlanInput,
   sampledOut: ReadonlySet<string>,
 ): string | undefined {
-  const classes: readonly ConformanceClass[] | undefined = check.classes;
-  if (classes && !classes.includes(input.class)) return `does not count for the class ${input.class}`;
+  if (!countsFor(check, input.class)) return `does not count for the class ${input.class}`;
   const required: readonly Feature[] = check.requires ?? [];
   const missing = required.filter((feature) => !input.features.includes(feature));
   if (missing.length > 0) return `needs ${missing.join(', ')}, which nothing in this run offers`;
@@ -335,9 +342,7 @@ function unselectedCore(
   const counts = (list: readonly Candidate[]) =>
     new Map([...Map.groupBy(list, ({ check }) => check.id)].map(([id, group]) => [id, group.length]));
   const wanted = counts(
-    candidates.filter(
-      ({ check }) => check.level === 'core' && (!check.classes || check.classes.includes(runClass)),
-    ),
+    candidates.filter(({ check }) => check.level === 'core' && countsFor(check, runClass)),
   );
   const present = counts(selected);
   return [...wanted].flatMap(([id, total]) => {

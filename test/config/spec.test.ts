@@ -84,7 +84,7 @@ void t.test('names that contradict each other, or that nothing has', async (t) =
 
 void t.test('names of the stable surface that this version lacks are refused with what it has', async (t) => {
   const cases: [Parameters<typeof specOf>[0], string, RegExp, RegExp][] = [
-    [{ flags: { profile: 'cilium' } }, '--profile', /does not have the profile "cilium" yet/, /none, istio/],
+    [{ flags: { profile: 'cilium' } }, '--profile', /does not have the profile "cilium" yet/, /none/],
     [{ flags: { underlay: 'existing' } }, '--underlay', /have no underlay/, /wireguard or direct/],
     [
       { flags: { underlay: 'existing', provider: 'lab' } },
@@ -198,10 +198,10 @@ void t.test('what concerns Kubernetes only', async (t) => {
 });
 
 void t.test('what only clusters made by kind have', async (t) => {
-  const spec = specOf({ flags: { provider: 'kind', nodes: '2', cni: 'cilium', nodeImage: 'mine/node:1' } });
+  const spec = specOf({ flags: { provider: 'kind', nodes: '2', cni: 'default', nodeImage: 'mine/node:1' } });
   t.match(spec, {
     provider: 'kind',
-    kubernetes: { nodes: 2, cni: 'cilium' },
+    kubernetes: { nodes: 2, cni: 'default' },
     images: { node: 'mine/node:1' },
   });
   const error = refusal(t, () => specOf({ flags: { nodes: '2' } }));

@@ -138,7 +138,10 @@ t.test('what cannot or need not run is skipped with its reason', (t) => {
       checkOf('s.fine', { scope: 'fleet', requires: ['l3.pod'] }),
     ),
   ];
-  const { cases } = plan(suites, specOf(), { inexpressible: () => 'nobody shares' });
+  const inexpressible = () => 'nobody shares';
+  const unasked = plan(suites, specOf(), { inexpressible }).cases.map(({ check }) => check);
+  t.strictSame(unasked, ['s.feature', 's.intent', 's.fine'], 'another class is no matter of this run');
+  const { cases } = plan(suites, specOf({ suites: ['s'] }), { inexpressible });
   t.match(cases[0]?.skip, /wan\.capture/);
   t.notMatch(cases[0]?.skip, /l3\.pod/);
   t.match(cases[1], { skip: /underlay/, outsideClass: true });

@@ -40,7 +40,7 @@ class Shell {
   lost = false;
 
   constructor() {
-    this.#child = startCompanion(['sh', '-c', LOOP], 'pipe');
+    this.#child = startCompanion(['/bin/sh', '-c', LOOP], 'pipe');
     const lose = (): void => this.#lose();
     this.#child.once('exit', lose).once('error', lose);
     this.#child.stdin?.on('error', lose);
