@@ -189,7 +189,7 @@ function assertGlobsMatch(
 }
 
 function countsFor({ classes }: AnyCheck, runClass: ConformanceClass): boolean {
-  return (classes as readonly ConformanceClass[] | undefined)?.includes(runClass) ?? true;
+  return classes?.includes(runClass) ?? true;
 }
 
 function skipReason(
