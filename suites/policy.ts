@@ -30,15 +30,17 @@ import {
 
 const POLICY: readonly Feature[] = ['l3.pod', 'l4.udp', 'policy'];
 const KUBERNETES = 'Kubernetes, Network Policies (networking.k8s.io/v1)';
-/** A refusal proves something only where target and source are seen to be alive in other cells of the same table. */
-function hasControls(cell: Cell, cells: readonly Cell[]): boolean {
-  const alive = cells.filter((other) => other.outcomes.includes('answered'));
+/** A refusal proves something only where source and target are seen to be alive in other cells. */
+function hasControls(cell: Cell, { cells, controls = [] }: Table): boolean {
+  const isAlive = ({ outcomes }: Cell) => outcomes.includes('answered');
   return (
-    alive.some(({ source }) => source === cell.source) &&
-    alive.some(
-      ({ target, port, protocol }) =>
-        target === cell.target && port === cell.port && protocol === cell.protocol,
-    )
+    cells.filter(isAlive).some(({ source }) => source === cell.source) &&
+    [...cells, ...controls]
+      .filter(isAlive)
+      .some(
+        ({ target, port, protocol }) =>
+          target === cell.target && port === cell.port && protocol === cell.protocol,
+      )
   );
 }
 
@@ -114,7 +116,7 @@ function judgeTable(table: Table): Verdict {
         arrived ? 'arrived, but its answer did not' : shownOutcome(outcomes.at(-1) as Outcome),
     );
   }
-  const unproven = denied.filter((cell) => !hasControls(cell, cells));
+  const unproven = denied.filter((cell) => !hasControls(cell, table));
   return unproven.length > 0
     ? inconclusive(
         'control-failed',
@@ -150,8 +152,22 @@ export const truthTable = defineCheck({
   reference: KUBERNETES,
 
   async observe(context, { holds }): Promise<Table> {
-    const [table] = await probeTables([[context.from, context.to]], context, holds);
-    return table as Table;
+    const { from, to } = context;
+    if (context.policySemantics.selectorsMatchRemote) {
+      const [table] = await probeTables([[from, to]], context, holds);
+      return table as Table;
+    }
+    // Who is in another cluster is let in by none or all: that a target is alive, its neighbours show.
+    const tables = await probeTables(
+      [
+        [from, to],
+        [to, to],
+      ],
+      context,
+      holds,
+    );
+    const [table, within] = tables as [Table, Table];
+    return { ...table, controls: within.cells };
   },
 
   judge: (table) => judgeTable(table),

@@ -272,7 +272,10 @@ export const path = defineCheck({
       .map(({ cluster }) => cluster)
       .filter((cluster) => cluster !== undefined && cluster !== from && cluster !== to)
       .filter((cluster, index, all) => cluster !== all[index - 1]);
-    const unknown = hops.filter(({ cluster }) => cluster === undefined);
+    // Silence behind a router of the target's cluster is within it: a way out would show its gateway once more.
+    const arrived = hops.findLastIndex(({ address }) => address !== undefined);
+    const within = hops[arrived]?.cluster === to ? arrived : hops.length;
+    const unknown = hops.slice(0, within).filter(({ cluster }) => cluster === undefined);
     const shown = hops
       .map(({ address, cluster }) => `${address ?? 'silence'}${cluster ? ` (${cluster})` : ''}`)
       .join(', ');

@@ -5,8 +5,8 @@ import type { Protocol } from './workload.ts';
 export interface PeerSelector {
   readonly namespace?: string;
   readonly labels?: Readonly<Record<string, string>>;
-  /** `local` is the cluster that holds the policy. */
-  readonly cluster?: 'local' | (string & {});
+  /** `local` is the cluster that holds the policy, `remote` every other one. */
+  readonly cluster?: 'local' | 'remote' | (string & {});
 }
 
 export interface PortSelector {
@@ -135,12 +135,13 @@ function directionAllows(
 
 /** Whether a selector in a policy of cluster `holder` means this peer. */
 export function matchesPeer(selector: PeerSelector, peer: PolicyPeer, holder: string): boolean {
-  if (
-    selector.cluster !== undefined &&
-    peer.cluster !== (selector.cluster === 'local' ? holder : selector.cluster)
-  ) {
-    return false;
-  }
+  if (selector.cluster !== undefined && !meansCluster(selector.cluster, peer.cluster, holder)) return false;
   if (selector.namespace !== undefined && selector.namespace !== peer.namespace) return false;
   return Object.entries(selector.labels ?? {}).every(([key, value]) => peer.labels[key] === value);
+}
+
+/** Whether `named`, in a policy of cluster `holder`, means this cluster. */
+export function meansCluster(named: string, cluster: string, holder: string): boolean {
+  if (named === 'remote') return cluster !== holder;
+  return cluster === (named === 'local' ? holder : named);
 }

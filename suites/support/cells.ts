@@ -27,6 +27,8 @@ export interface Table {
   readonly from: string;
   readonly to: string;
   readonly cells: readonly Cell[];
+  /** Cells within the target's cluster, where the technology cannot let single workloads of another one in. */
+  readonly controls?: readonly Cell[];
 }
 
 export type Effect = 'allowed' | 'refused';

@@ -30,14 +30,14 @@ const SEMANTICS: PolicySemantics = {
 const INTENTS = (governed.intents ?? []) as PolicyIntent[];
 
 /** The table as a cluster that does what the policies say shows it. */
-function table(from: string, to: string): Table {
+function table(from: string, to: string, semantics = SEMANTICS): Table {
   const cells = governed.workloads.flatMap((source) =>
     governed.workloads
       .filter((target) => from !== to || target !== source)
       .flatMap((target) =>
         GOVERNED_PORTS.flatMap((port) =>
           (['tcp', 'udp'] as Protocol[]).map((protocol): Cell => {
-            const expected = expectedOfPolicy(INTENTS, SEMANTICS, {
+            const expected = expectedOfPolicy(INTENTS, semantics, {
               from: { cluster: from, ...source },
               to: { cluster: to, ...target },
               port,
@@ -83,7 +83,7 @@ t.test('the standing policies make the table that their documentation draws', as
           .join(''),
       )
       .join(' ');
-  t.same(['x/a', 'x/b', 'y/a'].map(row), ['AADD AAAD DDDD', 'AADD DDDD AAAA', 'DDAA DDDA DDDD']);
+  t.same(['x/a', 'x/b', 'y/a'].map(row), ['AADD AAAD DDDD', 'AADD ADDD AAAA', 'DDAA ADDA DDDD']);
 });
 
 t.test('every refusal has its positive controls, within a cluster and between two', async (t) => {
@@ -101,6 +101,24 @@ t.test('every refusal has its positive controls, within a cluster and between tw
       );
     }
   }
+});
+
+t.test('where selectors see their own cluster only, its neighbours show that a target is alive', async (t) => {
+  const own: PolicySemantics = { ...SEMANTICS, selectorsMatchRemote: false };
+  const whole = table('east', 'west', own);
+  const answered = ({ outcomes }: Cell) => outcomes.includes('answered');
+  t.ok(whole.cells.some(answered), 'something of another cluster is let in');
+  t.ok(whole.cells.some(isDenied), 'and something is not');
+  const controls = table('west', 'west', own).cells;
+  t.equal(outcomeOf(judge(truthTable, { ...whole, controls })), 'passed');
+  const dead = controls.map((cell) =>
+    cell.target.endsWith('x/a') ? { ...cell, outcomes: ['timed-out' as const] } : cell,
+  );
+  t.equal(
+    outcomeOf(judge(truthTable, { ...whole, controls: dead })),
+    'inconclusive: control-failed',
+    'nothing shows that x/a would answer',
+  );
 });
 
 t.test('a cluster without ingress or without egress rules is noticed by others', async (t) => {

@@ -163,6 +163,12 @@ t.test('reachability.path', async (t) => {
     ['via two, wrong order', route('east', 'south', 'north', 'west'), viaTwo, 'failed: wrong-path'],
     ['a silent router', route('east', undefined, 'west'), direct, 'inconclusive: control-failed'],
     ['a silent router may be the hub', route('east', undefined, 'west'), via, 'inconclusive: control-failed'],
+    [
+      'silence within the target’s cluster',
+      { ...route('east', 'west'), hops: [...route('east', 'west').hops, { ttl: 3 }] },
+      direct,
+      'passed',
+    ],
     ['a wrong one beside a silent one', route('east', undefined, 'south', 'west'), via, 'failed: wrong-path'],
     ['no router at all', route(), direct, 'inconclusive: probe-failed'],
     ['not reached', { ...route('east'), reached: false }, direct, 'inconclusive: probe-failed'],

@@ -2,7 +2,13 @@
 import type { ClusterRanges } from '../../model/addressing.ts';
 import type { IpFamily } from '../../model/cidr.ts';
 import type { KubernetesObject } from '../../model/cluster.ts';
-import type { PeerSelector, PolicyIntent, PolicySemantics, PortSelector } from '../../model/intent.ts';
+import {
+  type PeerSelector,
+  type PolicyIntent,
+  type PolicySemantics,
+  type PortSelector,
+  meansCluster,
+} from '../../model/intent.ts';
 import { LABELS } from './names.ts';
 
 /** NetworkPolicy v1: selectors see the pods of their own cluster, and refusal is silence. */
@@ -30,16 +36,19 @@ function peersOf(selectors: readonly PeerSelector[] | undefined, place: PolicyPl
     const { namespace, labels, cluster } = selector;
     const anyWorkload = namespace === undefined && labels === undefined;
     if (anyWorkload && cluster === undefined) return undefined;
-    if (cluster === undefined || cluster === 'local' || cluster === place.cluster) {
+    if (cluster === undefined || meansCluster(cluster, place.cluster, place.cluster)) {
       peers.push({
         namespaceSelector: namespace === undefined ? {} : { matchLabels: { [LABELS.namespace]: namespace } },
         ...(labels !== undefined && { podSelector: { matchLabels: labels } }),
       });
     } else if (anyWorkload) {
       // Of another cluster all is known that a policy can name: the range of its pods.
-      for (const family of place.families) {
-        const range = place.ranges[cluster]?.pods[family];
-        if (range !== undefined) peers.push({ ipBlock: { cidr: range } });
+      for (const [name, { pods }] of Object.entries(place.ranges)) {
+        if (name === place.cluster || !meansCluster(cluster, name, place.cluster)) continue;
+        for (const family of place.families) {
+          const range = pods[family];
+          if (range !== undefined) peers.push({ ipBlock: { cidr: range } });
+        }
       }
     }
     // Workloads of another cluster by namespace or label: no selector reaches them.

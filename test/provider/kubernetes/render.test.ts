@@ -208,6 +208,7 @@ t.test('policies', (t) => {
   t.match(policy([{ peers: [{ cluster: 'west' }] }]), {
     ingress: [{ from: [{ ipBlock: { cidr: '10.16.0.0/13' } }] }],
   });
+  t.same(policy([{ peers: [{ cluster: 'remote' }] }]), policy([{ peers: [{ cluster: 'west' }] }]));
   t.match(policy([{ peers: [{ cluster: 'west' }, {}] }]), { ingress: [{}] });
   t.match(
     policy([{ peers: [{ cluster: 'west', namespace: 'y' }] }, { ports: [] }]),
