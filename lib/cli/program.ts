@@ -297,7 +297,6 @@ function optionOf(flag: Flag): Option {
     `${longFlag(flag.key)}${value}`,
     standard === undefined ? flag.help : `${flag.help} (default: ${standard})`,
   ).helpGroup(flag.group);
-  if (flag.later) option.hideHelp();
   if (flag.repeatable) {
     option.argParser((text, earlier: string[] | undefined) => [...(earlier ?? []), text]);
   }

@@ -9,8 +9,6 @@ export interface Flag {
   readonly repeatable?: boolean;
   readonly group: string;
   readonly help: string;
-  /** Known and refused with a reason, not yet offered. */
-  readonly later?: true;
 }
 
 const choices = (key: ChoiceKey): string =>
@@ -89,7 +87,6 @@ export const FLAGS = [
     value: 'name',
     group: KUBERNETES,
     help: `how Istio spans the clusters: ${choices('istioTopology')}`,
-    later: true,
   },
   {
     key: 'namespace',

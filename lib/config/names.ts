@@ -10,7 +10,7 @@ interface Choice {
 export const CHOICES = {
   profile: [
     { name: 'none', summary: 'no technology on top: the clusters as they are' },
-    { name: 'istio', summary: 'Istio, over several clusters', later: true },
+    { name: 'istio', summary: 'Istio, over several clusters' },
     { name: 'cilium', summary: 'Cilium ClusterMesh', later: true },
     { name: 'consul', summary: 'Consul cluster peering', later: true },
   ],

@@ -30,7 +30,8 @@ export const validFor = (days: number, now: Date): Validity => ({
 async function x509() {
   // The library's container of algorithms wants the metadata API.
   await import('reflect-metadata');
-  const library = await import('@peculiar/x509');
+  // It is CommonJS, and a bundler gives only the default export to who imports that dynamically.
+  const { default: library } = await import('@peculiar/x509');
   library.cryptoProvider.set(webcrypto);
   return library;
 }

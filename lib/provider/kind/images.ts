@@ -1,4 +1,7 @@
 /** Images of a run: those of the probe and the gateway are built where nobody names others, and loaded into the nodes. */
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import type { ProviderOptions } from '../../model/cluster.ts';
 import { UserError } from '../../model/errors.ts';
 import { CommandError, runCommand } from '../../system/commands.ts';
 import type { BuiltImage, KindDependencies } from './context.ts';
@@ -31,30 +34,62 @@ export async function ensureBuilt(image: BuiltImage, signal: AbortSignal): Promi
   return image.name;
 }
 
-/** Loads those that the engine has into all nodes of a cluster; the nodes pull the others themselves. */
+export interface ImageArchive {
+  readonly file: string;
+  readonly images: readonly string[];
+}
+
+/**
+ * Writes those that the engine has into one file, with what they have in common once; nodes pull the others themselves.
+ * @returns undefined when the engine has none of them
+ */
+export async function saveImages(
+  images: readonly string[],
+  { run, ledger, signal }: Pick<ProviderOptions, 'run' | 'ledger' | 'signal'>,
+): Promise<ImageArchive | undefined> {
+  const found = await Promise.all(images.map(async (name) => ((await inspectImage(name)) ? [name] : [])));
+  const present = [...new Set(found.flat())];
+  if (present.length === 0) return undefined;
+  // Half a gigabyte is for a disk, and runtime folders often are memory.
+  const file = path.join(tmpdir(), `mcnet-${run}-images.tar`);
+  await ledger.add({ description: `file ${file}`, undo: { kind: 'remove-path', path: file } });
+  try {
+    await docker(['save', '--output', file, ...present], {
+      timeoutMs: LOAD_MS,
+      signal,
+      withDescendants: true,
+    });
+  } catch (error) {
+    signal.throwIfAborted();
+    throw imagesError('Images could not be saved', present, error);
+  }
+  return { file, images: present };
+}
+
+/** Loads what was saved into all nodes of a cluster. */
 export async function loadImages(
   run: string,
   cluster: string,
-  images: readonly string[],
+  { file, images }: ImageArchive,
   dependencies: KindDependencies,
   signal: AbortSignal,
 ): Promise<void> {
-  const found = await Promise.all(images.map(async (name) => ((await inspectImage(name)) ? [name] : [])));
-  const present = [...new Set(found.flat())];
-  if (present.length === 0) return;
   try {
     await runCommand(
-      [kindCommand(dependencies), 'load', 'docker-image', '--name', clusterName(run, cluster), ...present],
+      [kindCommand(dependencies), 'load', 'image-archive', '--name', clusterName(run, cluster), file],
       { timeoutMs: LOAD_MS, signal, withDescendants: true },
     );
   } catch (error) {
     signal.throwIfAborted();
-    const words = error instanceof CommandError ? error.output.trim().split('\n').at(-1) : undefined;
-    throw new UserError(`Images could not be loaded into cluster ${cluster}${words ? `: ${words}` : ''}`, {
-      where: present.join(', '),
-      remedy:
-        'See that the disk of the Docker engine is not full, and that the images are for this architecture',
-      cause: error,
-    });
+    throw imagesError(`Images could not be loaded into cluster ${cluster}`, images, error);
   }
+}
+
+function imagesError(what: string, images: readonly string[], error: unknown): UserError {
+  const words = error instanceof CommandError ? error.output.trim().split('\n').at(-1) : undefined;
+  return new UserError(`${what}${words ? `: ${words}` : ''}`, {
+    where: images.join(', '),
+    remedy: 'See that the disk is not full, and that the images are for this architecture',
+    cause: error,
+  });
 }

@@ -1,4 +1,5 @@
 /** Real clusters in containers, by kind: each on a Docker network of its own, joined by gateway containers. */
+import { rm } from 'node:fs/promises';
 import type { Provider, ProviderLimits, ProviderOptions } from '../../model/cluster.ts';
 import { UserError } from '../../model/errors.ts';
 import { readIfPresent, writeAtomically } from '../../system/files.ts';
@@ -17,7 +18,7 @@ import {
 import { docker } from './docker.ts';
 import { kindInjectors } from './faults/index.ts';
 import { type KindFleet, assembleFleet } from './fleet.ts';
-import { ensureBuilt, loadImages } from './images.ts';
+import { ensureBuilt, loadImages, saveImages } from './images.ts';
 import { checkMachine, observeMachine } from './machine.ts';
 import { clusterName, controlPlaneName, fleetFile, gatewayName } from './names.ts';
 import { connectNodes } from './nodes.ts';
@@ -66,14 +67,19 @@ async function createFleet(options: ProviderOptions, dependencies: KindDependenc
   ]);
   const blocks = await createNetworks(options, labels);
   await noteContainers(options);
-  const toLoad = [probeImage, ...(requirements.kubernetes?.images ?? [])];
+  const saving = saveImages([probeImage, ...(requirements.kubernetes?.images ?? [])], options);
+  // Whoever waits for it sees it fail; a cluster that fails first must not leave it unheard.
+  saving.catch(() => undefined);
   const gateways = names.map((name) => createGateway(options, name, { image: gatewayImage, blocks, labels }));
   const clusters = names.map(async (name) => {
     await createCluster(options, name, rangesInUse(options.plan, options.families, name), dependencies);
-    await loadImages(run, name, toLoad, dependencies, signal);
+    const archive = await saving;
+    if (archive) await loadImages(run, name, archive, dependencies, signal);
     return addressesOn(controlPlaneName(run, name), clusterName(run, name));
   });
   const [nodeAddresses, gatewayFacts] = await bothEnded(clusters, gateways);
+  const archive = await saving;
+  if (archive) await rm(archive.file);
   const state: KindFleetState = {
     run,
     names,
