@@ -394,6 +394,8 @@ export interface ProviderLimits {
   readonly graceMs: number;
   readonly teardownMs: number;
   readonly teardownPerClusterMs: number;
+  /** Cases that run beside each other at most, where whole clusters share this machine; those that wait count too. */
+  readonly casesAtOnce?: number;
 }
 
 export interface Provider {

@@ -35,6 +35,8 @@ export interface ShareServiceIntent {
   readonly service: string;
   /** `spread`: all healthy endpoints of all clusters; `prefer-local`: remote ones only while no local one is healthy. */
   readonly preference: 'spread' | 'prefer-local';
+  /** Endpoints that fail calls, or answer none, are left alone for a while (outlier detection). */
+  readonly ejectFailing?: true;
 }
 
 /**

@@ -364,13 +364,15 @@ class Run {
       standingPolicies: this.#plan.fixtures.intents.filter((intent) => intent.kind === 'policy'),
       record: (body) => this.#journal.record(body),
     };
+    const { casesAtOnce } = this.#with.provider.limits;
     const known = new Map([...this.#journal.outcomes].map(([id, { verdict }]) => [id, verdict]));
     const unstarted = await runSchedule({
       cases: inStartOrder(this.#open, ({ check }) => this.#registry.get(check)!),
       known,
       locks: ({ check, subject }) => locksOf(this.#registry.get(check)!, subject, topology),
-      mostlyWaits: ({ check }) => this.#registry.get(check)!.mostlyWaits ?? false,
-      concurrency: this.#with.concurrency ?? DEFAULT_CONCURRENCY,
+      mostlyWaits: ({ check }) =>
+        casesAtOnce === undefined && (this.#registry.get(check)!.mostlyWaits ?? false),
+      concurrency: this.#with.concurrency ?? casesAtOnce ?? DEFAULT_CONCURRENCY,
       execute: (planned) =>
         runCase(
           planned,

@@ -375,7 +375,8 @@ class Proving {
       cases,
       known: new Map(),
       locks: ({ check, subject }) => locksOf(registry.get(check)!, subject, world.fleet.topology),
-      concurrency: dependencies.concurrency ?? DEFAULT_CONCURRENCY,
+      concurrency:
+        dependencies.concurrency ?? dependencies.provider.limits.casesAtOnce ?? DEFAULT_CONCURRENCY,
       signal,
       settle: () => undefined,
       execute: async (planned) => {

@@ -306,7 +306,7 @@ export function callCommand(protocol: DialProtocol, address: string, port: numbe
   const request = {
     tcp: `echo '\\''{"nonce":"by-hand"}'\\'' >&3; head -n 1 <&3`,
     udp: `echo '\\''{"nonce":"by-hand"}'\\'' >&3; head -c 300 <&3`,
-    http: `printf "GET /healthz HTTP/1.0\\r\\n\\r\\n" >&3; cat <&3`,
+    http: `printf "GET /healthz HTTP/1.1\\r\\nHost: ${address}\\r\\nConnection: close\\r\\n\\r\\n" >&3; cat <&3`,
     // The connection preface and an empty SETTINGS frame (RFC 9113, section 3.4); the answer is a SETTINGS frame.
     http2: `printf "PRI * HTTP/2.0\\r\\n\\r\\nSM\\r\\n\\r\\n\\0\\0\\0\\4\\0\\0\\0\\0\\0" >&3; head -c 9 <&3 | od -c`,
   }[protocol];

@@ -103,23 +103,26 @@ t.test('every refusal has its positive controls, within a cluster and between tw
   }
 });
 
-t.test('where selectors see their own cluster only, its neighbours show that a target is alive', async (t) => {
-  const own: PolicySemantics = { ...SEMANTICS, selectorsMatchRemote: false };
-  const whole = table('east', 'west', own);
-  const answered = ({ outcomes }: Cell) => outcomes.includes('answered');
-  t.ok(whole.cells.some(answered), 'something of another cluster is let in');
-  t.ok(whole.cells.some(isDenied), 'and something is not');
-  const controls = table('west', 'west', own).cells;
-  t.equal(outcomeOf(judge(truthTable, { ...whole, controls })), 'passed');
-  const dead = controls.map((cell) =>
-    cell.target.endsWith('x/a') ? { ...cell, outcomes: ['timed-out' as const] } : cell,
-  );
-  t.equal(
-    outcomeOf(judge(truthTable, { ...whole, controls: dead })),
-    'inconclusive: control-failed',
-    'nothing shows that x/a would answer',
-  );
-});
+t.test(
+  'where selectors see their own cluster only, its neighbours show that a target is alive',
+  async (t) => {
+    const own: PolicySemantics = { ...SEMANTICS, selectorsMatchRemote: false };
+    const whole = table('east', 'west', own);
+    const answered = ({ outcomes }: Cell) => outcomes.includes('answered');
+    t.ok(whole.cells.some(answered), 'something of another cluster is let in');
+    t.ok(whole.cells.some(isDenied), 'and something is not');
+    const controls = table('west', 'west', own).cells;
+    t.equal(outcomeOf(judge(truthTable, { ...whole, controls })), 'passed');
+    const dead = controls.map((cell) =>
+      cell.target.endsWith('x/a') ? { ...cell, outcomes: ['timed-out' as const] } : cell,
+    );
+    t.equal(
+      outcomeOf(judge(truthTable, { ...whole, controls: dead })),
+      'inconclusive: control-failed',
+      'nothing shows that x/a would answer',
+    );
+  },
+);
 
 t.test('a cluster without ingress or without egress rules is noticed by others', async (t) => {
   const without = (direction: 'ingress' | 'egress'): CellExpectation[] =>

@@ -20,10 +20,10 @@ export const TIMERS: Record<IstioOptions['tuning'], Timers> = {
 };
 
 /**
- * One try has this long; a second host is asked within what a client of half a second waits. A host that accepts and stays
- * silent, or is no longer there, counts as failed by it.
+ * One try has this long: less than a client of half a second waits, or a host that accepts and stays silent would never
+ * count as failed; and no less, or a busy machine ejects hosts that are merely slow.
  */
-const TRY_MS = 200;
+const TRY_MS = 400;
 const RETRIES = 2;
 
 /** Errors in a row by which a host is ejected; Istio's recipe has 1, by which one slow answer ejects a healthy one. */
@@ -31,7 +31,7 @@ const ERRORS = 3;
 
 const duration = (milliseconds: number): string => `${milliseconds / 1_000}s`;
 
-/** @returns DestinationRule and VirtualService */
+/** @returns DestinationRule and VirtualService; without ejection the retries that Istio makes by itself are enough */
 export function sharingObjects(
   intent: ShareServiceIntent,
   namespace: string,
@@ -39,51 +39,48 @@ export function sharingObjects(
 ): readonly KubernetesObject[] {
   const host = `${intent.service}.${namespace}.svc.cluster.local`;
   const metadata = { name: intent.service, namespace };
-  return [
-    {
-      apiVersion: API,
-      kind: 'DestinationRule',
-      metadata,
-      spec: {
-        host,
-        trafficPolicy: {
+  const rule: KubernetesObject = {
+    apiVersion: API,
+    kind: 'DestinationRule',
+    metadata,
+    spec: {
+      host,
+      trafficPolicy: {
+        loadBalancer: {
+          simple: 'ROUND_ROBIN',
+          localityLbSetting:
+            intent.preference === 'prefer-local'
+              ? { enabled: true, failoverPriority: ['topology.istio.io/cluster'] }
+              : { enabled: false },
+        },
+        ...(intent.ejectFailing && {
           connectionPool: { tcp: { connectTimeout: duration(TRY_MS) } },
-          loadBalancer: {
-            simple: 'ROUND_ROBIN',
-            localityLbSetting:
-              intent.preference === 'prefer-local'
-                ? { enabled: true, failoverPriority: ['topology.istio.io/cluster'] }
-                : { enabled: false },
-          },
           outlierDetection: {
             consecutive5xxErrors: ERRORS,
             interval: duration(intervalMs),
             baseEjectionTime: duration(baseEjectionMs),
             // The default of 10 % ejects nobody of fewer than ten.
             maxEjectionPercent: 100,
+            // When nobody is left, everybody is tried: an outage of the way must not outlast itself by an ejection.
+            minHealthPercent: 1,
           },
-        },
+        }),
       },
     },
-    {
-      apiVersion: API,
-      kind: 'VirtualService',
-      metadata,
-      spec: {
-        hosts: [host],
-        http: [
-          {
-            route: [{ destination: { host } }],
-            retries: {
-              attempts: RETRIES,
-              perTryTimeout: duration(TRY_MS),
-              retryOn: 'connect-failure,refused-stream,reset,retriable-status-codes,503',
-            },
-          },
-        ],
-      },
-    },
-  ];
+  };
+  if (!intent.ejectFailing) return [rule];
+  const retries = {
+    attempts: RETRIES,
+    perTryTimeout: duration(TRY_MS),
+    retryOn: 'connect-failure,refused-stream,reset,retriable-status-codes,503',
+  };
+  const route: KubernetesObject = {
+    apiVersion: API,
+    kind: 'VirtualService',
+    metadata,
+    spec: { hosts: [host], http: [{ route: [{ destination: { host } }], retries }] },
+  };
+  return [rule, route];
 }
 
 export function shareHandler(planes: ControlPlanes, { tuning }: Pick<IstioOptions, 'tuning'>): IntentHandler {

@@ -1,5 +1,6 @@
 /** Real clusters in containers, by kind: each on a Docker network of its own, joined by gateway containers. */
 import { rm } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
 import type { Provider, ProviderLimits, ProviderOptions } from '../../model/cluster.ts';
 import { UserError } from '../../model/errors.ts';
 import { readIfPresent, writeAtomically } from '../../system/files.ts';
@@ -31,6 +32,8 @@ const LIMITS: ProviderLimits = {
   graceMs: 10_000,
   teardownMs: 180_000,
   teardownPerClusterMs: 20_000,
+  // Every cluster brings a control plane, and every workload a container: more would measure each other.
+  casesAtOnce: Math.max(2, availableParallelism()),
 };
 const LIFE_MS = 24 * 60 * 60 * 1_000;
 

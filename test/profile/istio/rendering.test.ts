@@ -137,6 +137,7 @@ t.test('services that are shared', async (t) => {
     namespace: 'mcnet',
     service: 'echo',
     preference: 'prefer-local',
+    ejectFailing: true,
   } as const;
   const [rule, route] = sharingObjects(intent, 'team-mcnet', TIMERS['as-configured']);
   t.match(rule, {
@@ -155,6 +156,10 @@ t.test('services that are shared', async (t) => {
   t.match(route, { kind: 'VirtualService', spec: { hosts: ['echo.team-mcnet.svc.cluster.local'] } });
   const [spread] = sharingObjects({ ...intent, preference: 'spread' }, 'mcnet', TIMERS.fast);
   t.match(spread, { spec: { trafficPolicy: { loadBalancer: { localityLbSetting: { enabled: false } } } } });
+  const { ejectFailing: _, ...lasting } = intent;
+  const objects = sharingObjects(lasting, 'mcnet', TIMERS.fast);
+  t.notMatch(objects, [{ spec: { trafficPolicy: { outlierDetection: {} } } }], 'slow is not failed');
+  t.equal(objects.length, 1);
 });
 
 t.test('mutual TLS and policies by identity', async (t) => {
