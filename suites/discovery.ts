@@ -122,6 +122,8 @@ const SAMPLING_LIMIT_MS = 120_000;
 /** Before and after what is timed: shows that all was well, and that it is again. */
 const CALM_MS = 1_000;
 const LOOK_MS = 250;
+/** In a row, so that neither the one that went nor a failure is merely missed by chance. */
+const CALM_CALLS = 8;
 
 /** One workload that came and went; milliseconds on the clock of the samples. */
 interface Visit {
@@ -176,8 +178,18 @@ async function visit(
   await context.sleep(CALM_MS);
   const deletedAt = now();
   await context.stopWorkload(site);
-  // Long enough to see that it is no longer called, and no longer than the budget.
-  await context.sleep(Math.min(budgets.withdrawal, 2 * CALM_MS));
+  await context.converge(
+    async () => (await caller.exchange([{ ...call, timeoutMs: SAMPLE_TIMEOUT_MS }]))[0],
+    {
+      succeeded: (exchange) =>
+        exchange?.outcome === 'answered' && exchange.answeredBy?.workload !== spec.name,
+      budgetMs: budgets.withdrawal,
+      successes: CALM_CALLS,
+      intervalMs: LOOK_MS,
+    },
+  );
+  // Shows in the samples that it stays so.
+  await context.sleep(CALM_MS);
   const endedAt = now();
   const { samples } = await caller.stopSampling(sampler);
   return { name: spec.name, readyAt: 0, deletedAt, endedAt, samples };

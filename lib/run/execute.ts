@@ -367,7 +367,11 @@ class Run {
     const { casesAtOnce } = this.#with.provider.limits;
     const known = new Map([...this.#journal.outcomes].map(([id, { verdict }]) => [id, verdict]));
     const unstarted = await runSchedule({
-      cases: inStartOrder(this.#open, ({ check }) => this.#registry.get(check)!),
+      // What is long comes first, unless little runs at once: then drills wait until what was started has calmed down.
+      cases:
+        casesAtOnce === undefined
+          ? inStartOrder(this.#open, ({ check }) => this.#registry.get(check)!)
+          : this.#open,
       known,
       locks: ({ check, subject }) => locksOf(this.#registry.get(check)!, subject, topology),
       mostlyWaits: ({ check }) =>
