@@ -3,6 +3,7 @@ import { type ClusterView, type PairContext, type Suite, defineCheck } from '../
 import type { CaptureSummary, Exchange } from '../lib/model/probe.ts';
 import { failed, inconclusive, passed } from '../lib/model/verdict.ts';
 import { PORTS } from '../lib/model/workload.ts';
+import { TUNNEL_OUTAGE } from './support/outages.ts';
 
 /** What belongs on any network segment: address resolution and neighbour discovery. */
 const NEIGHBOUR_DISCOVERY = 'arp or (icmp6 and ip6[40] >= 130 and ip6[40] <= 143)';
@@ -272,6 +273,10 @@ export const failsClosed = defineCheck({
   uses: [client, echo],
   // A gateway has one interface for all its tunnels.
   exclusive: 'caller',
+  together: TUNNEL_OUTAGE,
+  mostlyWaits: true,
+  // Those that share the outage may take longer for their controls.
+  timeoutMs: 120_000,
   faults: [
     { kind: 'clear-text-route', cause: 'clear-text-when-down' },
     { kind: 'clear-text-fallback', cause: 'clear-text-when-down' },

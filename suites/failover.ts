@@ -1,4 +1,11 @@
-import { BACKENDS, type Drill, backends, drillFixture, drillService } from '../fixtures/backends.ts';
+import {
+  BACKENDS,
+  BOTH_WAYS,
+  type Drill,
+  backends,
+  drillFixture,
+  drillService,
+} from '../fixtures/backends.ts';
 import { CLIENT, ECHO, client } from '../fixtures/workloads.ts';
 import {
   CONVERGENCE_MS,
@@ -8,10 +15,12 @@ import {
   FAILOVER_NEW_MS,
 } from '../lib/model/budgets.ts';
 import type { CauseCode } from '../lib/model/causes.ts';
+import { TUNNEL_OUTAGE } from './support/outages.ts';
 import { type ClusterView, type PairContext, type Suite, defineCheck } from '../lib/model/check.ts';
 import type { BackendEvent, Exchange, Sample, SampleRequest } from '../lib/model/probe.ts';
+import { wayOf } from '../lib/model/topology.ts';
 import { type Figures, type Verdict, failed, inconclusive, passed } from '../lib/model/verdict.ts';
-import { PORTS } from '../lib/model/workload.ts';
+import { PORTS, type ServiceSpec } from '../lib/model/workload.ts';
 
 /** Fast enough to time recovery to a few hundredths of a second, slow enough to load nothing. */
 const SAMPLES_PER_SECOND = 40;
@@ -85,6 +94,8 @@ async function startClients(
   const startedAt = context.elapsed();
   return {
     now: () => context.elapsed() - startedAt,
+    /** A moment on the clock of the toolkit, on that of the samples. */
+    at: (elapsed: number) => elapsed - startedAt,
     async stop(faultAt: number, mendAt: number): Promise<ClientViews> {
       const [control, ...samplings] = await Promise.all(
         [controlId, ...ids].map((id) => caller.stopSampling(id)),
@@ -119,6 +130,16 @@ function unlessMachineIsBusy(verdict: Verdict, from: string, control: readonly S
     verdict.figures && { figures: verdict.figures },
   );
 }
+
+/** The service of a drill that this pair may use: no other does at the same time. */
+const serviceFor = ({ clusters, from, to }: PairContext, drill: Drill): ServiceSpec =>
+  drillService(
+    drill,
+    wayOf(
+      clusters.map(({ name }) => name),
+      { from: from.name, to: to.name },
+    ),
+  );
 
 /** One request by a connection of its own. */
 const callOnce = async (context: PairContext, address: string, port: number): Promise<Exchange> =>
@@ -355,7 +376,7 @@ const backendDrill = ({ id, title, drill, event, level, connections, lostShare }
     uses: [client, backends, drillFixture(drill, 'prefer-local')],
     budgets: DRILL_BUDGETS,
     exclusive: 'none',
-    oneAtATime: true,
+    oneAtATime: 'of all',
     mostlyWaits: true,
     faults: [{ kind: 'service-not-shared', cause: 'no-failover' }],
     hint: 'Is the service shared by the other cluster, does anything check the health of its backends, and how often?',
@@ -435,10 +456,10 @@ export const clusterGone = defineCheck({
   scope: 'pair',
   requires: ['share-service', 'l7.service'],
   dependsOn: ['reachability.http'],
-  uses: [client, backends, drillFixture('gone', 'spread')],
+  uses: [client, backends, drillFixture('gone', 'spread', BOTH_WAYS)],
   budgets: DRILL_BUDGETS,
   exclusive: 'target',
-  oneAtATime: true,
+  oneAtATime: 'each way',
   mostlyWaits: true,
   faults: [],
   withoutFaults: 'It injects its own: all links of the cluster go down',
@@ -449,7 +470,7 @@ export const clusterGone = defineCheck({
 
   async observe(context, budgets) {
     const { from, to } = context;
-    const service = drillService('gone');
+    const service = serviceFor(context, 'gone');
     const port = service.healthPort;
     await Promise.all([from, to].map((cluster) => startBackends(cluster, port, BACKENDS, true)));
     const address = from.sharedService(service).addresses[context.family] as string;
@@ -567,11 +588,12 @@ export const tunnelDown = defineCheck({
   scope: 'pair',
   requires: ['share-service', 'l7.service', 'tunnel.encrypted'],
   dependsOn: ['reachability.http'],
-  uses: [client, backends, drillFixture('tunnel', 'prefer-local')],
+  uses: [client, backends, drillFixture('tunnel', 'prefer-local', BOTH_WAYS)],
   budgets: DRILL_BUDGETS,
   // A gateway has one interface for all its tunnels.
   exclusive: 'caller',
-  oneAtATime: true,
+  together: TUNNEL_OUTAGE,
+  oneAtATime: 'each way',
   mostlyWaits: true,
   faults: [],
   withoutFaults: 'It injects its own: the first tunnel of the path goes down',
@@ -581,11 +603,15 @@ export const tunnelDown = defineCheck({
 
   async observe(context, budgets) {
     const { from, to, path } = context;
-    const service = drillService('tunnel');
+    const service = serviceFor(context, 'tunnel');
     const port = service.healthPort;
     await startBackends(to, port, REMOTE_BACKENDS, true);
     const address = from.sharedService(service).addresses[context.family] as string;
     const ready = await convergeOn(context, address, port, { by: to.name, budgetMs: CONVERGENCE_MS.value });
+    const facts = { from: from.name, to: to.name, address, port, ready: ready.converged };
+    // Nobody who shares the outage is to wait for a control that has failed.
+    if (!ready.converged)
+      return { ...facts, held: false, heldAt: 0, clients: [], control: [], endedAt: 0, back: false };
     const clients = await startClients(context, address, port, ['new', 'keep-alive']);
     await context.sleep(STEADY_MS);
     const faultAt = clients.now();
@@ -593,8 +619,7 @@ export const tunnelDown = defineCheck({
     const fault = await context.disturb({ kind: 'tunnel-down', between: [from.name, neighbour] });
     const heldAt = clients.now();
     await context.sleep(OUTAGE_MS);
-    const mendAt = clients.now();
-    await fault.mend();
+    const mendAt = clients.at(await fault.mend());
     const back = await convergeOn(context, address, port, {
       by: to.name,
       budgetMs: Math.max(budgets.newConnections, budgets.keptAlive),
@@ -602,18 +627,7 @@ export const tunnelDown = defineCheck({
     });
     const endedAt = clients.now();
     const views = await clients.stop(faultAt, mendAt);
-    return {
-      from: from.name,
-      to: to.name,
-      address,
-      port,
-      ready: ready.converged,
-      held: fault.held,
-      heldAt,
-      ...views,
-      endedAt,
-      back: back.converged,
-    };
+    return { ...facts, held: fault.held, heldAt, ...views, endedAt, back: back.converged };
   },
 
   judge: (observed, budgets) =>

@@ -97,8 +97,12 @@ export interface Toolkit {
   brokenLinks(from: string, to: string): Promise<readonly BrokenLink[]>;
   /** Versions of the technology and of the clusters; undefined where nobody can tell. */
   components(): Promise<{ components: readonly Component[]; supported: SupportedSkew } | undefined>;
-  /** Injects a fault and proves that it holds. @returns `mend`, which is also called when the case ends. */
-  disturb(fault: FaultSpec): Promise<{ held: boolean; mend(): Promise<void> }>;
+  /**
+   * Injects a fault and proves that it holds; where cases run together, once all of them have come to this point.
+   * @returns `mend`, which is also called when the case ends. It waits until the others have seen enough, and gives the
+   * moment from which on the fault was mended, as `elapsed` counts.
+   */
+  disturb(fault: FaultSpec): Promise<{ held: boolean; mend(): Promise<number> }>;
   /** Repeats until `successes` in a row, or until the budget is over. */
   converge<T>(attempt: () => Promise<T>, options: ConvergeOptions<T>): Promise<Converged<T>>;
   /** Notes a fact in the record. */
@@ -148,6 +152,7 @@ export interface Expectation {
   readonly family: IpFamily;
   readonly path?: PairPath;
   readonly configuredPathMtu?: number;
+  /** The clusters that the case is about: of the whole fleet, one, or both ends of a pair. */
   readonly clusters: readonly string[];
 }
 
@@ -170,8 +175,16 @@ export interface Check<S extends Scope = Scope, B extends Budgets = Budgets, O =
   readonly uses?: readonly Fixture[];
   readonly budgets?: B;
   readonly exclusive?: Exclusive;
-  /** Cases of this check never run beside each other: they use the same backends. */
-  readonly oneAtATime?: boolean;
+  /**
+   * Of this check one case runs at a time, because its cases use the same backends; or one `each way` (`wayOf` in
+   * topology.ts), where each way has its own.
+   */
+  readonly oneAtATime?: 'of all' | 'each way';
+  /**
+   * Its cases start at the same time as all others of this name: of the whole fleet, or of the same two clusters. What one
+   * of them injects stands until all have seen enough, and what they want for themselves they share with each other.
+   */
+  readonly together?: { readonly name: string; readonly of: 'fleet' | 'pair' };
   /** A cluster's case that sends nothing across a link and counts no answer of another cluster. */
   readonly staysInside?: boolean;
   /** Its cases wait far more than they work: many more of them than of others may run at once. */

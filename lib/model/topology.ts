@@ -73,6 +73,13 @@ export function areNeighbours(topology: Topology, a: string, b: string): boolean
   return topology.kind !== 'full-mesh' || shareSegment(topology, a, b);
 }
 
+export type Way = 'there' | 'back';
+
+/** Which of the two directions between two clusters a pair is: `there` from the one that is named first. */
+export function wayOf(names: readonly string[], { from, to }: { from: string; to: string }): Way {
+  return names.indexOf(from) < names.indexOf(to) ? 'there' : 'back';
+}
+
 /** Every ordered pair of different clusters. */
 export function directedPairs(names: readonly string[]): { from: string; to: string }[] {
   return names.flatMap((from) => names.filter((to) => to !== from).map((to) => ({ from, to })));

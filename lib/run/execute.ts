@@ -36,7 +36,14 @@ import { type CheckRegistry, registryOf } from './registry.ts';
 import { mergeRequirements } from './requirements.ts';
 import { resultsOf } from './results.ts';
 import { type CaseRunner, runCase, unfinished } from './runCase.ts';
-import { DEFAULT_CONCURRENCY, dependencyFailed, inStartOrder, locksOf, runSchedule } from './schedule.ts';
+import {
+  DEFAULT_CONCURRENCY,
+  companyOf,
+  dependencyFailed,
+  inStartOrder,
+  locksOf,
+  runSchedule,
+} from './schedule.ts';
 import { setUp } from './setUp.ts';
 import { type RunState, EXPIRY_MS, StateFile, attachedSpecOf, loadAttachable } from './state.ts';
 import { type CaseToolkit, type World, clusterNamed, planToolkit, toolkitFor } from './toolkit.ts';
@@ -377,11 +384,12 @@ class Run {
       mostlyWaits: ({ check }) =>
         casesAtOnce === undefined && (this.#registry.get(check)!.mostlyWaits ?? false),
       concurrency: this.#with.concurrency ?? casesAtOnce ?? DEFAULT_CONCURRENCY,
-      execute: (planned) =>
+      company: (planned) => companyOf(this.#registry.get(planned.check)!, planned),
+      execute: (planned, member) =>
         runCase(
           planned,
           this.#registry.get(planned.check)!,
-          (signal) => toolkitFor(world, planned, signal),
+          (signal) => toolkitFor(world, planned, signal, member),
           this.#runner,
         ),
       settle: (planned, verdict) => this.#journal.settle(planned, verdict),

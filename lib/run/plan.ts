@@ -85,7 +85,7 @@ export function planCases(input: PlanInput): Plan {
         family,
         ...(path && { path }),
         ...(input.configuredPathMtu !== undefined && { configuredPathMtu: input.configuredPathMtu }),
-        clusters: spec.topology.members.map((member) => member.name),
+        clusters: clustersOf(candidate.subject, spec.topology),
       },
       dependsOn: [],
       budgets: budgetsInForce(check, spec.budgets, input.budgets),
@@ -100,6 +100,18 @@ export function planCases(input: PlanInput): Plan {
     cases: withDependencies(cases, input.suites),
     unselected: unselectedCore(candidates, selected, input.class),
   };
+}
+
+/** Named in every case: of a hundred clusters all would be most of the record. */
+function clustersOf(subject: Subject, { members }: Topology): string[] {
+  switch (subject.scope) {
+    case 'fleet':
+      return members.map(({ name }) => name);
+    case 'cluster':
+      return [subject.cluster];
+    case 'pair':
+      return [subject.from, subject.to];
+  }
 }
 
 /** Every case there could be, in the order of suites, checks, subjects and families. */
@@ -179,7 +191,6 @@ function assertGlobsMatch(
   for (const { flag, globs, names, ids } of flags) {
     const lost = globs.find((glob) => !ids.some((id) => matchesGlob(glob, id)));
     if (lost === undefined) continue;
-    // A glob with a subject in brackets is compared by whole case ids, everything else by the short names.
     // A glob with a subject in brackets is compared by whole case ids, everything else by the short names.
     throw new UserError(`"${lost}" matches nothing`, {
       where: flag,

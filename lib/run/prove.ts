@@ -29,7 +29,7 @@ import { RecordWriter } from './record.ts';
 import { Redactor } from './redact.ts';
 import { type CheckRegistry, registryOf } from './registry.ts';
 import { runCase } from './runCase.ts';
-import { DEFAULT_CONCURRENCY, locksOf, runSchedule } from './schedule.ts';
+import { DEFAULT_CONCURRENCY, companyOf, locksOf, runSchedule } from './schedule.ts';
 import { loadAttachable } from './state.ts';
 import { NotApplicableError, type World, toolkitFor } from './toolkit.ts';
 
@@ -326,7 +326,7 @@ class Proving {
     try {
       for (const fault of batch.faults) {
         const disturbance = await toolkit.disturb(fault);
-        mends.push(() => disturbance.mend());
+        mends.push(async () => void (await disturbance.mend()));
         held &&= disturbance.held;
       }
     } catch (error) {
@@ -379,12 +379,13 @@ class Proving {
         dependencies.concurrency ?? dependencies.provider.limits.casesAtOnce ?? DEFAULT_CONCURRENCY,
       signal,
       settle: () => undefined,
-      execute: async (planned) => {
+      company: (planned) => companyOf(registry.get(planned.check)!, planned),
+      execute: async (planned, member) => {
         // Journals keep the first verdict of a case; here each run of it is one of its own.
         const id = `${planned.id}#${++this.#runs}`;
         const own = { ...planned, id };
         const check = registry.get(planned.check)!;
-        const verdict = await runCase(own, check, (within) => toolkitFor(world, own, within), {
+        const verdict = await runCase(own, check, (within) => toolkitFor(world, own, within, member), {
           clock,
           journal,
           redactor,

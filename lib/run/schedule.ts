@@ -3,8 +3,9 @@ import type { AnyCheck, Exclusive } from '../model/check.ts';
 import { InternalError } from '../model/errors.ts';
 import { type Subject } from '../model/ids.ts';
 import type { PlannedCase } from '../model/record.ts';
-import { type Topology, areNeighbours, linksOf } from '../model/topology.ts';
+import { type Topology, areNeighbours, linksOf, wayOf } from '../model/topology.ts';
 import { type Verdict, inconclusive } from '../model/verdict.ts';
+import { Company, type Member } from './company.ts';
 
 /**
  * Cases wait for the network more than they work, but agents, tunnels and probes share this machine with them: on two
@@ -13,11 +14,15 @@ import { type Verdict, inconclusive } from '../model/verdict.ts';
 export const DEFAULT_CONCURRENCY = 8;
 /** So many cases that mostly wait take no more of the machine than one that works. */
 const WAITING_PER_WORKING = 6;
+/** Of cases that run together; more would keep each other waiting for the machine rather than for the network. */
+const MOST_TOGETHER = 100;
 
 /** What a case uses (`shared`) and what it disturbs (`alone`). Names: `fleet`, `cluster east`, `link east|west`. */
 export interface Locks {
   readonly shared: readonly string[];
   readonly alone: readonly string[];
+  /** What not even cases that run together share. */
+  readonly own?: readonly string[];
 }
 
 type Declared = Pick<AnyCheck, 'id' | 'exclusive' | 'oneAtATime' | 'staysInside'>;
@@ -27,11 +32,33 @@ type Declared = Pick<AnyCheck, 'id' | 'exclusive' | 'oneAtATime' | 'staysInside'
  * - `pair` takes its links alone, `caller` and `target` that cluster of its subject, `cluster` all clusters of its
  *   subject, `fleet` everything.
  * A cluster's case may meet answers of every cluster, so it shares them all unless it stays inside or is exclusive
- * itself. A check that runs one case at a time also takes itself.
+ * itself. A check that runs one case at a time also takes itself, or its way.
  */
 export function locksOf(check: Declared, subject: Subject, topology: Topology): Locks {
-  const { shared, alone } = locksOfSubject(check, subject, topology);
-  return { shared, alone: check.oneAtATime ? [...alone, `check ${check.id}`] : alone };
+  const locks = locksOfSubject(check, subject, topology);
+  if (!check.oneAtATime) return locks;
+  if (check.oneAtATime === 'of all') return { ...locks, own: [`check ${check.id}`] };
+  if (subject.scope !== 'pair') throw new InternalError('only a pair has a way');
+  const names = topology.members.map(({ name }) => name);
+  return { ...locks, own: [`check ${check.id} ${wayOf(names, subject)}`] };
+}
+
+/** What cases need that run together: they share with each other what each of them wants alone. */
+function locksOfAll(all: readonly Locks[]): Locks {
+  const alone = new Set(all.flatMap((locks) => locks.alone));
+  const shared = new Set(all.flatMap((locks) => locks.shared).filter((name) => !alone.has(name)));
+  return { shared: [...shared], alone: [...alone], own: all.flatMap(({ own = [] }) => own) };
+}
+
+/** The name of the company that a case runs in; undefined for one that runs by itself. */
+export function companyOf(
+  { together }: Pick<AnyCheck, 'together'>,
+  { subject, variants }: PlannedCase,
+): string | undefined {
+  if (!together) return undefined;
+  const ends =
+    together.of === 'pair' && subject.scope === 'pair' ? [subject.from, subject.to].toSorted() : [];
+  return [together.name, ...variants, ...ends].join(' ');
 }
 
 const START_ORDER: readonly Exclusive[] = ['none', 'target', 'caller', 'cluster', 'pair', 'fleet'];
@@ -110,21 +137,21 @@ function tunnelsOf(topology: Topology, names: readonly string[]): string[] {
 class LockTable {
   readonly #holders = new Map<string, number>();
 
-  allows({ shared, alone }: Locks): boolean {
+  allows({ shared, alone, own = [] }: Locks): boolean {
     return (
       shared.every((name) => (this.#holders.get(name) ?? 0) >= 0) &&
-      alone.every((name) => (this.#holders.get(name) ?? 0) === 0)
+      [...alone, ...own].every((name) => (this.#holders.get(name) ?? 0) === 0)
     );
   }
 
-  take({ shared, alone }: Locks): void {
+  take({ shared, alone, own = [] }: Locks): void {
     for (const name of shared) this.#holders.set(name, (this.#holders.get(name) ?? 0) + 1);
-    for (const name of alone) this.#holders.set(name, -1);
+    for (const name of [...alone, ...own]) this.#holders.set(name, -1);
   }
 
-  release({ shared, alone }: Locks): void {
+  release({ shared, alone, own = [] }: Locks): void {
     for (const name of shared) this.#holders.set(name, (this.#holders.get(name) ?? 0) - 1);
-    for (const name of alone) this.#holders.set(name, 0);
+    for (const name of [...alone, ...own]) this.#holders.set(name, 0);
   }
 }
 
@@ -133,9 +160,11 @@ export interface ScheduleOptions {
   readonly cases: readonly PlannedCase[];
   readonly locks: (planned: PlannedCase) => Locks;
   readonly mostlyWaits?: (planned: PlannedCase) => boolean;
+  /** Cases for which it gives the same name run at the same time, once the dependencies of all of them have ended. */
+  readonly company?: (planned: PlannedCase) => string | undefined;
   readonly concurrency: number;
   /** Must never reject and must end soon after the signal. */
-  readonly execute: (planned: PlannedCase) => Promise<Verdict>;
+  readonly execute: (planned: PlannedCase, member?: Member) => Promise<Verdict>;
   /** Gets the verdict of a case that could not start, because of another. */
   readonly settle: (planned: PlannedCase, verdict: Verdict) => void;
   /** Verdicts of cases that ended before. */
@@ -144,6 +173,13 @@ export interface ScheduleOptions {
   readonly signal: AbortSignal;
   /** Stops starting cases after this verdict. */
   readonly stopAfter?: (verdict: Verdict) => boolean;
+}
+
+/** Cases that start at once, and what they need. */
+interface Group {
+  readonly cases: readonly PlannedCase[];
+  readonly locks: Locks;
+  readonly company?: Company;
 }
 
 /** @returns the cases that never started: aborted, or stopped */
@@ -157,6 +193,7 @@ export async function runSchedule(options: ScheduleOptions): Promise<PlannedCase
   const ready: PlannedCase[] = [];
   const unstarted = new Set(cases.map((planned) => planned.id));
   const table = new LockTable();
+  const companies = new Map<string, PlannedCase[]>();
   const running = new Set<Promise<void>>();
   let places = 0;
   /** In parts of a case that works, so that sums stay whole. */
@@ -190,30 +227,72 @@ export async function runSchedule(options: ScheduleOptions): Promise<PlannedCase
     }
   };
 
-  const start = (planned: PlannedCase, locks: Locks): void => {
-    unstarted.delete(planned.id);
+  const isReady = (planned: PlannedCase): boolean =>
+    unstarted.has(planned.id) && waitingFor.get(planned.id) === 0;
+
+  /** Those that start with this one, it first; undefined while some of them have to wait. */
+  const groupOf = (planned: PlannedCase): Group | undefined => {
+    const name = options.company?.(planned);
+    if (name === undefined) return { cases: [planned], locks: options.locks(planned) };
+    const open = (companies.get(name) ?? []).filter(({ id }) => unstarted.has(id));
+    companies.set(name, open);
+    // When nothing else runs, nobody is left whom the others could wait for.
+    if (running.size > 0 && !open.every(isReady)) return undefined;
+    const members: PlannedCase[] = [];
+    const all: Locks[] = [];
+    const taken = new Set<string>();
+    for (const one of [planned, ...open.filter((other) => other !== planned && isReady(other))]) {
+      const locks = options.locks(one);
+      if (members.length === MOST_TOGETHER || locks.own?.some((lock) => taken.has(lock))) continue;
+      members.push(one);
+      all.push(locks);
+      for (const lock of locks.own ?? []) taken.add(lock);
+    }
+    return { cases: members, locks: locksOfAll(all), company: new Company() };
+  };
+
+  const start = ({ cases: group, locks, company }: Group, share: number): void => {
     table.take(locks);
-    places += shareOf(planned);
-    const run = options.execute(planned).then((verdict): void => {
-      table.release(locks);
-      places -= shareOf(planned);
-      running.delete(run);
-      finish(planned, verdict);
-      return undefined;
-    });
-    running.add(run);
+    places += share;
+    const members = group.map((planned) => ({ planned, member: company?.join() }));
+    let open = group.length;
+    for (const { planned, member } of members) {
+      unstarted.delete(planned.id);
+      const run = options.execute(planned, member).then((verdict): void => {
+        member?.leave();
+        if (--open === 0) {
+          table.release(locks);
+          places -= share;
+        }
+        running.delete(run);
+        finish(planned, verdict);
+        return undefined;
+      });
+      running.add(run);
+    }
   };
 
   const startReady = (): void => {
+    const room = options.concurrency * WAITING_PER_WORKING;
     let index = 0;
     while (index < ready.length) {
-      const planned = ready[index] as PlannedCase;
-      if (places + shareOf(planned) > options.concurrency * WAITING_PER_WORKING) break;
-      const locks = options.locks(planned);
-      if (table.allows(locks)) {
-        ready.splice(index, 1);
-        start(planned, locks);
-      } else if (locks.alone.includes('fleet')) {
+      const group = groupOf(ready[index] as PlannedCase);
+      if (!group) {
+        index++;
+        continue;
+      }
+      // A company that is larger than all places has them all.
+      const share = Math.min(
+        room,
+        group.cases.reduce((sum, planned) => sum + shareOf(planned), 0),
+      );
+      if (places + share > room) break;
+      if (table.allows(group.locks)) {
+        for (const planned of group.cases) ready.splice(ready.indexOf(planned), 1);
+        start(group, share);
+        // What stood before it may have been in its company.
+        index = Math.max(0, index - group.cases.length + 1);
+      } else if (group.locks.alone.includes('fleet')) {
         // Everything shares the fleet: it would wait for ever if others went on taking it.
         break;
       } else {
@@ -224,6 +303,8 @@ export async function runSchedule(options: ScheduleOptions): Promise<PlannedCase
 
   const free: PlannedCase[] = [];
   for (const planned of cases) {
+    const company = options.company?.(planned);
+    if (company !== undefined) companies.set(company, [...(companies.get(company) ?? []), planned]);
     const open = planned.dependsOn.filter((id) => position.has(id) && !verdicts.has(id));
     waitingFor.set(planned.id, open.length);
     if (open.length === 0) free.push(planned);

@@ -15,13 +15,14 @@ import type {
   Workload,
 } from '../model/cluster.ts';
 import { InternalError, messageOf } from '../model/errors.ts';
-import type { FaultSpec } from '../model/fault.ts';
+import type { Disturbance, FaultSpec } from '../model/fault.ts';
 import type { Intent, PolicyIntent } from '../model/intent.ts';
 import type { Probe } from '../model/probe.ts';
 import type { PlannedCase, RecordBody } from '../model/record.ts';
 import { type Topology, pathBetween } from '../model/topology.ts';
 import { type WorkloadSpec, keyOf } from '../model/workload.ts';
 import { type Clock, randomHex } from '../system/clock.ts';
+import type { Member, SharedDisturbance } from './company.ts';
 import { deadlineAfter } from './deadline.ts';
 import { digest } from './digest.ts';
 import { handlerFor, inexpressible, policySemanticsOf, sharedAddress } from './handlers.ts';
@@ -59,6 +60,9 @@ const STOP_WORKLOAD_LIMIT_MS = 45_000;
 /** Waits between looks, growing: quick where things settle at once, easy on control planes that take long. */
 const POLL_MS = [20, 50, 100, 250, 500, 1_000] as const;
 const CONVERGE_INTERVAL_MS = 200;
+/** Steps of a case that shares a fault with others. */
+const AWAIT_CONTROLS = 'controls of the cases that share the fault';
+const AWAIT_OTHERS = 'cases that share the fault have seen enough';
 
 export interface CaseToolkit {
   readonly toolkit: Toolkit;
@@ -123,7 +127,13 @@ class UndoStack {
 const notUndoneWithin = (milliseconds: number) => (): Error =>
   new Error(`not undone within ${milliseconds} ms`);
 
-export function toolkitFor(world: World, planned: PlannedCase, signal: AbortSignal): CaseToolkit {
+/** @param company the case's place among those that run together with it, when there are others */
+export function toolkitFor(
+  world: World,
+  planned: PlannedCase,
+  signal: AbortSignal,
+  company?: Member,
+): CaseToolkit {
   const { fleet, clock } = world;
   const { family } = planned.expectation;
   const stack = new UndoStack();
@@ -279,25 +289,32 @@ export function toolkitFor(world: World, planned: PlannedCase, signal: AbortSign
     if (!injector) throw new NotApplicableError(`nothing here can inject ${fault.kind}`);
     const note = (event: 'injected' | 'held' | 'did-not-hold' | 'mended'): void =>
       world.record({ type: 'fault', case: planned.id, fault, event });
-    const starting = { current: undefined as ReturnType<typeof injector.inject> | undefined };
+    if (company) await step(AWAIT_CONTROLS, undefined, () => company.readyForFault());
+    const inject = (): Promise<Disturbance> => injector.inject(fault, fleet, world.ledger);
+    const injectShared = (): Promise<SharedDisturbance> =>
+      company ? company.inject(fault, inject) : inject().then(unshared);
+    const starting = { current: undefined as Promise<SharedDisturbance> | undefined };
     const entry = stack.push({
       what: `fault ${fault.kind}`,
       undo: async () => {
         const disturbance = await settledOr(starting.current);
         if (!disturbance) return;
-        await disturbance.mend();
-        note('mended');
+        if (await disturbance.mend()) note('mended');
       },
     });
-    const disturbance = await step(
-      `inject ${fault.kind}`,
-      fault,
-      () => (starting.current = injector.inject(fault, fleet, world.ledger)),
-    );
+    const disturbance = await step(`inject ${fault.kind}`, fault, () => (starting.current = injectShared()));
     note('injected');
     const held = await step(`${fault.kind} took hold`, undefined, () => disturbance.tookHold());
     note(held ? 'held' : 'did-not-hold');
-    return { held, mend: () => step(`mend ${fault.kind}`, undefined, () => stack.undo(entry)) };
+    return {
+      held,
+      async mend() {
+        if (company) await step(AWAIT_OTHERS, undefined, () => company.seenEnough());
+        const began = clock.monotonic();
+        await step(`mend ${fault.kind}`, undefined, () => stack.undo(entry));
+        return began;
+      },
+    };
   };
 
   const started = new Map<Site, { entry: Undoable }>();
@@ -368,7 +385,15 @@ export function toolkitFor(world: World, planned: PlannedCase, signal: AbortSign
       world.record({ type: 'step', case: planned.id, step: 'note', durationMs: 0, detail: text }),
   };
 
-  return { toolkit, view, pending: () => [...pending], undo: () => stack.undoAll(clock) };
+  return {
+    toolkit,
+    view,
+    pending: () => [...pending],
+    undo: () => {
+      company?.leave();
+      return stack.undoAll(clock);
+    },
+  };
 }
 
 /** For checks that read only the address plan: there are no clusters yet, only their names and ranges. */
@@ -454,6 +479,14 @@ async function settledOr<T>(promise: Promise<T> | undefined): Promise<T | undefi
     return undefined;
   }
 }
+
+const unshared = (disturbance: Disturbance): SharedDisturbance => ({
+  tookHold: () => disturbance.tookHold(),
+  mend: async () => {
+    await disturbance.mend();
+    return true;
+  },
+});
 
 /** The profile's before the underlay's before the provider's: the most specific knows best how it breaks. */
 function injectorFor(world: World, fault: FaultSpec) {

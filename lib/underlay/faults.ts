@@ -44,7 +44,7 @@ interface ShownLink {
 
 const parseLink = ({ mtu, flags }: ShownLink): Link => ({ mtu, up: flags.includes('UP') });
 
-async function linkOf(gateway: Gateway, name: string): Promise<Link> {
+export async function linkOf(gateway: Gateway, name: string): Promise<Link> {
   const shown = await gateway.exec(['ip', '-json', 'link', 'show', 'dev', name]);
   const [link] = JSON.parse(shown) as ShownLink[];
   if (!link) throw new InternalError(`ip shows nothing of the interface ${name} at ${gateway.cluster}`);

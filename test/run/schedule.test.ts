@@ -5,7 +5,7 @@ import type { Subject } from '../../lib/model/ids.ts';
 import type { PlannedCase } from '../../lib/model/record.ts';
 import { directedPairs } from '../../lib/model/topology.ts';
 import { type Verdict, failed, passed } from '../../lib/model/verdict.ts';
-import { type Locks, inStartOrder, locksOf, runSchedule } from '../../lib/run/schedule.ts';
+import { type Locks, companyOf, inStartOrder, locksOf, runSchedule } from '../../lib/run/schedule.ts';
 import { plannedCase, topologyOf } from './support.ts';
 
 const NAMES = ['east', 'west', 'north', 'south'];
@@ -24,7 +24,8 @@ function randomOf(seed: number): () => number {
 
 const conflict = (a: Locks, b: Locks): boolean =>
   a.alone.some((name) => b.alone.includes(name) || b.shared.includes(name)) ||
-  b.alone.some((name) => a.shared.includes(name));
+  b.alone.some((name) => a.shared.includes(name)) ||
+  (a.own ?? []).some((name) => b.own?.includes(name));
 
 interface Run {
   readonly started: string[];
@@ -136,8 +137,16 @@ t.test('what each kind takes', (t) => {
   const [clusterA, clusterB] = (['a', 'b'] as const).map(
     (cluster) => ({ scope: 'cluster', cluster }) as const,
   );
-  const single = { id: 's.one', oneAtATime: true };
+  const single = { id: 's.one', oneAtATime: 'of all' as const };
   t.ok(conflict(locksOf(single, clusterA!, topology), locksOf(single, clusterB!, topology)));
+
+  const eachWay = { id: 's.way', oneAtATime: 'each way' } as const;
+  const ends = { from: 'hub', to: 'a' };
+  const [there, again, onBack] = [ends, { from: 'hub', to: 'b' }, { from: 'a', to: 'hub' }].map((each) =>
+    locksOf(eachWay, { scope: 'pair', ...each }, topology),
+  );
+  t.ok(conflict(there!, again!));
+  t.notOk(conflict(there!, onBack!), 'each way has backends of its own');
 
   const caller = locksOf({ id: 'x', exclusive: 'caller' }, pair, topology);
   t.strictSame(caller.alone, ['cluster a']);
@@ -225,7 +234,7 @@ t.test(
       c: { exclusive: 'pair' },
       d: { exclusive: 'none' },
       e: { exclusive: 'cluster' },
-      f: { oneAtATime: true },
+      f: { oneAtATime: 'of all' },
     };
     const cases = Object.keys(checks).map((id) => plannedCase({ id }));
     const ordered = inStartOrder(cases, ({ id }) => checks[id]!);
@@ -240,4 +249,83 @@ t.test('more cases that mostly wait than others run at once', async (t) => {
   const cases = Array.from({ length: 40 }, (_, index) => plannedCase({ id: `case ${index}` }));
   t.equal((await schedule(cases, share, { concurrency: 2, mostlyWaits: () => true })).mostAtOnce, 12);
   t.equal((await schedule(cases, share, { concurrency: 2, mostlyWaits: () => false })).mostAtOnce, 2);
+});
+
+t.test('cases of a company start at once, when all may, and share what each wants alone', async (t) => {
+  const cases = [
+    plannedCase({ id: 'control' }),
+    plannedCase({ id: 'other' }),
+    plannedCase({ id: 'a', dependsOn: ['control'] }),
+    plannedCase({ id: 'b' }),
+    plannedCase({ id: 'c' }),
+  ];
+  const isMember = (id: string): boolean => ['a', 'b', 'c'].includes(id);
+  const running = new Set<string>();
+  const company: string[][] = [];
+  await runSchedule({
+    cases,
+    locks: ({ id }) =>
+      isMember(id)
+        ? { shared: ['fleet'], alone: ['cluster east'], own: [id === 'c' ? 'check x back' : `check x ${id}`] }
+        : share(),
+    company: ({ id }) => (isMember(id) ? 'outage' : undefined),
+    concurrency: 2,
+    known: new Map(),
+    signal: new AbortController().signal,
+    settle: () => undefined,
+    execute: async ({ id }, member) => {
+      running.add(id);
+      t.equal(member !== undefined, isMember(id));
+      await member?.readyForFault();
+      if (isMember(id)) company.push([...running].toSorted());
+      running.delete(id);
+      await new Promise<void>((resolve) => setImmediate(resolve));
+      return passed('fine');
+    },
+  });
+  t.strictSame(company[0], ['a', 'b', 'c'], 'nobody goes on before all are there');
+  t.equal(company.length, 3);
+});
+
+t.test('of a company, cases that use the same backends run one after the other', async (t) => {
+  const cases = ['a', 'b', 'c'].map((id) => plannedCase({ id }));
+  const atOnce: number[] = [];
+  let running = 0;
+  await runSchedule({
+    cases,
+    locks: ({ id }) => ({ shared: ['fleet'], alone: ['cluster east'], own: id === 'c' ? [] : ['check x'] }),
+    company: () => 'outage',
+    concurrency: 8,
+    known: new Map(),
+    signal: new AbortController().signal,
+    settle: () => undefined,
+    execute: async (_planned, member) => {
+      running++;
+      await member?.readyForFault();
+      atOnce.push(running);
+      await new Promise<void>((resolve) => setImmediate(resolve));
+      running--;
+      return passed('fine');
+    },
+  });
+  t.strictSame(atOnce, [2, 2, 1]);
+});
+
+t.test('a company is named by its check, its variants and, where asked for, its two ends', (t) => {
+  const there = plannedCase({
+    id: 'x',
+    subject: { scope: 'pair', from: 'east', to: 'west' },
+    variants: ['ipv6'],
+  });
+  const back = plannedCase({
+    id: 'y',
+    subject: { scope: 'pair', from: 'west', to: 'east' },
+    variants: ['ipv6'],
+  });
+  const ofPair = { together: { name: 'latency', of: 'pair' } } as const;
+  t.equal(companyOf(ofPair, there), 'latency ipv6 east west');
+  t.equal(companyOf(ofPair, back), companyOf(ofPair, there));
+  t.equal(companyOf({ together: { name: 'outage', of: 'fleet' } }, there), 'outage ipv6');
+  t.equal(companyOf({}, there), undefined);
+  t.end();
 });

@@ -36,8 +36,9 @@ t.test('performance.throughput', async (t) => {
     'inconclusive: spread-too-wide',
   );
   t.equal(
-    outcomeOf(judge(throughput, streams([300, 310, 305], { cpuBusy: 0.99 }))),
+    outcomeOf(judge(throughput, streams([300, 310, 305], { cpuBusy: 0.92 }))),
     'inconclusive: cpu-saturated',
+    'a shaper leaves the machine idle, so what is slow on a busy machine may be the machine',
   );
   t.equal(
     outcomeOf(judge(throughput, streams([300, 310, 305], { outcome: 'error', detail: 'x' }))),

@@ -9,6 +9,7 @@ import {
   type FaultOf,
   belongingsOf,
   injectorOf,
+  linkOf,
   mtuInjector,
   prepareMending,
   renderBelongings,
@@ -66,7 +67,11 @@ const tunnelDown = (clock: Clock): FaultInjector =>
     const mend = await prepareMending(gateway, fault, restore, ledger);
     await gateway.exec(['ip', 'link', 'set', 'dev', tunnel, 'down']);
     return {
-      tookHold: async () => !(await answers(gateway, address)),
+      async tookHold() {
+        // Silence alone may be the doing of the far end.
+        const [answered, link] = await Promise.all([answers(gateway, address), linkOf(gateway, tunnel)]);
+        return !answered && !link.up;
+      },
       async mend() {
         await mend();
         if (hadLink) await awaitLink(gateway, fleet, neighbour, clock);

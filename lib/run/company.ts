@@ -1,0 +1,143 @@
+/**
+ * Cases that run together: each has its own controls and sees for itself, but what they inject stands for all of them. It
+ * is injected once every one has had its controls, and mended once every one has seen enough; whoever ends early keeps
+ * nobody waiting.
+ */
+import { isDeepStrictEqual } from 'node:util';
+import type { Disturbance, FaultSpec } from '../model/fault.ts';
+
+/** How far a member has come, in this order. */
+const STAGES = ['controls', 'ready', 'watching', 'done'] as const;
+type Stage = (typeof STAGES)[number];
+
+/** A fault that others may need as well. */
+export interface SharedDisturbance extends Pick<Disturbance, 'tookHold'> {
+  /**
+   * Lets go of it. Resolves once it is mended, for which all others have to let go too. @returns false for a case that has
+   * left while others still need it
+   */
+  mend(): Promise<boolean>;
+}
+
+interface SharedFault {
+  readonly fault: FaultSpec;
+  readonly disturbance: Promise<Disturbance>;
+  readonly held: () => Promise<boolean>;
+  readonly mended: PromiseWithResolvers<void>;
+  users: number;
+}
+
+export class Company {
+  readonly #members = new Set<Member>();
+  readonly #waiting: { readonly stage: Stage; readonly go: () => void }[] = [];
+  readonly #faults: SharedFault[] = [];
+
+  /** Before anybody has arrived anywhere. */
+  join(): Member {
+    const member = new Member(this);
+    this.#members.add(member);
+    return member;
+  }
+
+  /** Resolves once no member is before this stage any more. */
+  async allAt(stage: Stage): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#waiting.push({ stage, go: resolve });
+    this.look();
+    return promise;
+  }
+
+  look(): void {
+    const slowest = Math.min(...[...this.#members].map(({ stage }) => STAGES.indexOf(stage)));
+    const free = this.#waiting.filter(({ stage }) => STAGES.indexOf(stage) <= slowest);
+    for (const one of free) {
+      this.#waiting.splice(this.#waiting.indexOf(one), 1);
+      one.go();
+    }
+  }
+
+  forget(member: Member): void {
+    this.#members.delete(member);
+    this.look();
+  }
+
+  /** The same fault is injected once. */
+  share(fault: FaultSpec, inject: () => Promise<Disturbance>): SharedFault {
+    const known = this.#faults.find((one) => one.users > 0 && isDeepStrictEqual(one.fault, fault));
+    if (known) {
+      known.users++;
+      return known;
+    }
+    const disturbance = inject();
+    let held: Promise<boolean> | undefined;
+    const shared: SharedFault = {
+      fault,
+      disturbance,
+      held: () => (held ??= disturbance.then((one) => one.tookHold())),
+      mended: Promise.withResolvers<void>(),
+      users: 1,
+    };
+    // Whoever waits hears of it; when nobody does, it is nobody's failure.
+    shared.mended.promise.catch(() => undefined);
+    this.#faults.push(shared);
+    return shared;
+  }
+}
+
+/** One case among those that run together. */
+export class Member {
+  readonly #company: Company;
+  stage: Stage = 'controls';
+  #left = false;
+
+  constructor(company: Company) {
+    this.#company = company;
+  }
+
+  /** The own controls have been had. Resolves once those of all others have, too. */
+  readyForFault(): Promise<void> {
+    return this.#arriveAt('ready');
+  }
+
+  /** Resolves once all others have seen enough, too. */
+  seenEnough(): Promise<void> {
+    return this.#arriveAt('done');
+  }
+
+  async #arriveAt(stage: Stage): Promise<void> {
+    if (STAGES.indexOf(stage) > STAGES.indexOf(this.stage)) this.stage = stage;
+    await this.#company.allAt(stage);
+    if (this.stage === 'ready') this.stage = 'watching';
+  }
+
+  async inject(fault: FaultSpec, inject: () => Promise<Disturbance>): Promise<SharedDisturbance> {
+    const shared = this.#company.share(fault, inject);
+    let disturbance: Disturbance;
+    try {
+      disturbance = await shared.disturbance;
+    } catch (error) {
+      shared.users = 0;
+      throw error;
+    }
+    let released = false;
+    return {
+      tookHold: shared.held,
+      mend: async (): Promise<boolean> => {
+        if (!released) {
+          released = true;
+          shared.users--;
+          if (shared.users === 0) disturbance.mend().then(shared.mended.resolve, shared.mended.reject);
+        }
+        if (shared.users > 0 && this.#left) return false;
+        await shared.mended.promise;
+        return true;
+      },
+    };
+  }
+
+  /** It ends, or waits for nobody any more. */
+  leave(): void {
+    this.#left = true;
+    this.#company.forget(this);
+  }
+}

@@ -1,0 +1,8 @@
+/** Outages that checks share: one of them costs as much as all. */
+import type { AnyCheck } from '../../lib/model/check.ts';
+
+/**
+ * The tunnels of all gateways are down at once, each taken down at its own end: what leaves a gateway then, and whether its
+ * callers recover, is seen there and does not depend on the far end.
+ */
+export const TUNNEL_OUTAGE: AnyCheck['together'] & object = { name: 'tunnel outage', of: 'fleet' };

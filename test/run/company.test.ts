@@ -1,0 +1,81 @@
+import t from 'tap';
+import type { Disturbance, FaultSpec } from '../../lib/model/fault.ts';
+import { Company } from '../../lib/run/company.ts';
+
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+const fault: FaultSpec = { kind: 'tunnel-down', between: ['east', 'west'] };
+
+function disturbanceIn(log: string[], name: string): () => Promise<Disturbance> {
+  return async () => {
+    log.push(`inject ${name}`);
+    return {
+      tookHold: async () => {
+        log.push(`look ${name}`);
+        return true;
+      },
+      mend: async () => void log.push(`mend ${name}`),
+    };
+  };
+}
+
+t.test('a fault stands from when all have had their controls until all have seen enough', async (t) => {
+  const company = new Company();
+  const [a, b] = [company.join(), company.join()];
+  const log: string[] = [];
+  const life = async (name: string, member: typeof a): Promise<void> => {
+    await member.readyForFault();
+    const disturbance = await member.inject(fault, disturbanceIn(log, 'it'));
+    await disturbance.tookHold();
+    log.push(`${name} sees`);
+    await member.seenEnough();
+    t.ok(await disturbance.mend());
+    log.push(`${name} recovers`);
+    member.leave();
+  };
+  const first = life('a', a);
+  await turn();
+  t.strictSame(log, [], 'the other has no control yet');
+  await Promise.all([first, life('b', b)]);
+  t.strictSame(
+    log.map((line) => line.replace(/^[ab] /, '')),
+    ['inject it', 'look it', 'sees', 'sees', 'mend it', 'recovers', 'recovers'],
+    'the same fault is injected, looked at and mended once',
+  );
+});
+
+t.test('whoever ends early keeps nobody waiting, and takes the fault from nobody', async (t) => {
+  const company = new Company();
+  const [a, b, c] = [company.join(), company.join(), company.join()];
+  const log: string[] = [];
+  const ready = Promise.all([a.readyForFault(), b.readyForFault()]);
+  await turn();
+  c.leave();
+  await ready;
+  const inject = disturbanceIn(log, 'it');
+  const [ofA, ofB] = await Promise.all([a.inject(fault, inject), b.inject(fault, inject)]);
+  a.leave();
+  t.equal(await ofA.mend(), false, 'b still needs it');
+  t.strictSame(log, ['inject it']);
+  await b.seenEnough();
+  t.equal(await ofB.mend(), true);
+  t.equal(await ofB.mend(), true, 'twice does nothing');
+  t.strictSame(log, ['inject it', 'mend it']);
+});
+
+t.test('different faults are each injected; one that cannot be fails those who wanted it', async (t) => {
+  const company = new Company();
+  const [a, b, c] = [company.join(), company.join(), company.join()];
+  const log: string[] = [];
+  const other: FaultSpec = { kind: 'tunnel-down', between: ['west', 'east'] };
+  const broken = (): Promise<Disturbance> => Promise.reject(new Error('no such interface'));
+  const [, ofB] = await Promise.all([
+    t.rejects(a.inject(other, broken), /no such interface/),
+    b.inject(fault, disturbanceIn(log, 'it')),
+    t.rejects(c.inject(other, broken), /no such interface/),
+  ]);
+  a.leave();
+  c.leave();
+  await b.seenEnough();
+  t.ok(await ofB.mend());
+  t.strictSame(log, ['inject it', 'mend it']);
+});
