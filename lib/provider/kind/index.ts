@@ -1,9 +1,8 @@
 /** Real clusters in containers, by kind: each on a Docker network of its own, joined by gateway containers. */
-import { rm } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import type { Provider, ProviderLimits, ProviderOptions } from '../../model/cluster.ts';
 import { UserError } from '../../model/errors.ts';
-import { readIfPresent, writeAtomically } from '../../system/files.ts';
+import { readIfPresent, removeFile, writeAtomically } from '../../system/files.ts';
 import { rangesInUse } from '../ranges.ts';
 import { KUBERNETES_FEATURES, kubernetesHandlers } from '../kubernetes/index.ts';
 import type { KindDependencies, KindFleetState } from './context.ts';
@@ -82,7 +81,7 @@ async function createFleet(options: ProviderOptions, dependencies: KindDependenc
   });
   const [nodeAddresses, gatewayFacts] = await bothEnded(clusters, gateways);
   const archive = await saving;
-  if (archive) await rm(archive.file);
+  if (archive) await removeFile(archive.file);
   const state: KindFleetState = {
     run,
     names,
