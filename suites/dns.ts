@@ -462,10 +462,10 @@ export const local = defineCheck({
 
   async observe(context): Promise<Local> {
     const { cluster, family } = context;
-    const name = serviceName(echoService, 'cluster.local');
+    const { name, addresses } = cluster.service(echoService);
     return {
       cluster: cluster.name,
-      wantedAddress: cluster.service(echoService).addresses[family] ?? '',
+      wantedAddress: addresses[family] ?? '',
       lookup: await lookUp(cluster.site(CLIENT), cluster, { name, type: ADDRESS_RECORD[family] }, context),
     };
   },
@@ -510,7 +510,7 @@ export const latency = defineCheck({
   async observe({ cluster, family }): Promise<Latency> {
     const request = {
       server: cluster.dns,
-      name: serviceName(echoService, 'cluster.local'),
+      name: cluster.service(echoService).name,
       type: ADDRESS_RECORD[family],
       timeoutMs: LOOKUP_TIMEOUT_MS,
     };
@@ -581,7 +581,7 @@ export const truncation = defineCheck({
   async observe({ cluster, family }): Promise<Truncation> {
     const request = {
       server: cluster.dns,
-      name: serviceName(manyService, 'cluster.local'),
+      name: cluster.service(manyService).name,
       type: ADDRESS_RECORD[family],
       timeoutMs: LOOKUP_TIMEOUT_MS,
     };
