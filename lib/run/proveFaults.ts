@@ -160,10 +160,11 @@ const AIMS: { readonly [K in FaultKind]: Aiming<K> } = {
   'remote-secret-deleted': ({ from, to }) => [{ kind: 'remote-secret-deleted', at: from, cluster: to }],
   'remote-secret-loopback': ({ from, to }) => [{ kind: 'remote-secret-loopback', at: from, cluster: to }],
   'control-plane-stopped': ({ from }) => [{ kind: 'control-plane-stopped', cluster: from }],
-  'clear-text-accepted': ({ own, called, caller }) =>
-    [called ?? caller].flatMap((workload) =>
-      workload ? [{ kind: 'clear-text-accepted', cluster: own, namespace: workload.namespace }] : [],
-    ),
+  'clear-text-accepted': ({ own, check }) =>
+    (check.uses ?? [])
+      .flatMap(({ intents }) => intents ?? [])
+      .filter((intent) => intent.kind === 'mutual-tls')
+      .map(({ namespace }) => ({ kind: 'clear-text-accepted', cluster: own, namespace })),
   'identity-policy-missing': ({ own, caller }) =>
     caller ? [{ kind: 'identity-policy-missing', cluster: own, namespace: caller.namespace }] : [],
   'foreign-root': ({ to }) => [{ kind: 'foreign-root', cluster: to }],

@@ -17,12 +17,16 @@ import { createRoot, validFor } from './certificates.ts';
 import { type ControlPlanes, asKubernetes } from './clusters.ts';
 import { giveIntermediate } from './authorities.ts';
 import { controlPlanePods, isReady, watchedClusters } from './controlPlane.ts';
-import { remoteSecretName, secretText, systemReference } from './names.ts';
+import { PROXY_CONTAINER, SYSTEM_NAMESPACE, remoteSecretName, secretText, systemReference } from './names.ts';
 import { remoteSecret } from './objects.ts';
 import { accessIn } from './links.ts';
 
-const HOLD_LIMIT_MS = 30_000;
+/** A control plane that starts waits half a minute for clusters that it cannot reach. */
+const HOLD_LIMIT_MS = 120_000;
+const QUIT_LIMIT_MS = 10_000;
 const POLL_MS = 500;
+/** Label that the injector of proxies gives to pods. */
+const PROXIED = 'security.istio.io/tlsMode=istio';
 
 async function within(held: () => Promise<boolean>): Promise<boolean> {
   const end = systemClock.monotonic() + HOLD_LIMIT_MS;
@@ -48,6 +52,53 @@ function again(object: KubernetesObject): KubernetesObject {
   };
 }
 
+/** As an update does: what it knew of other clusters it has to learn anew. */
+async function restartControlPlane(primary: KubernetesCluster): Promise<void> {
+  const pods = await controlPlanePods(primary);
+  const old = new Set(pods.map(({ metadata: { name } }) => name));
+  await primary.objects.delete([...old].map((name) => systemReference('v1', 'Pod', name)));
+  await within(async () =>
+    (await controlPlanePods(primary)).some((pod) => isReady(pod) && !old.has(pod.metadata.name)),
+  );
+}
+
+const proxiedPods = (cluster: KubernetesCluster): Promise<readonly KubernetesObject[]> =>
+  cluster.objects.list({ apiVersion: 'v1', kind: 'Pod', labelSelector: PROXIED });
+
+/** How often the containers of a pod were started again, all together. */
+function restartsOf({ status }: KubernetesObject): number {
+  const { containerStatuses = [], initContainerStatuses = [] } = (status ?? {}) as Readonly<
+    Record<string, readonly { restartCount: number }[]>
+  >;
+  return [...containerStatuses, ...initContainerStatuses].reduce((sum, one) => sum + one.restartCount, 0);
+}
+
+/** Proxies that start anew ask for a certificate: one that lasts a day would hide what issues them. */
+async function restartProxies(cluster: KubernetesCluster): Promise<void> {
+  const before = new Map(
+    (await proxiedPods(cluster)).map((pod) => [pod.metadata.name, restartsOf(pod)] as const),
+  );
+  await Promise.all(
+    (await proxiedPods(cluster)).map(({ metadata: { name, namespace = '' } }) =>
+      cluster.objects
+        .exec(
+          { namespace, name, container: PROXY_CONTAINER },
+          ['pilot-agent', 'request', 'POST', 'quitquitquit'],
+          {
+            timeoutMs: QUIT_LIMIT_MS,
+          },
+        )
+        // The session may end with the proxy; whether it started anew is looked at.
+        .catch(() => undefined),
+    ),
+  );
+  await within(async () =>
+    (await proxiedPods(cluster)).every(
+      (pod) => isReady(pod) && restartsOf(pod) > (before.get(pod.metadata.name) ?? -1),
+    ),
+  );
+}
+
 /** Names of files of faults within a run. */
 let faults = 0;
 
@@ -62,12 +113,25 @@ async function noteMending(
   const file = path.join(runtimeFolder(fleet.run), `mesh-fault-${++faults}`);
   const items = { apiVersion: 'v1', kind: 'List', items: objects };
   await writeAtomically(`${file}.json`, JSON.stringify(items), 0o600);
+  await noteCommand(file, ledger, cluster, what, [
+    'apply',
+    '--server-side',
+    '--force-conflicts',
+    '-f',
+    `${file}.json`,
+  ]);
+}
+
+/** @param words of kubectl */
+async function noteCommand(
+  file: string,
+  ledger: Ledger,
+  cluster: KubernetesCluster,
+  what: string,
+  words: readonly string[],
+): Promise<void> {
   const kubectl = ['kubectl', '--kubeconfig', cluster.kubeconfig, '--context', cluster.context];
-  await writeAtomically(
-    `${file}.sh`,
-    `${quoteCommand([...kubectl, 'apply', '--server-side', '--force-conflicts', '-f', `${file}.json`])}\n`,
-    0o600,
-  );
+  await writeAtomically(`${file}.sh`, `${quoteCommand([...kubectl, ...words])}\n`, 0o600);
   await ledger.add({ description: what, undo: { kind: 'run', command: mendOnce(`${file}.sh`) } });
 }
 
@@ -126,12 +190,19 @@ export function meshInjectors(planes: ControlPlanes): readonly FaultInjector[] {
         token,
       }),
     ]);
+    // One that runs keeps the connection that it has until a new one works.
+    await restartControlPlane(primary);
     return {
       tookHold: () =>
         within(async () =>
           (await watchedClusters(primary)).every(({ id, status }) => id !== cluster || status !== 'synced'),
         ),
-      mend: async () => primary.objects.apply([secret]),
+      mend: async () => {
+        await primary.objects.apply([secret]);
+        await within(async () =>
+          (await watchedClusters(primary)).some(({ id, status }) => id === cluster && status === 'synced'),
+        );
+      },
     };
   });
 
@@ -139,7 +210,11 @@ export function meshInjectors(planes: ControlPlanes): readonly FaultInjector[] {
     const primary = planes.primaryOf(named(fleet, cluster));
     const deployment = systemReference('apps/v1', 'Deployment', 'istiod');
     const scaled = (replicas: number): KubernetesObject => ({ ...deployment, spec: { replicas } });
-    await noteMending(fleet, ledger, primary, `control plane of ${primary.name}`, [scaled(1)]);
+    const file = path.join(runtimeFolder(fleet.run), `mesh-fault-${++faults}`);
+    // A deployment of replicas alone is none that a client could apply.
+    await noteCommand(file, ledger, primary, `control plane of ${primary.name}`, [
+      ...['--namespace', SYSTEM_NAMESPACE, 'scale', 'deployment', 'istiod', '--replicas', '1'],
+    ]);
     await primary.objects.apply([scaled(0)]);
     return {
       tookHold: () => within(async () => !(await controlPlanePods(primary)).some(isReady)),
@@ -199,26 +274,21 @@ export function meshInjectors(planes: ControlPlanes): readonly FaultInjector[] {
     await noteMending(fleet, ledger, place, `certificate authority of ${cluster}`, [before]);
     const now = new Date(systemClock.now());
     await giveIntermediate(place, await createRoot('a root of its own', validFor(365, now)), now);
-    const restart = async (): Promise<void> => {
-      const pods = await controlPlanePods(place);
-      await place.objects.delete(pods.map(({ metadata: { name } }) => systemReference('v1', 'Pod', name)));
-      const old = new Set(pods.map(({ metadata: { name } }) => name));
-      await within(async () =>
-        (await controlPlanePods(place)).some((pod) => isReady(pod) && !old.has(pod.metadata.name)),
-      );
-    };
-    await restart();
+    await restartControlPlane(place);
     const root = async (): Promise<string | undefined> => {
       const map = await place.objects.read(systemReference('v1', 'ConfigMap', 'istio-ca-root-cert'));
       return (map?.data as Record<string, string> | undefined)?.['root-cert.pem'];
     };
     const original = secretText(before, 'root-cert.pem')?.trim();
+    await within(async () => (await root())?.trim() !== original);
+    await restartProxies(place);
     return {
-      tookHold: () => within(async () => (await root())?.trim() !== original),
+      tookHold: async () => (await root())?.trim() !== original,
       mend: async () => {
         await place.objects.apply([before]);
-        await restart();
+        await restartControlPlane(place);
         await within(async () => (await root())?.trim() === original);
+        await restartProxies(place);
       },
     };
   });
