@@ -16,7 +16,7 @@ import { runtimeFolder, writeAtomically } from '../../system/files.ts';
 import { createRoot, validFor } from './certificates.ts';
 import { type ControlPlanes, asKubernetes } from './clusters.ts';
 import { giveIntermediate } from './authorities.ts';
-import { controlPlanePods, isReady, watchedClusters } from './controlPlane.ts';
+import { connectedProxies, controlPlanePods, isReady, watchedClusters } from './controlPlane.ts';
 import { PROXY_CONTAINER, SYSTEM_NAMESPACE, remoteSecretName, secretText, systemReference } from './names.ts';
 import { remoteSecret } from './objects.ts';
 import { accessIn } from './links.ts';
@@ -193,10 +193,21 @@ export function meshInjectors(planes: ControlPlanes): readonly FaultInjector[] {
     // One that runs keeps the connection that it has until a new one works.
     await restartControlPlane(primary);
     return {
+      // Proxies keep what they were told last until they have found the new control plane.
       tookHold: () =>
-        within(async () =>
-          (await watchedClusters(primary)).every(({ id, status }) => id !== cluster || status !== 'synced'),
-        ),
+        within(async () => {
+          const [watched, connected, pods] = await Promise.all([
+            watchedClusters(primary),
+            connectedProxies(primary),
+            proxiedPods(primary),
+          ]);
+          return (
+            watched.every(({ id, status }) => id !== cluster || status !== 'synced') &&
+            pods.every(({ metadata: { name } }) =>
+              connected.some((proxy) => proxy.name.startsWith(`${name}.`)),
+            )
+          );
+        }),
       mend: async () => {
         await primary.objects.apply([secret]);
         await within(async () =>
