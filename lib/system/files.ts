@@ -36,9 +36,6 @@ export const readBytes = (target: string): Promise<Buffer> => readFile(target);
 /** Names of what a folder holds. */
 export const filesIn = (folder: string): Promise<string[]> => readdir(folder);
 
-/** It may be gone already. */
-export const removeFile = (target: string): Promise<void> => rm(target, { force: true });
-
 /** What a user without special rights may still write on the file system of a path. */
 export async function freeBytes(target: string): Promise<number> {
   const { bavail, bsize } = await statfs(target);

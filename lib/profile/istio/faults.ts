@@ -1,5 +1,6 @@
 /** What can be broken in a mesh on purpose. How each is mended stands in the ledger before anything is changed. */
 import path from 'node:path';
+import { applicable } from '../../model/applicable.ts';
 import type {
   FaultInjector,
   Fleet,
@@ -37,21 +38,6 @@ async function within(held: () => Promise<boolean>): Promise<boolean> {
   }
 }
 
-/** As it is to be applied again: without what the API server writes itself. */
-function again(object: KubernetesObject): KubernetesObject {
-  const { name, namespace, labels, annotations } = object.metadata;
-  const { status: _status, metadata: _metadata, ...rest } = object;
-  return {
-    ...rest,
-    metadata: {
-      name,
-      ...(namespace !== undefined && { namespace }),
-      ...(labels && { labels }),
-      ...(annotations && { annotations }),
-    },
-  };
-}
-
 /** As an update does: what it knew of other clusters it has to learn anew. */
 async function restartControlPlane(primary: KubernetesCluster): Promise<void> {
   const pods = await controlPlanePods(primary);
@@ -75,18 +61,15 @@ function restartsOf({ status }: KubernetesObject): number {
 
 /** Proxies that start anew ask for a certificate: one that lasts a day would hide what issues them. */
 async function restartProxies(cluster: KubernetesCluster): Promise<void> {
-  const before = new Map(
-    (await proxiedPods(cluster)).map((pod) => [pod.metadata.name, restartsOf(pod)] as const),
-  );
+  const pods = await proxiedPods(cluster);
+  const before = new Map(pods.map((pod) => [pod.metadata.name, restartsOf(pod)] as const));
   await Promise.all(
-    (await proxiedPods(cluster)).map(({ metadata: { name, namespace = '' } }) =>
+    pods.map(({ metadata: { name, namespace = '' } }) =>
       cluster.objects
         .exec(
           { namespace, name, container: PROXY_CONTAINER },
           ['pilot-agent', 'request', 'POST', 'quitquitquit'],
-          {
-            timeoutMs: QUIT_LIMIT_MS,
-          },
+          { timeoutMs: QUIT_LIMIT_MS },
         )
         // The session may end with the proxy; whether it started anew is looked at.
         .catch(() => undefined),
@@ -158,7 +141,7 @@ export function meshInjectors(planes: ControlPlanes): readonly FaultInjector[] {
   const existing = async (cluster: KubernetesCluster, reference: ObjectReference) => {
     const object = await cluster.objects.read(reference);
     if (!object) throw new InternalError(`there is no ${reference.kind} ${reference.metadata.name}`);
-    return again(object);
+    return applicable(object);
   };
 
   const secretDeleted = injector('remote-secret-deleted', async ({ at, cluster }, fleet, ledger) => {
@@ -264,7 +247,7 @@ export function meshInjectors(planes: ControlPlanes): readonly FaultInjector[] {
         kind: 'AuthorizationPolicy',
         namespace: place.namespaceOf(namespace),
       })
-    ).map(again);
+    ).map(applicable);
     await noteMending(
       fleet,
       ledger,

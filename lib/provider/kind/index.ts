@@ -2,7 +2,7 @@
 import { availableParallelism } from 'node:os';
 import type { Provider, ProviderLimits, ProviderOptions } from '../../model/cluster.ts';
 import { UserError } from '../../model/errors.ts';
-import { readIfPresent, removeFile, writeAtomically } from '../../system/files.ts';
+import { readIfPresent, removePath, writeAtomically } from '../../system/files.ts';
 import { rangesInUse } from '../ranges.ts';
 import { KUBERNETES_FEATURES, kubernetesHandlers } from '../kubernetes/index.ts';
 import type { KindDependencies, KindFleetState } from './context.ts';
@@ -81,7 +81,7 @@ async function createFleet(options: ProviderOptions, dependencies: KindDependenc
   });
   const [nodeAddresses, gatewayFacts] = await bothEnded(clusters, gateways);
   const archive = await saving;
-  if (archive) await removeFile(archive.file);
+  if (archive) await removePath(archive.file);
   const state: KindFleetState = {
     run,
     names,

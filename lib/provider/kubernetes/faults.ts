@@ -1,4 +1,5 @@
 /** Faults by objects in namespaces of the run: they work in every cluster with an API server, and touch nothing else. */
+import { applicable } from '../../model/applicable.ts';
 import type {
   FaultInjector,
   Fleet,
@@ -39,22 +40,6 @@ const policiesOf = (
     ...(namespace !== undefined && { namespace }),
     labelSelector: runSelector(run),
   });
-
-/** As it can be applied again: without what the API server keeps for itself. */
-export function applicable({ apiVersion, kind, metadata, spec }: KubernetesObject): KubernetesObject {
-  const { name, namespace, labels, annotations } = metadata;
-  return {
-    apiVersion,
-    kind,
-    metadata: {
-      name,
-      ...(namespace !== undefined && { namespace }),
-      ...(labels && { labels }),
-      ...(annotations && { annotations }),
-    },
-    spec,
-  };
-}
 
 const policy = (
   name: string,
