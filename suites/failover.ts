@@ -23,14 +23,14 @@ import { type Figures, type Verdict, failed, inconclusive, passed } from '../lib
 import { PORTS, type ServiceSpec } from '../lib/model/workload.ts';
 
 /** Fast enough to time recovery to a few hundredths of a second, slow enough to load nothing. */
-const SAMPLES_PER_SECOND = 40;
+const SAMPLES_PER_SECOND = 20;
 const SAMPLE_TIMEOUT_MS = 500;
 /** Clients run this long before the fault, so that the pool is filled and the control is more than luck. */
 const STEADY_MS = 350;
 /** No failure for this long counts as recovered. */
 const CALM_MS = 500;
 /** Calls inside the caller's cluster, which no drill disturbs: when they are late, it is the machine that is. */
-const CONTROLS_PER_SECOND = 20;
+const CONTROLS_PER_SECOND = 10;
 /** Inside a cluster an answer takes a few milliseconds; where this passes, time-outs of others prove nothing. */
 const CONTROL_SLOW_MS = SAMPLE_TIMEOUT_MS / 2;
 /** A client can take no part of a drill for longer than every budget together. */
@@ -113,17 +113,23 @@ async function startClients(
   };
 }
 
-/** Failures that a machine without time can bring about; that somebody answers who must not, it cannot. */
-const EXCUSABLE: readonly (CauseCode | undefined)[] = [
-  'no-failover',
-  'no-failback',
-  'failover-loses-requests',
-];
+/**
+ * Failures that a machine without time can bring about (that somebody answers who must not, it cannot), and the share of
+ * late control calls from which it may have: one stall loses requests, but recovery fails only where stalls go on.
+ */
+const EXCUSES: Partial<Record<CauseCode, number>> = {
+  'failover-loses-requests': 0,
+  'no-failover': 0.05,
+  'no-failback': 0.05,
+};
 
 /** A drill that fails while calls inside the caller's own cluster are late as well says nothing of the network. */
 function unlessMachineIsBusy(verdict: Verdict, from: string, control: readonly Sample[] = []): Verdict {
   const late = control.filter((sample) => !isGood(sample) || sample.latencyMs > CONTROL_SLOW_MS).length;
-  if (verdict.status !== 'failed' || !EXCUSABLE.includes(verdict.cause) || late === 0) return verdict;
+  const excuse = verdict.cause && EXCUSES[verdict.cause];
+  if (verdict.status !== 'failed' || excuse === undefined || late === 0 || late / control.length < excuse) {
+    return verdict;
+  }
   return inconclusive(
     'cpu-saturated',
     `${verdict.reason}, but ${late} of ${control.length} calls inside ${from} took more than ${CONTROL_SLOW_MS} ms at the same time: this machine is too busy`,
@@ -176,9 +182,6 @@ async function startBackends(
 /** What only a process can do. */
 const TAKES_A_PROCESS: readonly BackendEvent[] = ['crash', 'freeze'];
 
-/** What takes over needs no more than one backend. */
-const REMOTE_BACKENDS = BACKENDS.slice(0, 1);
-
 interface DrillBudgets {
   readonly newConnections: number;
   readonly keptAlive: number;
@@ -209,7 +212,7 @@ async function drillBackends(
   const port = service.healthPort;
   await Promise.all([
     startBackends(from, port, BACKENDS, !TAKES_A_PROCESS.includes(event)),
-    startBackends(to, port, REMOTE_BACKENDS, true),
+    startBackends(to, port, BACKENDS, true),
   ]);
   const address = from.sharedService(service).addresses[context.family] as string;
   const ready = await convergeOn(context, address, port, { by: from.name, budgetMs: CONVERGENCE_MS.value });
@@ -605,7 +608,7 @@ export const tunnelDown = defineCheck({
     const { from, to, path } = context;
     const service = serviceFor(context, 'tunnel');
     const port = service.healthPort;
-    await startBackends(to, port, REMOTE_BACKENDS, true);
+    await startBackends(to, port, BACKENDS, true);
     const address = from.sharedService(service).addresses[context.family] as string;
     const ready = await convergeOn(context, address, port, { by: to.name, budgetMs: CONVERGENCE_MS.value });
     const facts = { from: from.name, to: to.name, address, port, ready: ready.converged };

@@ -236,6 +236,11 @@ export interface IntentHandler {
 
 export interface FaultInjector {
   readonly kinds: readonly FaultKind[];
+  /**
+   * What an injection changes: what the run made, or the cluster itself. The second is for clusters that this program
+   * made (`own`).
+   */
+  readonly reach: 'run' | 'cluster';
   /** Writes how to mend it to the ledger before anything is changed. */
   inject(fault: FaultSpec, fleet: Fleet, ledger: Ledger): Promise<Disturbance>;
 }

@@ -85,6 +85,8 @@ export type FaultSpec =
   | { readonly kind: 'clear-text-accepted'; readonly cluster: string; readonly namespace: string }
   /** The policies by identity of this namespace are gone, in this cluster only. */
   | { readonly kind: 'identity-policy-missing'; readonly cluster: string; readonly namespace: string }
+  /** This workload (`namespace/name`) runs without the proxy that the technology puts beside it. */
+  | { readonly kind: 'proxy-missing'; readonly cluster: string; readonly workload: string }
   /** Certificates of this cluster are signed below a root that no other cluster knows. */
   | { readonly kind: 'foreign-root'; readonly cluster: string }
   | { readonly kind: 'clear-text-route'; readonly from: string; readonly to: string }

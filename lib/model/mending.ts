@@ -1,5 +1,13 @@
-/** How a fault at a gateway is noted before it is made, so that any process can take it back. */
-import type { Gateway, Ledger, UndoAction } from './cluster.ts';
+/** How a fault is noted before it is made, so that any process can take it back. */
+import { applicable } from './applicable.ts';
+import type {
+  Gateway,
+  KubernetesCluster,
+  KubernetesObject,
+  Ledger,
+  ObjectReference,
+  UndoAction,
+} from './cluster.ts';
 import { type FaultSpec, mendOnce } from './fault.ts';
 
 /** A command at a gateway, complete, for a process that knows nothing of this fleet. */
@@ -28,3 +36,49 @@ export async function prepareMendingAt(
     await gateway.exec(command);
   };
 }
+
+/** Who owns the fields that this program sets by server-side apply. */
+export const FIELD_MANAGER = 'mcnet-conformance';
+
+/**
+ * Notes how objects of a cluster get back to what they are now. The note lies in the run's state file (mode 0600), as
+ * objects may hold keys. @param before as read, before anything is changed @param added what only the fault brings
+ * @returns the same as a function
+ */
+export async function prepareRestoring(
+  cluster: KubernetesCluster,
+  fault: FaultSpec,
+  {
+    before,
+    added = [],
+  }: { readonly before: readonly KubernetesObject[]; readonly added?: readonly ObjectReference[] },
+  ledger: Ledger,
+): Promise<() => Promise<void>> {
+  const apply = before.map(applicable);
+  const remove = added.map(referenceOf);
+  await ledger.add({
+    description: `fault ${JSON.stringify(fault)} in ${cluster.name}`,
+    undo: {
+      kind: 'restore-objects',
+      kubeconfig: cluster.kubeconfig,
+      context: cluster.context,
+      fieldManager: FIELD_MANAGER,
+      apply,
+      remove,
+    },
+  });
+  return async () => {
+    await cluster.objects.apply(apply);
+    await cluster.objects.delete(remove);
+  };
+}
+
+const referenceOf = ({
+  apiVersion,
+  kind,
+  metadata: { name, namespace },
+}: ObjectReference): ObjectReference => ({
+  apiVersion,
+  kind,
+  metadata: { name, ...(namespace !== undefined && { namespace }) },
+});

@@ -37,6 +37,8 @@ export interface WorkloadSpec {
   readonly serviceAccount?: string;
   /** It calls or answers services by name: a technology that carries services puts its proxy beside it. */
   readonly overServices?: true;
+  /** Times what it calls: where processors are scarce it comes before others, or it would time its own waiting. */
+  readonly timed?: true;
 }
 
 export interface ServicePort {

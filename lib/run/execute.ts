@@ -14,6 +14,7 @@ import type {
   Underlay,
 } from '../model/cluster.ts';
 import { InterruptedError, UserError, messageOf } from '../model/errors.ts';
+import { clusterOf } from '../model/injection.ts';
 import { newRunId } from '../model/ids.ts';
 import type { PlannedCase, RecordBody, RunSubject } from '../model/record.ts';
 import type { RunObserver, RunResults } from '../model/results.ts';
@@ -46,7 +47,7 @@ import {
 } from './schedule.ts';
 import { setUp } from './setUp.ts';
 import { type RunState, EXPIRY_MS, StateFile, attachedSpecOf, loadAttachable } from './state.ts';
-import { type CaseToolkit, type World, clusterNamed, planToolkit, toolkitFor } from './toolkit.ts';
+import { type CaseToolkit, type World, planToolkit, toolkitFor } from './toolkit.ts';
 import { type Undoer, undoAll } from './undoAll.ts';
 import { withinSignal } from './withinSignal.ts';
 
@@ -443,7 +444,7 @@ class Run {
   }
 
   async #diagnoseCluster(fleet: Fleet, name: string, signal: AbortSignal): Promise<void> {
-    const cluster = clusterNamed(fleet, name);
+    const cluster = clusterOf(fleet, name);
     const ask = async (what: string, question: () => Promise<Readonly<Record<string, string>>>) => {
       try {
         return await withinSignal(question(), signal);

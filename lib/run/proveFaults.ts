@@ -167,6 +167,8 @@ const AIMS: { readonly [K in FaultKind]: Aiming<K> } = {
       .map(({ namespace }) => ({ kind: 'clear-text-accepted', cluster: own, namespace })),
   'identity-policy-missing': ({ own, caller }) =>
     caller ? [{ kind: 'identity-policy-missing', cluster: own, namespace: caller.namespace }] : [],
+  'proxy-missing': ({ from, caller }) =>
+    caller ? [{ kind: 'proxy-missing', cluster: from, workload: keyOf(caller) }] : [],
   'foreign-root': ({ to }) => [{ kind: 'foreign-root', cluster: to }],
   'clear-text-route': ({ from, to }) => [{ kind: 'clear-text-route', from, to }],
   'clear-text-fallback': ({ from, to }) => [{ kind: 'clear-text-fallback', from, to }],

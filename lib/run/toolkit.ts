@@ -8,6 +8,7 @@ import type {
   Cluster,
   Fleet,
   Gateway,
+  KubernetesCluster,
   Ledger,
   Profile,
   Provider,
@@ -16,6 +17,7 @@ import type {
 } from '../model/cluster.ts';
 import { InternalError, messageOf } from '../model/errors.ts';
 import type { Disturbance, FaultSpec } from '../model/fault.ts';
+import { clusterOf } from '../model/injection.ts';
 import type { Intent, PolicyIntent } from '../model/intent.ts';
 import type { Probe } from '../model/probe.ts';
 import type { PlannedCase, RecordBody } from '../model/record.ts';
@@ -253,14 +255,14 @@ export function toolkitFor(
   const view = (name: string): ClusterView => {
     const known = views.get(name);
     if (known) return known;
-    const made = makeView(clusterNamed(fleet, name));
+    const made = makeView(clusterOf(fleet, name));
     views.set(name, made);
     return made;
   };
 
   const applied: { intent: Intent; cluster: string; entry: Undoable }[] = [];
   const apply = async (intent: Intent, name: string): Promise<void> => {
-    const cluster = clusterNamed(fleet, name);
+    const cluster = clusterOf(fleet, name);
     const handler = handlerFor(world, intent);
     if (!handler) throw new NotApplicableError(inexpressible(world, intent) ?? 'no handler');
     const what = `${intent.kind} in ${name} by ${handler.name}`;
@@ -287,6 +289,12 @@ export function toolkitFor(
   const disturb: Toolkit['disturb'] = async (fault) => {
     const injector = injectorFor(world, fault);
     if (!injector) throw new NotApplicableError(`nothing here can inject ${fault.kind}`);
+    const foreign = injector.reach === 'cluster' ? fleet.clusters.filter(isForeign) : [];
+    if (foreign.length > 0) {
+      throw new NotApplicableError(
+        `${fault.kind} changes more than this run's namespaces, and ${foreign.map(({ name }) => name).join(', ')} existed before it`,
+      );
+    }
     const note = (event: 'injected' | 'held' | 'did-not-hold' | 'mended'): void =>
       world.record({ type: 'fault', case: planned.id, fault, event });
     if (company) await step(AWAIT_CONTROLS, undefined, () => company.readyForFault());
@@ -364,7 +372,7 @@ export function toolkitFor(
         );
       }
       return step(`${name} handshakes`, undefined, () =>
-        wire.handshakes(clusterNamed(fleet, name).gateway, fleet),
+        wire.handshakes(clusterOf(fleet, name).gateway, fleet),
       );
     },
     policySemantics: policySemanticsOf(world),
@@ -454,12 +462,6 @@ export function planToolkit(
   return { toolkit, view };
 }
 
-export function clusterNamed(fleet: Fleet, name: string): Cluster {
-  const found = fleet.clusters.find((cluster) => cluster.name === name);
-  if (!found) throw new InternalError(`there is no cluster ${name}`);
-  return found;
-}
-
 function inFamily(addresses: PerFamily<string>, family: 'ipv4' | 'ipv6', whose: string): string {
   const address = addresses[family];
   if (address === undefined) throw new InternalError(`${whose} has no ${family} address`);
@@ -487,6 +489,9 @@ const unshared = (disturbance: Disturbance): SharedDisturbance => ({
     return true;
   },
 });
+
+const isForeign = (cluster: Cluster): boolean =>
+  cluster.kind === 'kubernetes' && !(cluster as KubernetesCluster).own;
 
 /** The profile's before the underlay's before the provider's: the most specific knows best how it breaks. */
 function injectorFor(world: World, fault: FaultSpec) {

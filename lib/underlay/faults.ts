@@ -1,27 +1,12 @@
 /** Faults that underlays have in common. */
 import type { FaultInjector, Fleet, Gateway, Ledger } from '../model/cluster.ts';
 import { InternalError } from '../model/errors.ts';
-import { type Disturbance, type FaultKind, type FaultSpec } from '../model/fault.ts';
+import type { FaultSpec } from '../model/fault.ts';
+import { injectorOf } from '../model/injection.ts';
 import { prepareMendingAt } from '../model/mending.ts';
 import { randomHex } from '../system/clock.ts';
 import { execEach, gatewayOf } from './gateways.ts';
 import { lines, renderTable } from './routing.ts';
-
-export type FaultOf<K extends FaultKind> = Extract<FaultSpec, { kind: K }>;
-
-export function injectorOf<K extends FaultKind>(
-  kind: K,
-  inject: (fault: FaultOf<K>, fleet: Fleet, ledger: Ledger) => Promise<Disturbance>,
-): FaultInjector {
-  return {
-    kinds: [kind],
-    inject(fault, fleet, ledger) {
-      if (fault.kind !== kind)
-        throw new InternalError(`"${fault.kind}" was given to the injector of "${kind}"`);
-      return inject(fault as FaultOf<K>, fleet, ledger);
-    },
-  };
-}
 
 /** As `prepareMendingAt`, under a name of its own. */
 export const prepareMending = (
@@ -151,7 +136,7 @@ async function renderIpv6Settings(gateway: Gateway, name: string): Promise<strin
  * needed" and "packet too big" are dropped as they leave it, in a table of their own.
  */
 export function mtuInjector(carrierOf: (fleet: Fleet, cluster: string) => string): FaultInjector {
-  return injectorOf('mtu-lowered', async (fault, fleet, ledger) => {
+  return injectorOf('mtu-lowered', async ({ fault, fleet, ledger }) => {
     const ends = [fault.at, ...(fault.peer === undefined ? [] : [fault.peer])].map((cluster) => ({
       gateway: gatewayOf(fleet, cluster),
       carrier: carrierOf(fleet, cluster),

@@ -48,7 +48,10 @@ class Breakable {
     const { provider } = this.system;
     const dependencies: ProveDependencies = {
       ...this.system.dependencies([suite], folder, {
-        provider: { ...provider, injectors: [{ kinds: ['policy-flushed'], inject: this.#inject }] },
+        provider: {
+          ...provider,
+          injectors: [{ kinds: ['policy-flushed'], reach: 'run', inject: this.#inject }],
+        },
         ...changes,
       }),
       progress: (text) => this.system.log.push(text),

@@ -253,6 +253,7 @@ export class FakeSystem {
     injectors: [
       {
         kinds: ['policy-flushed'],
+        reach: 'run',
         inject: async (fault: FaultSpec) => {
           await this.#step('inject', fault.kind);
           return {

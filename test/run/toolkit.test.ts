@@ -1,6 +1,7 @@
 import t from 'tap';
 import type { Toolkit } from '../../lib/model/check.ts';
 import type { Cluster, Fleet } from '../../lib/model/cluster.ts';
+import type { FaultSpec } from '../../lib/model/fault.ts';
 import type { Intent } from '../../lib/model/intent.ts';
 import { ProbeError } from '../../lib/model/probe.ts';
 import type { RecordBody } from '../../lib/model/record.ts';
@@ -162,6 +163,39 @@ t.test('the profile comes before the provider, and nobody is a reason to skip', 
   await t.rejects(toolkit.disturb({ kind: 'dns-stopped', cluster: 'east' }), NotApplicableError);
   await t.rejects(toolkit.handshakes('east'), NotApplicableError);
 });
+
+t.test(
+  'a fault that changes more than the run made is refused where a cluster existed before it',
+  async (t) => {
+    const asked: string[] = [];
+    const injectors = (['run', 'cluster'] as const).map((reach) => ({
+      kinds: [reach === 'run' ? ('identity-policy-missing' as const) : ('control-plane-stopped' as const)],
+      reach,
+      inject: ({ kind }: FaultSpec) => {
+        asked.push(kind);
+        return Promise.resolve({ tookHold: () => Promise.resolve(true), mend: () => Promise.resolve() });
+      },
+    }));
+    const benchOf = async (own: boolean): Promise<Toolkit> => {
+      const { toolkit, fleet } = await bench({}, (system) => ({ profile: { ...system.profile, injectors } }));
+      for (const cluster of fleet.clusters) {
+        Object.assign(cluster, { kind: 'kubernetes', own: own || cluster.name === 'east' });
+      }
+      return toolkit;
+    };
+    const stop = { kind: 'control-plane-stopped', cluster: 'east' } as const;
+    const loosen = { kind: 'identity-policy-missing', cluster: 'east', namespace: 'n' } as const;
+    const foreign = await benchOf(false);
+    await t.rejects(foreign.disturb(stop), {
+      name: 'NotApplicableError',
+      message: /west existed before/,
+    });
+    await foreign.disturb(loosen);
+    t.strictSame(asked, ['identity-policy-missing']);
+    await (await benchOf(true)).disturb(stop);
+    t.strictSame(asked, ['identity-policy-missing', 'control-plane-stopped']);
+  },
+);
 
 t.test('an intent that never settles is taken back and said', async (t) => {
   const undone: string[] = [];

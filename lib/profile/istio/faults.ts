@@ -1,26 +1,30 @@
 /** What can be broken in a mesh on purpose. How each is mended stands in the ledger before anything is changed. */
-import path from 'node:path';
-import { applicable } from '../../model/applicable.ts';
 import type {
   FaultInjector,
   Fleet,
   KubernetesCluster,
   KubernetesObject,
-  Ledger,
   ObjectReference,
 } from '../../model/cluster.ts';
 import { InternalError } from '../../model/errors.ts';
-import { type Disturbance, type FaultKind, type FaultSpec, mendOnce } from '../../model/fault.ts';
+import { applicable } from '../../model/applicable.ts';
+import { clusterOf, injectorOf, workloadOf } from '../../model/injection.ts';
+import { prepareRestoring } from '../../model/mending.ts';
 import { systemClock } from '../../system/clock.ts';
-import { quoteCommand } from '../../system/commands.ts';
-import { runtimeFolder, writeAtomically } from '../../system/files.ts';
 import { createRoot, validFor } from './certificates.ts';
 import { type ControlPlanes, asKubernetes } from './clusters.ts';
 import { giveIntermediate } from './authorities.ts';
 import { connectedProxies, controlPlanePods, isReady, watchedClusters } from './controlPlane.ts';
-import { PROXY_CONTAINER, SYSTEM_NAMESPACE, remoteSecretName, secretText, systemReference } from './names.ts';
+import {
+  LABELS,
+  PROXY_CONTAINER,
+  namespaceReference,
+  remoteSecretName,
+  secretText,
+  systemReference,
+} from './names.ts';
 import { remoteSecret } from './objects.ts';
-import { accessIn } from './links.ts';
+import { accessIn, hasProxy } from './links.ts';
 
 /** A control plane that starts waits half a minute for clusters that it cannot reach. */
 const HOLD_LIMIT_MS = 120_000;
@@ -82,144 +86,106 @@ async function restartProxies(cluster: KubernetesCluster): Promise<void> {
   );
 }
 
-/** Names of files of faults within a run. */
-let faults = 0;
-
-/** Notes how objects get back to what they are now, so that `clean` and a killed run can do it too. */
-async function noteMending(
-  fleet: Fleet,
-  ledger: Ledger,
-  cluster: KubernetesCluster,
-  what: string,
-  objects: readonly KubernetesObject[],
-): Promise<void> {
-  const file = path.join(runtimeFolder(fleet.run), `mesh-fault-${++faults}`);
-  const items = { apiVersion: 'v1', kind: 'List', items: objects };
-  await writeAtomically(`${file}.json`, JSON.stringify(items), 0o600);
-  await noteCommand(file, ledger, cluster, what, [
-    'apply',
-    '--server-side',
-    '--force-conflicts',
-    '-f',
-    `${file}.json`,
-  ]);
-}
-
-/** @param words of kubectl */
-async function noteCommand(
-  file: string,
-  ledger: Ledger,
-  cluster: KubernetesCluster,
-  what: string,
-  words: readonly string[],
-): Promise<void> {
-  const kubectl = ['kubectl', '--kubeconfig', cluster.kubeconfig, '--context', cluster.context];
-  await writeAtomically(`${file}.sh`, `${quoteCommand([...kubectl, ...words])}\n`, 0o600);
-  await ledger.add({ description: what, undo: { kind: 'run', command: mendOnce(`${file}.sh`) } });
-}
-
-type Inject<K extends FaultKind> = (
-  fault: Extract<FaultSpec, { kind: K }>,
-  fleet: Fleet,
-  ledger: Ledger,
-) => Promise<Disturbance>;
-
-const injector = <K extends FaultKind>(kind: K, inject: Inject<K>): FaultInjector => ({
-  kinds: [kind],
-  inject: (fault, fleet, ledger) => {
-    if (fault.kind !== kind) throw new InternalError(`the injector of ${kind} was given ${fault.kind}`);
-    return inject(fault as Extract<FaultSpec, { kind: K }>, fleet, ledger);
-  },
-});
+const modeOf = (object: KubernetesObject | undefined): string | undefined =>
+  (object?.['spec'] as { readonly mtls?: { readonly mode?: string } } | undefined)?.mtls?.mode;
 
 export function meshInjectors(planes: ControlPlanes): readonly FaultInjector[] {
-  const named = (fleet: Fleet, name: string): KubernetesCluster => {
-    const found = fleet.clusters.find((cluster) => cluster.name === name);
-    if (!found) throw new InternalError(`there is no cluster ${name}`);
-    return asKubernetes(found);
-  };
+  const named = (fleet: Fleet, name: string): KubernetesCluster => asKubernetes(clusterOf(fleet, name));
   const existing = async (cluster: KubernetesCluster, reference: ObjectReference) => {
     const object = await cluster.objects.read(reference);
     if (!object) throw new InternalError(`there is no ${reference.kind} ${reference.metadata.name}`);
-    return applicable(object);
+    return object;
   };
 
-  const secretDeleted = injector('remote-secret-deleted', async ({ at, cluster }, fleet, ledger) => {
-    const primary = planes.primaryOf(named(fleet, at));
-    const reference = systemReference('v1', 'Secret', remoteSecretName(cluster));
-    const secret = await existing(primary, reference);
-    await noteMending(fleet, ledger, primary, `remote secret for ${cluster} in ${primary.name}`, [secret]);
-    await primary.objects.delete([reference]);
-    return {
-      tookHold: () => within(async () => (await watchedClusters(primary)).every(({ id }) => id !== cluster)),
-      mend: async () => primary.objects.apply([secret]),
-    };
-  });
+  const secretDeleted = injectorOf(
+    'remote-secret-deleted',
+    async ({ fault, fleet, ledger }) => {
+      const { at, cluster } = fault;
+      const primary = planes.primaryOf(named(fleet, at));
+      const reference = systemReference('v1', 'Secret', remoteSecretName(cluster));
+      const secret = await existing(primary, reference);
+      const restore = await prepareRestoring(primary, fault, { before: [secret] }, ledger);
+      await primary.objects.delete([reference]);
+      return {
+        tookHold: () =>
+          within(async () => (await watchedClusters(primary)).every(({ id }) => id !== cluster)),
+        mend: restore,
+      };
+    },
+    'cluster',
+  );
 
-  const secretLoopback = injector('remote-secret-loopback', async ({ at, cluster }, fleet, ledger) => {
-    const primary = planes.primaryOf(named(fleet, at));
-    const reference = systemReference('v1', 'Secret', remoteSecretName(cluster));
-    const secret = await existing(primary, reference);
-    const { token = '' } = accessIn(secret, cluster);
-    const config = JSON.parse(secretText(secret, cluster) ?? '{}') as {
-      clusters?: readonly { cluster?: { 'certificate-authority-data'?: string } }[];
-    };
-    await noteMending(fleet, ledger, primary, `remote secret for ${cluster} in ${primary.name}`, [secret]);
-    await primary.objects.apply([
-      remoteSecret({
-        cluster,
-        server: 'https://127.0.0.1:6443',
-        authority: config.clusters?.[0]?.cluster?.['certificate-authority-data'] ?? '',
-        token,
-      }),
-    ]);
-    // One that runs keeps the connection that it has until a new one works.
-    await restartControlPlane(primary);
-    return {
-      // Proxies keep what they were told last until they have found the new control plane.
-      tookHold: () =>
-        within(async () => {
-          const [watched, connected, pods] = await Promise.all([
-            watchedClusters(primary),
-            connectedProxies(primary),
-            proxiedPods(primary),
-          ]);
-          return (
-            watched.every(({ id, status }) => id !== cluster || status !== 'synced') &&
-            pods.every(({ metadata: { name } }) =>
-              connected.some((proxy) => proxy.name.startsWith(`${name}.`)),
-            )
-          );
+  const secretLoopback = injectorOf(
+    'remote-secret-loopback',
+    async ({ fault, fleet, ledger }) => {
+      const { at, cluster } = fault;
+      const primary = planes.primaryOf(named(fleet, at));
+      const reference = systemReference('v1', 'Secret', remoteSecretName(cluster));
+      const secret = await existing(primary, reference);
+      const { token = '' } = accessIn(secret, cluster);
+      const config = JSON.parse(secretText(secret, cluster) ?? '{}') as {
+        clusters?: readonly { cluster?: { 'certificate-authority-data'?: string } }[];
+      };
+      const restore = await prepareRestoring(primary, fault, { before: [secret] }, ledger);
+      await primary.objects.apply([
+        remoteSecret({
+          cluster,
+          server: 'https://127.0.0.1:6443',
+          authority: config.clusters?.[0]?.cluster?.['certificate-authority-data'] ?? '',
+          token,
         }),
-      mend: async () => {
-        await primary.objects.apply([secret]);
-        await within(async () =>
-          (await watchedClusters(primary)).some(({ id, status }) => id === cluster && status === 'synced'),
-        );
-      },
-    };
-  });
+      ]);
+      // One that runs keeps the connection that it has until a new one works.
+      await restartControlPlane(primary);
+      return {
+        // Proxies keep what they were told last until they have found the new control plane.
+        tookHold: () =>
+          within(async () => {
+            const [watched, connected, pods] = await Promise.all([
+              watchedClusters(primary),
+              connectedProxies(primary),
+              proxiedPods(primary),
+            ]);
+            return (
+              watched.every(({ id, status }) => id !== cluster || status !== 'synced') &&
+              pods.every(({ metadata: { name } }) =>
+                connected.some((proxy) => proxy.name.startsWith(`${name}.`)),
+              )
+            );
+          }),
+        mend: async () => {
+          await restore();
+          await within(async () =>
+            (await watchedClusters(primary)).some(({ id, status }) => id === cluster && status === 'synced'),
+          );
+        },
+      };
+    },
+    'cluster',
+  );
 
-  const stopped = injector('control-plane-stopped', async ({ cluster }, fleet, ledger) => {
-    const primary = planes.primaryOf(named(fleet, cluster));
-    const deployment = systemReference('apps/v1', 'Deployment', 'istiod');
-    const scaled = (replicas: number): KubernetesObject => ({ ...deployment, spec: { replicas } });
-    const file = path.join(runtimeFolder(fleet.run), `mesh-fault-${++faults}`);
-    // A deployment of replicas alone is none that a client could apply.
-    await noteCommand(file, ledger, primary, `control plane of ${primary.name}`, [
-      ...['--namespace', SYSTEM_NAMESPACE, 'scale', 'deployment', 'istiod', '--replicas', '1'],
-    ]);
-    await primary.objects.apply([scaled(0)]);
-    return {
-      tookHold: () => within(async () => !(await controlPlanePods(primary)).some(isReady)),
-      mend: async () => {
-        await primary.objects.apply([scaled(1)]);
-        await within(async () => (await controlPlanePods(primary)).some(isReady));
-      },
-    };
-  });
+  const stopped = injectorOf(
+    'control-plane-stopped',
+    async ({ fault, fleet, ledger }) => {
+      const { cluster } = fault;
+      const primary = planes.primaryOf(named(fleet, cluster));
+      const deployment = systemReference('apps/v1', 'Deployment', 'istiod');
+      const scaled = (replicas: number): KubernetesObject => ({ ...deployment, spec: { replicas } });
+      const restore = await prepareRestoring(primary, fault, { before: [scaled(1)] }, ledger);
+      await primary.objects.apply([scaled(0)]);
+      return {
+        tookHold: () => within(async () => !(await controlPlanePods(primary)).some(isReady)),
+        mend: async () => {
+          await restore();
+          await within(async () => (await controlPlanePods(primary)).some(isReady));
+        },
+      };
+    },
+    'cluster',
+  );
 
-  const clearText = injector('clear-text-accepted', async ({ cluster, namespace }, fleet, ledger) => {
+  const clearText = injectorOf('clear-text-accepted', async ({ fault, fleet, ledger }) => {
+    const { cluster, namespace } = fault;
     const place = named(fleet, cluster);
     const primary = planes.primaryOf(place);
     const reference: ObjectReference = {
@@ -228,64 +194,96 @@ export function meshInjectors(planes: ControlPlanes): readonly FaultInjector[] {
       metadata: { name: 'default', namespace: place.namespaceOf(namespace) },
     };
     const before = await existing(primary, reference);
-    await noteMending(fleet, ledger, primary, `PeerAuthentication of ${namespace} in ${primary.name}`, [
-      before,
-    ]);
+    const restore = await prepareRestoring(primary, fault, { before: [before] }, ledger);
     await primary.objects.apply([{ ...before, spec: { mtls: { mode: 'PERMISSIVE' } } }]);
     return {
-      tookHold: async () => (await primary.objects.read(reference)) !== undefined,
-      mend: async () => primary.objects.apply([before]),
+      tookHold: async () => modeOf(await primary.objects.read(reference)) === 'PERMISSIVE',
+      mend: restore,
     };
   });
 
-  const policyMissing = injector('identity-policy-missing', async ({ cluster, namespace }, fleet, ledger) => {
+  const policyMissing = injectorOf('identity-policy-missing', async ({ fault, fleet, ledger }) => {
+    const { cluster, namespace } = fault;
     const place = named(fleet, cluster);
     const primary = planes.primaryOf(place);
-    const policies = (
-      await primary.objects.list({
+    const standing = (): Promise<readonly KubernetesObject[]> =>
+      primary.objects.list({
         apiVersion: 'security.istio.io/v1',
         kind: 'AuthorizationPolicy',
         namespace: place.namespaceOf(namespace),
-      })
-    ).map(applicable);
-    await noteMending(
-      fleet,
-      ledger,
-      primary,
-      `AuthorizationPolicies of ${namespace} in ${primary.name}`,
-      policies,
-    );
+      });
+    const policies = await standing();
+    const restore = await prepareRestoring(primary, fault, { before: policies }, ledger);
     await primary.objects.delete(policies);
     return {
-      tookHold: async () => policies.length > 0,
-      mend: async () => primary.objects.apply(policies),
+      tookHold: async () => policies.length > 0 && (await standing()).length === 0,
+      mend: restore,
     };
   });
 
-  const foreignRoot = injector('foreign-root', async ({ cluster }, fleet, ledger) => {
-    const place = named(fleet, cluster);
-    const before = await existing(place, systemReference('v1', 'Secret', 'cacerts'));
-    await noteMending(fleet, ledger, place, `certificate authority of ${cluster}`, [before]);
-    const now = new Date(systemClock.now());
-    await giveIntermediate(place, await createRoot('a root of its own', validFor(365, now)), now);
-    await restartControlPlane(place);
-    const root = async (): Promise<string | undefined> => {
-      const map = await place.objects.read(systemReference('v1', 'ConfigMap', 'istio-ca-root-cert'));
-      return (map?.data as Record<string, string> | undefined)?.['root-cert.pem'];
+  const proxyMissing = injectorOf('proxy-missing', async ({ fault, fleet, ledger }) => {
+    const place = named(fleet, fault.cluster);
+    const { spec } = workloadOf(place, fault.workload);
+    const namespace = place.namespaceOf(spec.namespace);
+    const before = applicable(await existing(place, namespaceReference(namespace)));
+    const startAnew = async (): Promise<void> => {
+      await place.stopWorkload(workloadOf(place, fault.workload));
+      await place.startWorkload(spec);
     };
-    const original = secretText(before, 'root-cert.pem')?.trim();
-    await within(async () => (await root())?.trim() !== original);
-    await restartProxies(place);
+    const restore = await prepareRestoring(place, fault, { before: [before] }, ledger);
+    const { labels } = before.metadata;
+    await place.objects.apply([
+      { ...before, metadata: { ...before.metadata, labels: { ...labels, [LABELS.injection]: 'disabled' } } },
+    ]);
+    await startAnew();
+    let mended = false;
     return {
-      tookHold: async () => (await root())?.trim() !== original,
+      tookHold: async () => {
+        const pod = await place.objects.read({
+          apiVersion: 'v1',
+          kind: 'Pod',
+          metadata: { name: spec.name, namespace },
+        });
+        return pod !== undefined && !hasProxy(pod);
+      },
       mend: async () => {
-        await place.objects.apply([before]);
-        await restartControlPlane(place);
-        await within(async () => (await root())?.trim() === original);
-        await restartProxies(place);
+        if (mended) return;
+        await restore();
+        await startAnew();
+        mended = true;
       },
     };
   });
 
-  return [secretDeleted, secretLoopback, stopped, clearText, policyMissing, foreignRoot];
+  const foreignRoot = injectorOf(
+    'foreign-root',
+    async ({ fault, fleet, ledger }) => {
+      const { cluster } = fault;
+      const place = named(fleet, cluster);
+      const before = await existing(place, systemReference('v1', 'Secret', 'cacerts'));
+      const restore = await prepareRestoring(place, fault, { before: [before] }, ledger);
+      const now = new Date(systemClock.now());
+      await giveIntermediate(place, await createRoot('a root of its own', validFor(365, now)), now);
+      await restartControlPlane(place);
+      const root = async (): Promise<string | undefined> => {
+        const map = await place.objects.read(systemReference('v1', 'ConfigMap', 'istio-ca-root-cert'));
+        return (map?.data as Record<string, string> | undefined)?.['root-cert.pem'];
+      };
+      const original = secretText(before, 'root-cert.pem')?.trim();
+      await within(async () => (await root())?.trim() !== original);
+      await restartProxies(place);
+      return {
+        tookHold: async () => (await root())?.trim() !== original,
+        mend: async () => {
+          await restore();
+          await restartControlPlane(place);
+          await within(async () => (await root())?.trim() === original);
+          await restartProxies(place);
+        },
+      };
+    },
+    'cluster',
+  );
+
+  return [secretDeleted, secretLoopback, stopped, clearText, policyMissing, proxyMissing, foreignRoot];
 }

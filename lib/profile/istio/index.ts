@@ -11,6 +11,7 @@ import { installIstio } from './install.ts';
 import { brokenLinks } from './links.ts';
 import { LABELS } from './names.ts';
 import { type IstioOptions, hasNetworks } from './options.ts';
+import { PROXY_REQUESTS } from './operator.ts';
 import { KEPT_STATISTICS } from './proxies.ts';
 import { identityPolicyHandler, mutualTlsHandler } from './security.ts';
 import { TIMERS, shareHandler } from './share.ts';
@@ -43,6 +44,8 @@ function budgetsOf({ tuning }: IstioOptions): NonNullable<Profile['budgets']> {
   return Object.fromEntries(DRILLS.map((drill) => [`failover.${drill}.failback`, { value, reason }]));
 }
 
+const TIMED_CPU = '100m';
+
 export function decorate(spec: WorkloadSpec): WorkloadSpec {
   if (!spec.overServices) return spec;
   return {
@@ -53,6 +56,11 @@ export function decorate(spec: WorkloadSpec): WorkloadSpec {
       'traffic.sidecar.istio.io/excludeInboundPorts': OWN_PORTS,
       'traffic.sidecar.istio.io/excludeOutboundPorts': OWN_PORTS,
       'sidecar.istio.io/statsInclusionRegexps': KEPT_STATISTICS,
+      // What a workload times, its proxy takes part in.
+      ...(spec.timed && {
+        'sidecar.istio.io/proxyCPU': TIMED_CPU,
+        'sidecar.istio.io/proxyMemory': PROXY_REQUESTS.memory,
+      }),
     },
   };
 }

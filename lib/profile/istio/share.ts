@@ -25,9 +25,17 @@ export const TIMERS: Record<IstioOptions['tuning'], Timers> = {
  */
 const TRY_MS = 400;
 const RETRIES = 2;
+/**
+ * Longer than a try: this includes the handshake of TLS, and a connection that is given up half-way leaves the same work
+ * to the next one, at the moment when every call needs a new one.
+ */
+const CONNECT_MS = 2_000;
 
 /** Errors in a row by which a host is ejected; Istio's recipe has 1, by which one slow answer ejects a healthy one. */
 const ERRORS = 3;
+
+/** Of all endpoints of a service; Envoy's default of 10 % ejects nobody of fewer than ten. */
+const MAX_EJECTION_PERCENT = 75;
 
 const duration = (milliseconds: number): string => `${milliseconds / 1_000}s`;
 
@@ -54,13 +62,14 @@ export function sharingObjects(
               : { enabled: false },
         },
         ...(intent.ejectFailing && {
-          connectionPool: { tcp: { connectTimeout: duration(TRY_MS) } },
+          connectionPool: { tcp: { connectTimeout: duration(CONNECT_MS) } },
           outlierDetection: {
             consecutive5xxErrors: ERRORS,
             interval: duration(intervalMs),
             baseEjectionTime: duration(baseEjectionMs),
-            // The default of 10 % ejects nobody of fewer than ten.
-            maxEjectionPercent: 100,
+            // Room for all of a cluster, and never for everybody: callers that turn to those who are left all at once make
+            // them slow, and must not eject them as well.
+            maxEjectionPercent: MAX_EJECTION_PERCENT,
             // When nobody is left, everybody is tried: an outage of the way must not outlast itself by an ejection.
             minHealthPercent: 1,
           },

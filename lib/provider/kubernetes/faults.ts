@@ -1,33 +1,22 @@
 /** Faults by objects in namespaces of the run: they work in every cluster with an API server, and touch nothing else. */
-import { applicable } from '../../model/applicable.ts';
-import type {
-  FaultInjector,
-  Fleet,
-  KubernetesObject,
-  Ledger,
-  ObjectReference,
-  Workload,
-} from '../../model/cluster.ts';
+import type { FaultInjector, Fleet, KubernetesObject, Ledger, Workload } from '../../model/cluster.ts';
 import { InternalError } from '../../model/errors.ts';
 import type { Disturbance, FaultSpec } from '../../model/fault.ts';
+import { type FaultOf, type Injection, clusterOf, injectorOf } from '../../model/injection.ts';
+import { prepareRestoring } from '../../model/mending.ts';
 import { PORTS } from '../../model/workload.ts';
 import { systemClock } from '../../system/clock.ts';
 import type { KubernetesClusterHandle } from './cluster.ts';
 import { asKubernetesCluster } from './handlers.ts';
 import { APPLICATION, LABELS, runSelector } from './names.ts';
 
-type Fault<K extends FaultSpec['kind']> = Extract<FaultSpec, { kind: K }>;
-
 /** A CNI notices a policy within a second or two; one that enforces none never does. */
 const ENFORCED_MS = 15_000;
 const LOOK_MS = 500;
 const CALL_MS = 1_000;
 
-function clusterOf(fleet: Fleet, name: string): KubernetesClusterHandle {
-  const cluster = fleet.clusters.find((one) => one.name === name);
-  if (!cluster) throw new InternalError(`no cluster ${name} in this fleet`);
-  return asKubernetesCluster(cluster);
-}
+const kubernetesClusterOf = (fleet: Fleet, name: string): KubernetesClusterHandle =>
+  asKubernetesCluster(clusterOf(fleet, name));
 
 const policiesOf = (
   cluster: KubernetesClusterHandle,
@@ -63,38 +52,19 @@ interface Change {
 
 /** Noted before it is made. @returns how to take it back */
 async function change({ cluster, fault, ledger, remove, add }: Change): Promise<() => Promise<void>> {
-  const restored = remove.map(applicable);
-  const added: readonly ObjectReference[] = add.map(
-    ({ apiVersion, kind, metadata: { name, namespace } }) => ({
-      apiVersion,
-      kind,
-      metadata: { name, ...(namespace !== undefined && { namespace }) },
-    }),
-  );
-  await ledger.add({
-    description: `fault ${JSON.stringify(fault)}`,
-    undo: {
-      kind: 'restore-objects',
-      kubeconfig: cluster.kubeconfig,
-      context: cluster.context,
-      fieldManager: APPLICATION,
-      apply: restored,
-      remove: added,
-    },
-  });
+  const restore = await prepareRestoring(cluster, fault, { before: remove, added: add }, ledger);
   await cluster.objects.apply(add);
   await cluster.objects.delete(remove);
   let mended = false;
   return async () => {
     if (mended) return;
-    await cluster.objects.apply(restored);
-    await cluster.objects.delete(added);
+    await restore();
     mended = true;
   };
 }
 
-async function flush(fault: Fault<'policy-flushed'>, fleet: Fleet, ledger: Ledger): Promise<Disturbance> {
-  const cluster = clusterOf(fleet, fault.cluster);
+async function flush({ fault, fleet, ledger }: Injection<FaultOf<'policy-flushed'>>): Promise<Disturbance> {
+  const cluster = kubernetesClusterOf(fleet, fault.cluster);
   const standing = await policiesOf(cluster, fleet.run);
   const mend = await change({ cluster, fault, ledger, remove: standing, add: [] });
   return {
@@ -104,8 +74,8 @@ async function flush(fault: Fault<'policy-flushed'>, fleet: Fleet, ledger: Ledge
 }
 
 /** Policies add up, so the deny alone would refuse nothing that another one allows. */
-async function deny(fault: Fault<'policy-added'>, fleet: Fleet, ledger: Ledger): Promise<Disturbance> {
-  const cluster = clusterOf(fleet, fault.cluster);
+async function deny({ fault, fleet, ledger }: Injection<FaultOf<'policy-added'>>): Promise<Disturbance> {
+  const cluster = kubernetesClusterOf(fleet, fault.cluster);
   const namespace = cluster.namespaceOf(fault.namespace);
   const standing = (await policiesOf(cluster, fleet.run, namespace)).filter(governsIngress);
   const add = [policy(`${APPLICATION}-deny`, namespace, fleet.run, [])];
@@ -113,8 +83,8 @@ async function deny(fault: Fault<'policy-added'>, fleet: Fleet, ledger: Ledger):
   return { tookHold: () => isRefused(fleet, cluster, fault.namespace), mend };
 }
 
-async function loosen(fault: Fault<'policy-loosened'>, fleet: Fleet, ledger: Ledger): Promise<Disturbance> {
-  const cluster = clusterOf(fleet, fault.cluster);
+async function loosen({ fault, fleet, ledger }: Injection<FaultOf<'policy-loosened'>>): Promise<Disturbance> {
+  const cluster = kubernetesClusterOf(fleet, fault.cluster);
   const namespace = cluster.namespaceOf(fault.namespace);
   const add = [policy(`${APPLICATION}-allow`, namespace, fleet.run, [{}])];
   const mend = await change({ cluster, fault, ledger, remove: [], add });
@@ -164,21 +134,8 @@ async function isAnswered(caller: Workload, target: Workload): Promise<boolean> 
   return exchanges.some(({ outcome }) => outcome === 'answered');
 }
 
-function injector<K extends FaultSpec['kind']>(
-  kind: K,
-  inject: (fault: Fault<K>, fleet: Fleet, ledger: Ledger) => Promise<Disturbance>,
-): FaultInjector {
-  return {
-    kinds: [kind],
-    inject: (fault, fleet, ledger) => {
-      if (fault.kind !== kind) throw new InternalError(`the injector of ${kind} was given ${fault.kind}`);
-      return inject(fault as Fault<K>, fleet, ledger);
-    },
-  };
-}
-
 export const kubernetesInjectors: readonly FaultInjector[] = [
-  injector('policy-flushed', flush),
-  injector('policy-added', deny),
-  injector('policy-loosened', loosen),
+  injectorOf('policy-flushed', flush),
+  injectorOf('policy-added', deny),
+  injectorOf('policy-loosened', loosen),
 ];

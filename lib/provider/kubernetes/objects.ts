@@ -1,5 +1,6 @@
 /** The objects of one cluster, through its API server. */
 import type { KubernetesObject, KubernetesObjects, ObjectReference } from '../../model/cluster.ts';
+import { FIELD_MANAGER } from '../../model/mending.ts';
 import { type KubernetesClient, rootOf } from '../../system/kubernetes/client.ts';
 import {
   applyObject,
@@ -9,7 +10,7 @@ import {
   pathOf,
 } from '../../system/kubernetes/objects.ts';
 import { inCluster, isFailure } from './errors.ts';
-import { APPLICATION, runLabels } from './names.ts';
+import { runLabels } from './names.ts';
 
 /** Objects a page; the API server answers large lists in parts. */
 const PAGE = 500;
@@ -35,7 +36,7 @@ export class ClusterObjects implements KubernetesObjects {
     const labelled = { ...object, metadata: { ...object.metadata, labels } };
     return inCluster(
       this.#cluster,
-      async () => (await applyObject(this.#client, labelled, APPLICATION)) as KubernetesObject,
+      async () => (await applyObject(this.#client, labelled, FIELD_MANAGER)) as KubernetesObject,
     );
   }
 

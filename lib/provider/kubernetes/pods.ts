@@ -31,6 +31,10 @@ export interface PodSettings {
 /** An agent leaves at once, and none of its connections is worth waiting for. */
 const GRACE_SECONDS = 2;
 
+/** Requests, which are also the weights by which processors are shared; nothing keeps a pod from using more. */
+const CPU = '25m';
+const TIMED_CPU = '100m';
+
 /** @param namespace its name in the cluster */
 export function podOf(spec: WorkloadSpec, namespace: string, settings: PodSettings): KubernetesObject {
   const { run, cluster } = settings;
@@ -80,7 +84,7 @@ export function podOf(spec: WorkloadSpec, namespace: string, settings: PodSettin
             failureThreshold: 3,
           },
           resources: {
-            requests: { cpu: '10m', memory: '64Mi' },
+            requests: { cpu: spec.timed ? TIMED_CPU : CPU, memory: '64Mi' },
             limits: { memory: '768Mi' },
           },
           securityContext: containerSecurity(settings),

@@ -1,7 +1,7 @@
 /** Faults that the lab injects itself: those of the wan, of whole clusters, of policy and of names. */
 import type { FaultInjector } from '../../model/cluster.ts';
 import { delay, reorder } from './faults/delay.ts';
-import { injector } from './faults/injector.ts';
+import { injectorOf } from '../../model/injection.ts';
 import { takeClusterAway } from './faults/links.ts';
 import {
   answerFromOtherCluster,
@@ -25,27 +25,27 @@ import { addPolicy, flushPolicies, ignorePolicies, loosenPolicy } from './faults
 import { freezeCluster, stopDns } from './faults/processes.ts';
 
 export const labInjectors: readonly FaultInjector[] = [
-  injector('wan-drop', dropOnWan),
-  injector('wan-loss', loseOnWan),
-  injector('rate-limited', limitRate),
-  injector('large-packets-dropped', dropLargePackets),
-  injector('delayed', delay),
-  injector('reordered', reorder),
-  injector('duplicated', duplicate),
-  injector('workload-cut', cutWorkload),
-  injector('source-rewritten', rewriteSource),
-  injector('wrong-answerer', answerFromElsewhere),
-  injector('cluster-gone', takeClusterAway),
-  injector('cluster-frozen', freezeCluster),
-  injector('policy-flushed', flushPolicies),
-  injector('policy-ignored', ignorePolicies),
-  injector('policy-loosened', loosenPolicy),
-  injector('policy-added', addPolicy),
-  injector('dns-stopped', stopDns),
-  injector('dns-slow', slowDns),
-  injector('dns-nxdomain', denyNames),
-  injector('dns-stale', keepOldRecords),
-  injector('dns-ttl-long', keepNamesLong),
-  injector('dns-wrong-address', answerFromOtherCluster),
-  injector('service-not-shared', stopSharing),
+  injectorOf('wan-drop', dropOnWan),
+  injectorOf('wan-loss', loseOnWan),
+  injectorOf('rate-limited', limitRate),
+  injectorOf('large-packets-dropped', dropLargePackets),
+  injectorOf('delayed', delay),
+  injectorOf('reordered', reorder),
+  injectorOf('duplicated', duplicate),
+  injectorOf('workload-cut', cutWorkload),
+  injectorOf('source-rewritten', rewriteSource),
+  injectorOf('wrong-answerer', answerFromElsewhere),
+  injectorOf('cluster-gone', takeClusterAway),
+  injectorOf('cluster-frozen', freezeCluster),
+  injectorOf('policy-flushed', flushPolicies),
+  injectorOf('policy-ignored', ignorePolicies),
+  injectorOf('policy-loosened', loosenPolicy),
+  injectorOf('policy-added', addPolicy),
+  injectorOf('dns-stopped', stopDns),
+  injectorOf('dns-slow', slowDns),
+  injectorOf('dns-nxdomain', denyNames),
+  injectorOf('dns-stale', keepOldRecords),
+  injectorOf('dns-ttl-long', keepNamesLong),
+  injectorOf('dns-wrong-address', answerFromOtherCluster),
+  injectorOf('service-not-shared', stopSharing),
 ];

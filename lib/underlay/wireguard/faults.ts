@@ -2,18 +2,11 @@
 import { addressAt, parseCidr } from '../../model/cidr.ts';
 import type { FaultInjector, Fleet, Gateway, Ledger } from '../../model/cluster.ts';
 import { InternalError, UserError } from '../../model/errors.ts';
+import { type FaultOf, injectorOf } from '../../model/injection.ts';
 import { nextHop } from '../../model/topology.ts';
 import type { Clock } from '../../system/clock.ts';
 import { quoteCommand } from '../../system/commands.ts';
-import {
-  type FaultOf,
-  belongingsOf,
-  injectorOf,
-  linkOf,
-  mtuInjector,
-  prepareMending,
-  renderBelongings,
-} from '../faults.ts';
+import { belongingsOf, linkOf, mtuInjector, prepareMending, renderBelongings } from '../faults.ts';
 import { answers, gatewayOf, pollUntil } from '../gateways.ts';
 import { ROUTE_METRIC, familyOf, lines, rangesOf } from '../routing.ts';
 import { interfaceName, tunnelAddresses } from './configuration.ts';
@@ -51,7 +44,7 @@ async function awaitLink(gateway: Gateway, fleet: Fleet, neighbour: string, cloc
  * own routes and sends into the void.
  */
 const tunnelDown = (clock: Clock): FaultInjector =>
-  injectorOf('tunnel-down', async (fault, fleet, ledger) => {
+  injectorOf('tunnel-down', async ({ fault, fleet, ledger }) => {
     const [from, to] = fault.between;
     const gateway = gatewayOf(fleet, from);
     const neighbour = nextHop(fleet.topology, from, to);
@@ -84,7 +77,7 @@ const tunnelDown = (clock: Clock): FaultInjector =>
  * nobody has the private half; endpoint and allowed IPs stay. Neither end can begin a session with the other.
  */
 const wrongPeerKey = (clock: Clock): FaultInjector =>
-  injectorOf('wrong-peer-key', async (fault, fleet, ledger) => {
+  injectorOf('wrong-peer-key', async ({ fault, fleet, ledger }) => {
     const { at } = fault;
     const peer = nextHop(fleet.topology, at, fault.peer);
     const gateway = gatewayOf(fleet, at);
@@ -168,7 +161,7 @@ async function leak(
  * `clear-text-route`: the gateway `from` gets routes to the ranges of `to` straight over the wan, better than those of
  * the tunnel, which stays up: what a forgotten static route does. The way back still takes the tunnel.
  */
-const clearTextRoute: FaultInjector = injectorOf('clear-text-route', async (fault, fleet, ledger) => {
+const clearTextRoute: FaultInjector = injectorOf('clear-text-route', async ({ fault, fleet, ledger }) => {
   const best = { protocol: LEAK_PROTOCOL, metric: ROUTE_METRIC / 2 };
   const { gateway, ranges, mend } = await leak(fault, best, fleet, ledger);
   return {
@@ -187,22 +180,25 @@ const clearTextRoute: FaultInjector = injectorOf('clear-text-route', async (faul
 });
 
 /** `clear-text-fallback`: the same routes, but worse than those of the tunnel: they wait until it is gone. */
-const clearTextFallback: FaultInjector = injectorOf('clear-text-fallback', async (fault, fleet, ledger) => {
-  const worse = { protocol: FALLBACK_PROTOCOL, metric: 2 * ROUTE_METRIC };
-  const { gateway, ranges, mend } = await leak(fault, worse, fleet, ledger);
-  return {
-    async tookHold() {
-      const shown = await Promise.all(
-        ['-4', '-6'].map((family) =>
-          gateway.exec(['ip', family, 'route', 'show', 'proto', FALLBACK_PROTOCOL]),
-        ),
-      );
-      const present = shown.join('').split(/\s+/);
-      return ranges.length > 0 && ranges.every((range) => present.includes(range));
-    },
-    mend,
-  };
-});
+const clearTextFallback: FaultInjector = injectorOf(
+  'clear-text-fallback',
+  async ({ fault, fleet, ledger }) => {
+    const worse = { protocol: FALLBACK_PROTOCOL, metric: 2 * ROUTE_METRIC };
+    const { gateway, ranges, mend } = await leak(fault, worse, fleet, ledger);
+    return {
+      async tookHold() {
+        const shown = await Promise.all(
+          ['-4', '-6'].map((family) =>
+            gateway.exec(['ip', family, 'route', 'show', 'proto', FALLBACK_PROTOCOL]),
+          ),
+        );
+        const present = shown.join('').split(/\s+/);
+        return ranges.length > 0 && ranges.every((range) => present.includes(range));
+      },
+      mend,
+    };
+  },
+);
 
 export const injectorsOf = (clock: Clock): readonly FaultInjector[] => [
   tunnelDown(clock),

@@ -149,7 +149,7 @@ t.test('services that are shared', async (t) => {
         loadBalancer: {
           localityLbSetting: { enabled: true, failoverPriority: ['topology.istio.io/cluster'] },
         },
-        outlierDetection: { baseEjectionTime: '60s', maxEjectionPercent: 100 },
+        outlierDetection: { baseEjectionTime: '60s', maxEjectionPercent: 75 },
       },
     },
   });

@@ -8,7 +8,8 @@ import { quoteCommand, runCommand } from '../../../system/commands.ts';
 import { docker, insideContainer } from '../docker.ts';
 import { gatewayName } from '../names.ts';
 import { nodeContainers } from '../nodes.ts';
-import { type Fault, type Injection, answersPing, clusterOf, firstOf } from './injector.ts';
+import { type FaultOf, type Injection, clusterOf } from '../../../model/injection.ts';
+import { answersPing, firstOf } from './injector.ts';
 
 const LOOKUP_MS = 500;
 const STOP_MS = 1_000;
@@ -18,7 +19,7 @@ const POLL_MS = 20;
  * Takes the gateway's links down: from outside the whole cluster is gone without a word, inside it goes on. Addresses
  * come back with the links; routes, which the kernel drops, are written back.
  */
-export async function takeClusterAway(injection: Injection<Fault<'cluster-gone'>>): Promise<Disturbance> {
+export async function takeClusterAway(injection: Injection<FaultOf<'cluster-gone'>>): Promise<Disturbance> {
   const { fleet, fault, ledger } = injection;
   const { gateway } = clusterOf(fleet, fault.cluster);
   const links = [gateway.wanInterface, gateway.clusterInterface];
@@ -58,7 +59,7 @@ async function routesOf(gateway: Gateway, link: string): Promise<string[]> {
 }
 
 /** Every process of the nodes and the gateway stops where it stands; the kernel goes on answering for them. */
-export async function freezeCluster(injection: Injection<Fault<'cluster-frozen'>>): Promise<Disturbance> {
+export async function freezeCluster(injection: Injection<FaultOf<'cluster-frozen'>>): Promise<Disturbance> {
   const { fleet, fault, ledger } = injection;
   const { name } = clusterOf(fleet, fault.cluster);
   const containers = [...(await nodeContainers(fleet.run, name)), gatewayName(fleet.run, name)];
@@ -95,7 +96,7 @@ async function inState(containers: readonly string[], state: 'running' | 'paused
 }
 
 /** Stops CoreDNS on every node, as a process that hangs. The kubelet would start it anew after about a minute. */
-export async function stopDns(injection: Injection<Fault<'dns-stopped'>>): Promise<Disturbance> {
+export async function stopDns(injection: Injection<FaultOf<'dns-stopped'>>): Promise<Disturbance> {
   const { fleet, fault, ledger } = injection;
   const cluster = clusterOf(fleet, fault.cluster);
   const nodes = await nodeContainers(fleet.run, cluster.name);

@@ -2,7 +2,7 @@
 import type { FaultInjector } from '../../../model/cluster.ts';
 import { kubernetesInjectors } from '../../kubernetes/index.ts';
 import { freezeCluster, stopDns, takeClusterAway } from './containers.ts';
-import { injector } from './injector.ts';
+import { injectorOf } from '../../../model/injection.ts';
 import {
   answerFromElsewhere,
   cutWorkload,
@@ -16,15 +16,15 @@ import {
 
 export const kindInjectors: readonly FaultInjector[] = [
   ...kubernetesInjectors,
-  injector('wan-drop', dropOnWan),
-  injector('wan-loss', loseOnWan),
-  injector('rate-limited', limitRate),
-  injector('large-packets-dropped', dropLargePackets),
-  injector('duplicated', duplicate),
-  injector('workload-cut', cutWorkload),
-  injector('source-rewritten', rewriteSource),
-  injector('wrong-answerer', answerFromElsewhere),
-  injector('cluster-gone', takeClusterAway),
-  injector('cluster-frozen', freezeCluster),
-  injector('dns-stopped', stopDns),
+  injectorOf('wan-drop', dropOnWan),
+  injectorOf('wan-loss', loseOnWan),
+  injectorOf('rate-limited', limitRate),
+  injectorOf('large-packets-dropped', dropLargePackets),
+  injectorOf('duplicated', duplicate),
+  injectorOf('workload-cut', cutWorkload),
+  injectorOf('source-rewritten', rewriteSource),
+  injectorOf('wrong-answerer', answerFromElsewhere),
+  injectorOf('cluster-gone', takeClusterAway),
+  injectorOf('cluster-frozen', freezeCluster),
+  injectorOf('dns-stopped', stopDns),
 ];

@@ -1,48 +1,12 @@
 /** What injectors at gateway containers have in common. */
-import type { Cluster, FaultInjector, Fleet, Gateway, Ledger, Workload } from '../../../model/cluster.ts';
+import type { Cluster, Gateway, Workload } from '../../../model/cluster.ts';
 import { RANGE_KINDS } from '../../../model/addressing.ts';
 import type { IpFamily, PerFamily } from '../../../model/cidr.ts';
 import { InternalError } from '../../../model/errors.ts';
-import type { Disturbance, FaultSpec } from '../../../model/fault.ts';
+import type { Injection } from '../../../model/injection.ts';
 import { prepareMendingAt } from '../../../model/mending.ts';
-import { keyOf } from '../../../model/workload.ts';
 import { randomHex } from '../../../system/clock.ts';
 import { CommandError } from '../../../system/commands.ts';
-
-export type Fault<K extends FaultSpec['kind']> = Extract<FaultSpec, { kind: K }>;
-
-/** How one fault is injected and what it was given. */
-export interface Injection<F extends FaultSpec = FaultSpec> {
-  readonly fault: F;
-  readonly fleet: Fleet;
-  readonly ledger: Ledger;
-}
-
-export function injector<K extends FaultSpec['kind']>(
-  kind: K,
-  inject: (injection: Injection<Fault<K>>) => Promise<Disturbance>,
-): FaultInjector {
-  return {
-    kinds: [kind],
-    inject: (fault, fleet, ledger) => {
-      if (fault.kind !== kind) throw new InternalError(`the injector of ${kind} was given ${fault.kind}`);
-      return inject({ fault: fault as Fault<K>, fleet, ledger });
-    },
-  };
-}
-
-export function clusterOf(fleet: Fleet, name: string): Cluster {
-  const cluster = fleet.clusters.find((one) => one.name === name);
-  if (!cluster) throw new InternalError(`no cluster ${name} in this fleet`);
-  return cluster;
-}
-
-/** @param key `namespace/name` */
-export function workloadOf(cluster: Cluster, key: string): Workload {
-  const found = cluster.workloads.find(({ spec }) => keyOf(spec) === key);
-  if (!found) throw new InternalError(`no workload ${key} in cluster ${cluster.name}`);
-  return found;
-}
 
 /** The first workload of a cluster: any will do. */
 export function anyWorkload(cluster: Cluster): Workload {

@@ -7,19 +7,16 @@ import type { Cluster, Fleet, Gateway, Workload } from '../../../model/cluster.t
 import { InternalError } from '../../../model/errors.ts';
 import type { Disturbance } from '../../../model/fault.ts';
 import { PORTS, keyOf } from '../../../model/workload.ts';
+import { type FaultOf, type Injection, clusterOf, workloadOf } from '../../../model/injection.ts';
 import {
-  type Fault,
   HEADER,
-  type Injection,
   addTable,
   answersPing,
   anyWorkload,
-  clusterOf,
   firstOf,
   ping,
   rangesOf,
   renderChain,
-  workloadOf,
 } from './injector.ts';
 
 /** Before connection tracking, which would still note what is dropped later. */
@@ -120,7 +117,7 @@ const shareOf = (share: number): string => `numgen random mod ${SHARES} < ${Math
 /** So many packets that a share of them meets one as good as surely, and no more than pass in a moment. */
 const enoughFor = (share: number): number => Math.min(2_000, Math.ceil(7 / share));
 
-export async function dropOnWan(injection: Injection<Fault<'wan-drop'>>): Promise<Disturbance> {
+export async function dropOnWan(injection: Injection<FaultOf<'wan-drop'>>): Promise<Disturbance> {
   const { fleet, fault } = injection;
   const back = { from: fault.to, to: fault.from };
   const ways = [await wayOf(fleet, fault), ...(fault.both ? [await wayOf(fleet, back)] : [])];
@@ -140,7 +137,7 @@ export async function dropOnWan(injection: Injection<Fault<'wan-drop'>>): Promis
   };
 }
 
-export async function loseOnWan(injection: Injection<Fault<'wan-loss'>>): Promise<Disturbance> {
+export async function loseOnWan(injection: Injection<FaultOf<'wan-loss'>>): Promise<Disturbance> {
   const { fleet, fault } = injection;
   const way = await wayOf(fleet, fault);
   const chains = way.chains(`${shareOf(fault.share)} counter drop`);
@@ -155,7 +152,7 @@ export async function loseOnWan(injection: Injection<Fault<'wan-loss'>>): Promis
 }
 
 /** Policing, not shaping: what is too much is dropped at once, and nothing waits in a queue. */
-export async function limitRate(injection: Injection<Fault<'rate-limited'>>): Promise<Disturbance> {
+export async function limitRate(injection: Injection<FaultOf<'rate-limited'>>): Promise<Disturbance> {
   const { fleet, fault } = injection;
   const way = await wayOf(fleet, fault);
   const bytes = Math.round((fault.megabits * 1e6) / 8);
@@ -175,7 +172,7 @@ export async function limitRate(injection: Injection<Fault<'rate-limited'>>): Pr
 }
 
 export async function dropLargePackets(
-  injection: Injection<Fault<'large-packets-dropped'>>,
+  injection: Injection<FaultOf<'large-packets-dropped'>>,
 ): Promise<Disturbance> {
   const { fleet, fault } = injection;
   const way = await wayOf(fleet, fault);
@@ -190,7 +187,7 @@ export async function dropLargePackets(
 }
 
 /** From other clusters: inside its own a pod is reached past the gateway. */
-export async function cutWorkload(injection: Injection<Fault<'workload-cut'>>): Promise<Disturbance> {
+export async function cutWorkload(injection: Injection<FaultOf<'workload-cut'>>): Promise<Disturbance> {
   const { fleet, fault } = injection;
   const cluster = clusterOf(fleet, fault.cluster);
   const workload = workloadOf(cluster, fault.workload);
@@ -224,7 +221,7 @@ const call = async (from: Workload, address: string) => {
   return exchange;
 };
 
-export async function rewriteSource(injection: Injection<Fault<'source-rewritten'>>): Promise<Disturbance> {
+export async function rewriteSource(injection: Injection<FaultOf<'source-rewritten'>>): Promise<Disturbance> {
   const { fleet, fault } = injection;
   const sender = clusterOf(fleet, fault.from);
   const receiver = clusterOf(fleet, fault.to);
@@ -249,7 +246,7 @@ export async function rewriteSource(injection: Injection<Fault<'source-rewritten
 
 /** Answers have to come back by the gateway, so the namesake sees the gateway's address. */
 export async function answerFromElsewhere(
-  injection: Injection<Fault<'wrong-answerer'>>,
+  injection: Injection<FaultOf<'wrong-answerer'>>,
 ): Promise<Disturbance> {
   const { fleet, fault } = injection;
   const here = clusterOf(fleet, fault.at);
@@ -284,7 +281,7 @@ export async function answerFromElsewhere(
   };
 }
 
-export async function duplicate(injection: Injection<Fault<'duplicated'>>): Promise<Disturbance> {
+export async function duplicate(injection: Injection<FaultOf<'duplicated'>>): Promise<Disturbance> {
   const { fleet, fault } = injection;
   const sender = clusterOf(fleet, fault.from);
   const receiver = clusterOf(fleet, fault.to);

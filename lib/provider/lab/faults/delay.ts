@@ -5,17 +5,8 @@ import { randomBelow } from '../../../system/clock.ts';
 import { runInNetns } from '../namespace.ts';
 import { workloadNetns } from '../names.ts';
 import { relayCommand } from '../relay/config.ts';
-import {
-  type Fault,
-  type Injection,
-  clusterOf,
-  faultFile,
-  firstOf,
-  newFaultId,
-  ping,
-  prepareMending,
-  workloadOf,
-} from './injector.ts';
+import { type FaultOf, type Injection, workloadOf } from '../../../model/injection.ts';
+import { clusterOf, faultFile, firstOf, newFaultId, ping, prepareMending } from './injector.ts';
 import { type Companion, companion } from './processes.ts';
 
 const MEANS = 'a user-space relay between two WireGuard interfaces';
@@ -40,7 +31,7 @@ interface Detour {
 }
 
 /** For the wan: what the gateway itself sends to the other gateway, which is the tunnel. */
-function detourOf({ fault, fleet }: Injection<Fault<'delayed' | 'reordered'>>): Detour {
+function detourOf({ fault, fleet }: Injection<FaultOf<'delayed' | 'reordered'>>): Detour {
   const [sender, receiver] = [clusterOf(fleet, fault.from), clusterOf(fleet, fault.to)];
   const atWorkload = fault.workload === undefined ? undefined : workloadOf(sender, fault.workload);
   const sources = atWorkload?.addresses ?? sender.gateway.wanAddresses;
@@ -67,7 +58,7 @@ function detourOf({ fault, fleet }: Injection<Fault<'delayed' | 'reordered'>>): 
  * have gone: so any packet can be held, without a change to the tunnel under test, its peers or its endpoints.
  */
 async function takeDetour(
-  injection: Injection<Fault<'delayed' | 'reordered'>>,
+  injection: Injection<FaultOf<'delayed' | 'reordered'>>,
   detour: Detour,
   relay: { delayMs: number; heldShare: number; holdMs: number },
 ): Promise<() => Promise<void>> {
@@ -151,7 +142,7 @@ async function makeInterface(netns: string, run: string, name: string, daemon: C
 
 const SAMPLES = 3;
 
-export async function delay(injection: Injection<Fault<'delayed'>>): Promise<Disturbance> {
+export async function delay(injection: Injection<FaultOf<'delayed'>>): Promise<Disturbance> {
   const detour = detourOf(injection);
   const { milliseconds } = injection.fault;
   const mend = await takeDetour(injection, detour, { delayMs: milliseconds, heldShare: 0, holdMs: 0 });
@@ -172,7 +163,7 @@ const HOLD_MS = 20;
 const LEAST_PINGS = 200;
 const MOST_PINGS = 1_000;
 
-export async function reorder(injection: Injection<Fault<'reordered'>>): Promise<Disturbance> {
+export async function reorder(injection: Injection<FaultOf<'reordered'>>): Promise<Disturbance> {
   const detour = detourOf(injection);
   const { share } = injection.fault;
   const mend = await takeDetour(injection, detour, { delayMs: 0, heldShare: share, holdMs: HOLD_MS });

@@ -1,9 +1,8 @@
 /** What the lab's injectors have in common. */
 import path from 'node:path';
-import type { FaultInjector, Fleet, Ledger, Workload } from '../../../model/cluster.ts';
-import { InternalError } from '../../../model/errors.ts';
-import { type Disturbance, type FaultSpec, mendOnce } from '../../../model/fault.ts';
-import { keyOf } from '../../../model/workload.ts';
+import type { Fleet } from '../../../model/cluster.ts';
+import { mendOnce } from '../../../model/fault.ts';
+import { type Injection, clusterOf as anyClusterOf } from '../../../model/injection.ts';
 import { randomHex } from '../../../system/clock.ts';
 import { CommandError, quoteCommand } from '../../../system/commands.ts';
 import { writeAtomically } from '../../../system/files.ts';
@@ -12,40 +11,7 @@ import { asLabCluster } from '../handlers.ts';
 import { clusterFolder, netnsPath, wanPort } from '../names.ts';
 import { applyNft, insideNetns, runInNetns } from '../namespace.ts';
 
-export type Fault<K extends FaultSpec['kind']> = Extract<FaultSpec, { kind: K }>;
-
-/** How one fault is injected and what it was given. */
-export interface Injection<F extends FaultSpec = FaultSpec> {
-  readonly fault: F;
-  readonly fleet: Fleet;
-  readonly ledger: Ledger;
-}
-
-export function injector<K extends FaultSpec['kind']>(
-  kind: K,
-  inject: (injection: Injection<Fault<K>>) => Promise<Disturbance>,
-): FaultInjector {
-  return {
-    kinds: [kind],
-    inject: (fault, fleet, ledger) => {
-      if (fault.kind !== kind) throw new InternalError(`the injector of ${kind} was given ${fault.kind}`);
-      return inject({ fault: fault as Fault<K>, fleet, ledger });
-    },
-  };
-}
-
-export function clusterOf(fleet: Fleet, name: string): LabCluster {
-  const cluster = fleet.clusters.find((one) => one.name === name);
-  if (!cluster) throw new InternalError(`no cluster ${name} in this fleet`);
-  return asLabCluster(cluster);
-}
-
-/** @param key `namespace/name` */
-export function workloadOf(cluster: LabCluster, key: string): Workload {
-  const found = cluster.workloads.find(({ spec }) => keyOf(spec) === key);
-  if (!found) throw new InternalError(`no workload ${key} in cluster ${cluster.name}`);
-  return found;
-}
+export const clusterOf = (fleet: Fleet, name: string): LabCluster => asLabCluster(anyClusterOf(fleet, name));
 
 export const portOf = (fleet: Fleet, cluster: string): string =>
   wanPort(fleet.clusters.findIndex(({ name }) => name === cluster));

@@ -3,21 +3,14 @@ import type { Disturbance } from '../../../model/fault.ts';
 import { CLUSTER_INTERFACE, wanNetns } from '../names.ts';
 import { runInNetns } from '../namespace.ts';
 import { asLabCluster } from '../handlers.ts';
-import {
-  type Fault,
-  type Injection,
-  answersPing,
-  clusterOf,
-  firstOf,
-  portOf,
-  prepareMending,
-} from './injector.ts';
+import { type FaultOf, type Injection } from '../../../model/injection.ts';
+import { answersPing, clusterOf, firstOf, portOf, prepareMending } from './injector.ts';
 
 /**
  * Unplugs every cable: the gateway's on the wan, and those of the workloads. Addresses and routes stay. What was unplugged
  * before stays so when this is mended.
  */
-export async function takeClusterAway(injection: Injection<Fault<'cluster-gone'>>): Promise<Disturbance> {
+export async function takeClusterAway(injection: Injection<FaultOf<'cluster-gone'>>): Promise<Disturbance> {
   const { fleet, fault } = injection;
   const cluster = clusterOf(fleet, fault.cluster);
   const wan = wanNetns(fleet.run);

@@ -19,15 +19,8 @@ import {
 import { hostsFile } from '../controller/records.ts';
 import { applyNft } from '../namespace.ts';
 import { relayCommand } from '../relay/config.ts';
-import {
-  type Fault,
-  type Injection,
-  clusterOf,
-  faultFile,
-  firstOf,
-  newFaultId,
-  prepareMending,
-} from './injector.ts';
+import { type FaultOf, type Injection } from '../../../model/injection.ts';
+import { clusterOf, faultFile, firstOf, newFaultId, prepareMending } from './injector.ts';
 import { companion } from './processes.ts';
 
 const LOOKUP_MS = 3_000;
@@ -159,7 +152,7 @@ function someName(hosts: string, cluster: LabCluster): string {
   return found.names[0];
 }
 
-export async function denyNames(injection: Injection<Fault<'dns-nxdomain'>>): Promise<Disturbance> {
+export async function denyNames(injection: Injection<FaultOf<'dns-nxdomain'>>): Promise<Disturbance> {
   const cluster = clusterOf(injection.fleet, injection.fault.cluster);
   const { configuration, hosts } = await contentOf(cluster);
   const withoutServices = configuration.replaceAll(/^srv-host=.*\n/gm, '');
@@ -168,7 +161,7 @@ export async function denyNames(injection: Injection<Fault<'dns-nxdomain'>>): Pr
   return { tookHold: async () => (await lookUp(cluster, name))?.rcode === 'NXDOMAIN', mend };
 }
 
-export async function keepNamesLong(injection: Injection<Fault<'dns-ttl-long'>>): Promise<Disturbance> {
+export async function keepNamesLong(injection: Injection<FaultOf<'dns-ttl-long'>>): Promise<Disturbance> {
   const { fleet, fault } = injection;
   const cluster = clusterOf(fleet, fault.cluster);
   const { configuration, hosts } = await contentOf(cluster);
@@ -184,7 +177,7 @@ export async function keepNamesLong(injection: Injection<Fault<'dns-ttl-long'>>)
 }
 
 export async function answerFromOtherCluster(
-  injection: Injection<Fault<'dns-wrong-address'>>,
+  injection: Injection<FaultOf<'dns-wrong-address'>>,
 ): Promise<Disturbance> {
   const { fleet, fault } = injection;
   const cluster = clusterOf(fleet, fault.cluster);
@@ -210,7 +203,7 @@ const addressesIn = (hosts: string, name: string): string[] =>
 /** From the end of the pods, below those of fixed endpoints: nobody has it. */
 const VACANT_INDEX = 60_000;
 
-export async function keepOldRecords(injection: Injection<Fault<'dns-stale'>>): Promise<Disturbance> {
+export async function keepOldRecords(injection: Injection<FaultOf<'dns-stale'>>): Promise<Disturbance> {
   const { fleet, fault } = injection;
   const cluster = clusterOf(fleet, fault.cluster);
   const { configuration, hosts } = await contentOf(cluster);
@@ -236,7 +229,7 @@ export async function keepOldRecords(injection: Injection<Fault<'dns-stale'>>): 
   };
 }
 
-export async function slowDns(injection: Injection<Fault<'dns-slow'>>): Promise<Disturbance> {
+export async function slowDns(injection: Injection<FaultOf<'dns-slow'>>): Promise<Disturbance> {
   const { fleet, fault } = injection;
   const cluster = clusterOf(fleet, fault.cluster);
   const { hosts } = await contentOf(cluster);
@@ -287,7 +280,7 @@ if (one && !one.shared) {
 }
 `;
 
-export async function stopSharing(injection: Injection<Fault<'service-not-shared'>>): Promise<Disturbance> {
+export async function stopSharing(injection: Injection<FaultOf<'service-not-shared'>>): Promise<Disturbance> {
   const { fleet, fault } = injection;
   const cluster = clusterOf(fleet, fault.cluster);
   const { gateway } = cluster;

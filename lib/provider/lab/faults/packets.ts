@@ -7,18 +7,8 @@ import type { Disturbance } from '../../../model/fault.ts';
 import { PORTS, keyOf } from '../../../model/workload.ts';
 import type { LabCluster } from '../cluster.ts';
 import { CLUSTER_INTERFACE, wanNetns, workloadNetns } from '../names.ts';
-import {
-  type Fault,
-  type Injection,
-  addTable,
-  addressesOf,
-  answersPing,
-  clusterOf,
-  firstOf,
-  ping,
-  portOf,
-  workloadOf,
-} from './injector.ts';
+import { type FaultOf, type Injection, workloadOf } from '../../../model/injection.ts';
+import { addTable, addressesOf, answersPing, clusterOf, firstOf, ping, portOf } from './injector.ts';
 
 const HEADER: Readonly<Record<IpFamily, 'ip' | 'ip6'>> = { ipv4: 'ip', ipv6: 'ip6' };
 /** An IP header and that of an echo request, in bytes. */
@@ -109,7 +99,7 @@ const shareOf = (share: number): string => `numgen random mod ${SHARES} < ${Math
 /** So many packets that a share of them meets one as good as surely, and no more than pass in a moment. */
 const enoughFor = (share: number): string => String(Math.min(2_000, Math.ceil(7 / share)));
 
-export async function dropOnWan(injection: Injection<Fault<'wan-drop'>>): Promise<Disturbance> {
+export async function dropOnWan(injection: Injection<FaultOf<'wan-drop'>>): Promise<Disturbance> {
   const way = wayOf(injection.fleet, injection.fault);
   const { mend, counted } = await addTable(injection, way, way.family, way.chains('counter drop'));
   return {
@@ -118,7 +108,7 @@ export async function dropOnWan(injection: Injection<Fault<'wan-drop'>>): Promis
   };
 }
 
-export async function loseOnWan(injection: Injection<Fault<'wan-loss'>>): Promise<Disturbance> {
+export async function loseOnWan(injection: Injection<FaultOf<'wan-loss'>>): Promise<Disturbance> {
   const { fleet, fault } = injection;
   const way = wayOf(fleet, fault);
   const { mend, counted } = await addTable(
@@ -140,7 +130,7 @@ export async function loseOnWan(injection: Injection<Fault<'wan-loss'>>): Promis
  * Policing, not shaping: what is too much is dropped at once, and nothing waits in a queue. The kernel lets what a second
  * may take, and the burst, come at once.
  */
-export async function limitRate(injection: Injection<Fault<'rate-limited'>>): Promise<Disturbance> {
+export async function limitRate(injection: Injection<FaultOf<'rate-limited'>>): Promise<Disturbance> {
   const { fleet, fault } = injection;
   const way = wayOf(fleet, fault);
   const bytes = Math.round((fault.megabits * 1e6) / 8);
@@ -164,7 +154,7 @@ export async function limitRate(injection: Injection<Fault<'rate-limited'>>): Pr
 }
 
 export async function dropLargePackets(
-  injection: Injection<Fault<'large-packets-dropped'>>,
+  injection: Injection<FaultOf<'large-packets-dropped'>>,
 ): Promise<Disturbance> {
   const { fleet, fault } = injection;
   const way = wayOf(fleet, fault);
@@ -192,7 +182,7 @@ function otherWorkload(fleet: Fleet, { cluster, spec }: Workload): Workload {
   return found;
 }
 
-export async function cutWorkload(injection: Injection<Fault<'workload-cut'>>): Promise<Disturbance> {
+export async function cutWorkload(injection: Injection<FaultOf<'workload-cut'>>): Promise<Disturbance> {
   const { fleet, fault } = injection;
   const cluster = clusterOf(fleet, fault.cluster);
   const workload = workloadOf(cluster, fault.workload);
@@ -236,7 +226,7 @@ const call = async (from: Workload, address: string) => {
   return exchange;
 };
 
-export async function rewriteSource(injection: Injection<Fault<'source-rewritten'>>): Promise<Disturbance> {
+export async function rewriteSource(injection: Injection<FaultOf<'source-rewritten'>>): Promise<Disturbance> {
   const { fleet, fault } = injection;
   const sender = clusterOf(fleet, fault.from);
   const receiver = clusterOf(fleet, fault.to);
@@ -265,7 +255,7 @@ export async function rewriteSource(injection: Injection<Fault<'source-rewritten
 }
 
 export async function answerFromElsewhere(
-  injection: Injection<Fault<'wrong-answerer'>>,
+  injection: Injection<FaultOf<'wrong-answerer'>>,
 ): Promise<Disturbance> {
   const { fleet, fault } = injection;
   const here = clusterOf(fleet, fault.at);
@@ -295,7 +285,7 @@ export async function answerFromElsewhere(
   };
 }
 
-export async function duplicate(injection: Injection<Fault<'duplicated'>>): Promise<Disturbance> {
+export async function duplicate(injection: Injection<FaultOf<'duplicated'>>): Promise<Disturbance> {
   const { fleet, fault } = injection;
   const sender = clusterOf(fleet, fault.from);
   const receiver = clusterOf(fleet, fault.to);

@@ -6,9 +6,8 @@ import { writeAtomically } from '../../../system/files.ts';
 import type { LabCluster } from '../cluster.ts';
 import { applyNft } from '../namespace.ts';
 import { POLICY_CHAIN, POLICY_TABLE_PREFIX, tableName } from '../policy.ts';
+import { type FaultOf, type Injection } from '../../../model/injection.ts';
 import {
-  type Fault,
-  type Injection,
   addTable,
   clusterOf,
   faultFile,
@@ -23,7 +22,7 @@ import { workloadNetns } from '../names.ts';
 const placeOf = ({ name, gateway }: LabCluster) => ({ netns: gateway.netns, cluster: name });
 
 /** Removes the rules and keeps the tables, as an operator's `nft flush table` does. */
-export async function flushPolicies(injection: Injection<Fault<'policy-flushed'>>): Promise<Disturbance> {
+export async function flushPolicies(injection: Injection<FaultOf<'policy-flushed'>>): Promise<Disturbance> {
   const cluster = clusterOf(injection.fleet, injection.fault.cluster);
   const { gateway, policies } = cluster;
   const names = policies.tables.map(tableName);
@@ -105,7 +104,7 @@ const SAMPLE: PolicyIntent = {
   allow: [],
 };
 
-export async function ignorePolicies(injection: Injection<Fault<'policy-ignored'>>): Promise<Disturbance> {
+export async function ignorePolicies(injection: Injection<FaultOf<'policy-ignored'>>): Promise<Disturbance> {
   const cluster = clusterOf(injection.fleet, injection.fault.cluster);
   const { policies } = cluster;
   const namesNow = (): string[] => policies.tables.map(tableName);
@@ -130,7 +129,7 @@ export async function ignorePolicies(injection: Injection<Fault<'policy-ignored'
   };
 }
 
-export async function loosenPolicy(injection: Injection<Fault<'policy-loosened'>>): Promise<Disturbance> {
+export async function loosenPolicy(injection: Injection<FaultOf<'policy-loosened'>>): Promise<Disturbance> {
   const { fleet, fault } = injection;
   const cluster = clusterOf(fleet, fault.cluster);
   const name = tableName({ namespace: fault.namespace, direction: 'ingress' });
@@ -140,7 +139,7 @@ export async function loosenPolicy(injection: Injection<Fault<'policy-loosened'>
   return { tookHold: () => sleeps(cluster, name), mend };
 }
 
-export async function addPolicy(injection: Injection<Fault<'policy-added'>>): Promise<Disturbance> {
+export async function addPolicy(injection: Injection<FaultOf<'policy-added'>>): Promise<Disturbance> {
   const { fleet, fault } = injection;
   const cluster = clusterOf(fleet, fault.cluster);
   const governed = cluster.workloads.filter(({ spec }) => spec.namespace === fault.namespace);

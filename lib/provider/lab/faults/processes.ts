@@ -8,7 +8,8 @@ import { markedProcesses, sendSignal, startTimeOf } from '../../../system/proces
 import { workloadNetns } from '../names.ts';
 import { runInNetns, startInNetns } from '../namespace.ts';
 import { untilReady } from '../processes.ts';
-import { type Fault, type Injection, clusterOf, firstOf, prepareMending } from './injector.ts';
+import { type FaultOf, type Injection } from '../../../model/injection.ts';
+import { clusterOf, firstOf, prepareMending } from './injector.ts';
 
 const LOOKUP_MS = 500;
 const STOP_MS = 1_000;
@@ -58,7 +59,7 @@ async function isStopped(pid: number): Promise<boolean | undefined> {
   return stat?.slice(stat.lastIndexOf(')') + 2).startsWith('T');
 }
 
-export async function stopDns(injection: Injection<Fault<'dns-stopped'>>): Promise<Disturbance> {
+export async function stopDns(injection: Injection<FaultOf<'dns-stopped'>>): Promise<Disturbance> {
   const cluster = clusterOf(injection.fleet, injection.fault.cluster);
   const { dnsPid } = await cluster.controller.status();
   if (dnsPid === undefined) throw new InternalError(`cluster ${cluster.name} has no DNS server to stop`);
@@ -76,7 +77,7 @@ export async function stopDns(injection: Injection<Fault<'dns-stopped'>>): Promi
 }
 
 /** All processes in the namespaces of the gateway and the workloads: agents, backends, controller, DNS, tunnel. */
-export async function freezeCluster(injection: Injection<Fault<'cluster-frozen'>>): Promise<Disturbance> {
+export async function freezeCluster(injection: Injection<FaultOf<'cluster-frozen'>>): Promise<Disturbance> {
   const { fleet, fault } = injection;
   const cluster = clusterOf(fleet, fault.cluster);
   const { netns } = cluster.gateway;
