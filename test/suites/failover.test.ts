@@ -190,7 +190,8 @@ t.test('the tunnel down', async (t) => {
 });
 
 t.test('what fails while calls inside the cluster fail too is the fault of the machine', async (t) => {
-  const slow = { control: samples([0, 800, 'east'], [800, 825, 'timed-out'], [825, 4000, 'east']) };
+  const slow = { control: samples([0, 800, 'east'], [800, 1200, 'timed-out'], [1200, 4000, 'east']) };
+  const stall = { control: samples([0, 800, 'east'], [800, 825, 'timed-out'], [825, 4000, 'east']) };
   const calm = { control: samples([0, 4000, 'east']) };
   const dead: Span[] = [
     [0, 500, 'east'],
@@ -198,6 +199,11 @@ t.test('what fails while calls inside the cluster fail too is the fault of the m
   ];
   t.equal(outcomeOf(judge(crash, drill(dead, calm))), 'failed: no-failover');
   t.equal(outcomeOf(judge(crash, drill(dead, slow))), 'inconclusive: cpu-saturated');
+  t.equal(
+    outcomeOf(judge(crash, drill(dead, stall))),
+    'failed: no-failover',
+    'one stall keeps nobody from recovering',
+  );
   t.equal(outcomeOf(judge(crash, drill(HEALTHY, slow))), 'passed', 'a pass needs no excuse');
   t.equal(
     outcomeOf(judge(crash, drill(dead, { ...slow, ready: false }))),
