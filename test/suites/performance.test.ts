@@ -63,6 +63,7 @@ t.test('performance.latency', async (t) => {
     from: 'east',
     target: '10.16.0.2',
     rounds: paths.map((p99) => ({
+      ratePerSecond: 1_000,
       path: percentiles(p99, more),
       gateways: percentiles(1),
       local: percentiles(0.5),
@@ -86,6 +87,12 @@ t.test('performance.latency', async (t) => {
     'inconclusive: cpu-saturated',
     'failures inside the cluster as well',
   );
+  const noisy = observed([60]);
+  for (const round of noisy.rounds) round.local = { ...percentiles(30), p50: 5 };
+  t.equal(outcomeOf(judge(latency, noisy)), 'passed', 'calls inside the cluster have the same p99');
+  const queueing = observed([500]);
+  for (const round of queueing.rounds) round.local = percentiles(400);
+  t.equal(outcomeOf(judge(latency, queueing)), 'inconclusive: cpu-saturated');
   t.equal(outcomeOf(judge(latency, observed([4], { samples: 900 }))), 'inconclusive: probe-failed');
   t.equal(outcomeOf(judge(latency, observed([]))), 'inconclusive: probe-failed');
 });
