@@ -11,7 +11,7 @@ import {
 import { tunnelAddressesAt } from '../lib/model/addressing.ts';
 import { DENY_HOLDS_MS, DUPLICATED_SHARE, REFUSAL_MS, REORDERED_SHARE } from '../lib/model/budgets.ts';
 import { type PairContext, type Site, type Suite, type Toolkit, defineCheck } from '../lib/model/check.ts';
-import { containsAddress, parseCidr } from '../lib/model/cidr.ts';
+import { type PerFamily, containsAddress, parseCidr } from '../lib/model/cidr.ts';
 import type { Feature } from '../lib/model/cluster.ts';
 import type { FaultExpectation } from '../lib/model/fault.ts';
 import type { Burst, DialProtocol, Exchange, PingResult } from '../lib/model/probe.ts';
@@ -197,6 +197,8 @@ interface Hop {
   readonly address?: string;
   /** The cluster that it belongs to, as far as its address tells. */
   readonly cluster?: string;
+  /** Address of a service in its place: no router has one, so address translation at the caller has put it there. */
+  readonly translated?: string;
 }
 
 interface Route {
@@ -207,6 +209,12 @@ interface Route {
   /** Routers on the way, the target left out. */
   readonly hops: readonly Hop[];
 }
+
+const blocksOf = (ranges: readonly PerFamily<string>[]): readonly string[] =>
+  ranges.flatMap(({ ipv4, ipv6 }) => [ipv4, ipv6]).filter((block) => block !== undefined);
+
+const isIn = (blocks: readonly string[], address: string): boolean =>
+  blocks.some((block) => containsAddress(parseCidr(block), address));
 
 /**
  * The cluster whose ranges, gateway or tunnel end have this address.
@@ -222,10 +230,9 @@ function clusterOf(
     places.filter(({ view }) => likely.includes(view.name) === wanted),
   );
   return [...(first ?? []), ...(others ?? [])].find(({ view: { ranges, gateway }, index }) => {
-    const blocks = [ranges.pods, ranges.services, ranges.nodes].flatMap(({ ipv4, ipv6 }) => [ipv4, ipv6]);
     const single = [gateway.addresses, gateway.wanAddresses, tunnelAddressesAt(plan, index)];
     return (
-      blocks.some((block) => block !== undefined && containsAddress(parseCidr(block), address)) ||
+      isIn(blocksOf([ranges.pods, ranges.nodes]), address) ||
       single.some(({ ipv4, ipv6 }) =>
         [ipv4, ipv6].some((own) => own !== undefined && sameAddress(own, address)),
       )
@@ -251,11 +258,14 @@ export const path = defineCheck({
     const likely = [from.name, to.name, ...(wanted.kind === 'via' ? wanted.hops : [])];
     const target = to.site(ECHO).address;
     const trace = await from.site(CLIENT).trace({ address: target });
+    const services = blocksOf(context.clusters.map(({ ranges }) => ranges.services));
     const hops = trace.hops
       .filter(({ address }) => address === undefined || !sameAddress(address, target))
       .map(({ ttl, address }): Hop => {
-        const cluster = address === undefined ? undefined : clusterOf(address, likely, context);
-        return { ttl, ...(address !== undefined && { address }), ...(cluster !== undefined && { cluster }) };
+        if (address === undefined) return { ttl };
+        if (isIn(services, address)) return { ttl, translated: address };
+        const cluster = clusterOf(address, likely, context);
+        return { ttl, address, ...(cluster !== undefined && { cluster }) };
       });
     return { from: from.name, to: to.name, target, reached: trace.reached, hops };
   },
@@ -277,7 +287,11 @@ export const path = defineCheck({
     const within = hops[arrived]?.cluster === to ? arrived : hops.length;
     const unknown = hops.slice(0, within).filter(({ cluster }) => cluster === undefined);
     const shown = hops
-      .map(({ address, cluster }) => `${address ?? 'silence'}${cluster ? ` (${cluster})` : ''}`)
+      .map(({ address, cluster, translated }) =>
+        translated === undefined
+          ? `${address ?? 'silence'}${cluster ? ` (${cluster})` : ''}`
+          : `somebody behind the service address ${translated}`,
+      )
       .join(', ');
     const couldFit = isSubsequence(transit, expected) && unknown.length > 0;
     if (couldFit) {

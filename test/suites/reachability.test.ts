@@ -169,6 +169,21 @@ t.test('reachability.path', async (t) => {
       direct,
       'passed',
     ],
+    [
+      'an answer that was translated within the target’s cluster',
+      {
+        ...route('east', 'west'),
+        hops: [...route('east', 'west').hops, { ttl: 3, translated: '10.24.0.2' }],
+      },
+      direct,
+      'passed',
+    ],
+    [
+      'an answer that was translated on the way',
+      { ...route('east', 'west'), hops: [{ ttl: 1, translated: '10.24.0.2' }, ...route('west').hops] },
+      via,
+      'inconclusive: control-failed',
+    ],
     ['a wrong one beside a silent one', route('east', undefined, 'south', 'west'), via, 'failed: wrong-path'],
     ['no router at all', route(), direct, 'inconclusive: probe-failed'],
     ['not reached', { ...route('east'), reached: false }, direct, 'inconclusive: probe-failed'],
