@@ -116,7 +116,7 @@ export const answers = defineCheck({
   },
 });
 
-const ROUNDS = 3;
+const NEWCOMERS = 3;
 const SAMPLES_PER_SECOND = 20;
 const SAMPLE_TIMEOUT_MS = 1_000;
 const SAMPLING_LIMIT_MS = 120_000;
@@ -126,13 +126,11 @@ const LOOK_MS = 250;
 /** In a row, so that neither the one that went nor a failure is merely missed by chance. */
 const CALM_CALLS = 8;
 
-/** One workload that came and went; milliseconds on the clock of the samples. */
+/** A workload that came and went; milliseconds on the clock of the samples. */
 interface Visit {
   readonly name: string;
   readonly readyAt: number;
   readonly deletedAt: number;
-  readonly endedAt: number;
-  readonly samples: readonly Sample[];
 }
 
 interface Visits {
@@ -140,70 +138,95 @@ interface Visits {
   readonly to: string;
   readonly address: string;
   readonly visits: readonly Visit[];
+  readonly samples: readonly Sample[];
+  readonly endedAt: number;
   /** Why a workload could not be started. */
   readonly notStarted?: string;
   readonly links: readonly BrokenLink[];
 }
 
-async function visit(
+/** Starts the newcomers, all at once. */
+async function startNewcomers(context: PairContext, start: () => Promise<unknown>) {
+  const specs = Array.from({ length: NEWCOMERS }, (_, index) => newcomer(context.from.name, index + 1));
+  // Calls begin when the first is ready: what takes longest here, its start, need not be sampled.
+  let calling: Promise<unknown> | undefined;
+  const outcomes = await Promise.allSettled(
+    specs.map(async (spec) => {
+      const site = await context.startWorkload(spec, context.to.name);
+      calling ??= start();
+      await calling;
+      return { site, name: spec.name, readyAt: context.elapsed() };
+    }),
+  );
+  const failure = outcomes.find((outcome) => outcome.status === 'rejected');
+  if (failure) throw failure.reason;
+  return outcomes.flatMap((outcome) => (outcome.status === 'fulfilled' ? [outcome.value] : []));
+}
+
+/** What callers see of workloads of another cluster that start and, when they have been found, are deleted. */
+async function observeVisits(
   context: PairContext,
   address: string,
-  round: number,
   budgets: { discovery: number; withdrawal: number },
-): Promise<Visit> {
-  const { from, to } = context;
+): Promise<Pick<Visits, 'visits' | 'samples' | 'endedAt'>> {
+  const { from } = context;
   const caller = from.site(CLIENT);
-  const spec = newcomer(from.name, round);
-  // What takes longest here, the start of the workload, need not be sampled.
-  const site = await context.startWorkload(spec, to.name);
-  const sampler = await caller.startSampling({
-    address,
-    port: PORTS.service,
-    ratePerSecond: SAMPLES_PER_SECOND,
-    connections: 'new',
-    timeoutMs: SAMPLE_TIMEOUT_MS,
-    durationMs: SAMPLING_LIMIT_MS,
-  });
-  const began = context.elapsed();
-  const now = () => context.elapsed() - began;
   const call = { protocol: 'http' as const, address, port: PORTS.service };
-  await context.converge(
-    async () => (await caller.exchange([{ ...call, timeoutMs: SAMPLE_TIMEOUT_MS }]))[0],
-    {
-      succeeded: (exchange) => exchange?.answeredBy?.workload === spec.name,
-      budgetMs: budgets.discovery,
-      successes: 1,
-      intervalMs: LOOK_MS,
+  let sampler = '';
+  let began = 0;
+  const newcomers = await startNewcomers(context, async () => {
+    sampler = await caller.startSampling({
+      address,
+      port: PORTS.service,
+      ratePerSecond: SAMPLES_PER_SECOND,
+      connections: 'new',
+      timeoutMs: SAMPLE_TIMEOUT_MS,
+      durationMs: SAMPLING_LIMIT_MS,
+    });
+    began = context.elapsed();
+  }).catch(async (error: unknown) => {
+    if (sampler) await caller.stopSampling(sampler);
+    throw error;
+  });
+  const now = () => context.elapsed() - began;
+  const names = newcomers.map(({ name }) => name);
+  const look = async () => (await caller.exchange([{ ...call, timeoutMs: SAMPLE_TIMEOUT_MS }]))[0];
+  const found = new Set<string | undefined>();
+  await context.converge(look, {
+    succeeded: (exchange) => {
+      found.add(exchange?.answeredBy?.workload);
+      return names.every((name) => found.has(name));
     },
-  );
+    budgetMs: budgets.discovery,
+    successes: 1,
+    intervalMs: LOOK_MS,
+  });
   await context.sleep(CALM_MS);
   const deletedAt = now();
-  await context.stopWorkload(site);
-  await context.converge(
-    async () => (await caller.exchange([{ ...call, timeoutMs: SAMPLE_TIMEOUT_MS }]))[0],
-    {
-      succeeded: (exchange) =>
-        exchange?.outcome === 'answered' && exchange.answeredBy?.workload !== spec.name,
-      budgetMs: budgets.withdrawal,
-      successes: CALM_CALLS,
-      intervalMs: LOOK_MS,
-    },
-  );
+  await Promise.all(newcomers.map(({ site }) => context.stopWorkload(site)));
+  await context.converge(look, {
+    succeeded: (exchange) =>
+      exchange?.outcome === 'answered' && !names.includes(exchange.answeredBy?.workload ?? ''),
+    budgetMs: budgets.withdrawal,
+    successes: CALM_CALLS,
+    intervalMs: LOOK_MS,
+  });
   // Shows in the samples that it stays so.
   await context.sleep(CALM_MS);
   const endedAt = now();
   const { samples } = await caller.stopSampling(sampler);
-  return { name: spec.name, readyAt: 0, deletedAt, endedAt, samples };
+  const visits = newcomers.map(({ name, readyAt }) => ({ name, readyAt: readyAt - began, deletedAt }));
+  return { visits, samples, endedAt };
 }
 
 /** Milliseconds until it first answered; undefined when it never did. */
-export const appearedAfter = ({ name, readyAt, samples }: Visit): number | undefined => {
+export const appearedAfter = ({ name, readyAt }: Visit, samples: readonly Sample[]): number | undefined => {
   const first = samples.find(({ outcome, workload }) => outcome === 'answered' && workload === name);
   return first && Math.max(0, first.at + first.latencyMs - readyAt);
 };
 
 /** Milliseconds from its deletion until the last call that still went to it: answered by it, or by nobody. */
-export const withdrawnAfter = ({ name, deletedAt, samples }: Visit): number => {
+export const withdrawnAfter = ({ name, deletedAt }: Visit, samples: readonly Sample[]): number => {
   const last = samples.findLast(
     ({ at, outcome, workload }) => at >= deletedAt && (outcome !== 'answered' || workload === name),
   );
@@ -229,27 +252,27 @@ export const newWorkload = defineCheck({
   async observe(context, budgets): Promise<Visits> {
     const { from, to, family } = context;
     const address = from.sharedService(discoverableService).addresses[family] ?? '';
-    const visits: Visit[] = [];
     const facts = { from: from.name, to: to.name, address };
     const links = async (): Promise<readonly BrokenLink[]> =>
       (
         await Promise.all([context.brokenLinks(from.name, to.name), context.brokenLinks(to.name, from.name)])
       ).flat();
-    for (let round = 1; round <= ROUNDS; round++) {
-      try {
-        visits.push(await visit(context, address, round, budgets));
-      } catch (error) {
-        context.signal.throwIfAborted();
-        return { ...facts, visits, notStarted: messageOf(error), links: await links() };
-      }
-      // Once is enough to know that it does not come, and links are best looked at while that is so.
-      if (appearedAfter(visits.at(-1) as Visit) === undefined) break;
+    try {
+      const seen = await observeVisits(context, address, budgets);
+      // Links are best looked at while somebody is missing.
+      const missing = seen.visits.some((visit) => appearedAfter(visit, seen.samples) === undefined);
+      return { ...facts, ...seen, links: missing ? await links() : [] };
+    } catch (error) {
+      context.signal.throwIfAborted();
+      const notStarted = messageOf(error);
+      return { ...facts, visits: [], samples: [], endedAt: 0, notStarted, links: await links() };
     }
-    const late = visits.some((one) => appearedAfter(one) === undefined);
-    return { ...facts, visits, links: late ? await links() : [] };
   },
 
-  judge({ from, to, address, visits, notStarted, links }, { discovery, withdrawal }): Verdict {
+  judge(
+    { from, to, address, visits, samples, endedAt, notStarted, links },
+    { discovery, withdrawal },
+  ): Verdict {
     const likeliest = links.find(({ cause }) => cause !== 'probe-failed');
     const reproduce = { at: `${from}/${CLIENT}`, command: callCommand('http', address, PORTS.service) };
     if (notStarted !== undefined) {
@@ -262,11 +285,11 @@ export const newWorkload = defineCheck({
     }
     const [first] = visits;
     if (!first) return inconclusive('probe-failed', 'No workload was started');
-    const before = visits.flatMap(({ samples, deletedAt }) => samples.filter(({ at }) => at < deletedAt));
-    if (!before.some(({ outcome }) => outcome === 'answered')) {
+    if (!samples.some(({ at, outcome }) => at < first.deletedAt && outcome === 'answered')) {
       return inconclusive('control-failed', 'Nobody at all answered through the service');
     }
-    const appeared = visits.map(appearedAfter);
+    const appeared = visits.map((visit) => appearedAfter(visit, samples));
+    const withdrawn = visits.map((visit) => withdrawnAfter(visit, samples));
     const missing = visits.filter((_, index) => !((appeared[index] ?? Infinity) <= discovery));
     const known = appeared.filter((time) => time !== undefined);
     const figures: Figures = {
@@ -274,8 +297,8 @@ export const newWorkload = defineCheck({
         'found after, median': { value: median(known), unit: 'ms' },
         'found after, longest': { value: Math.max(...known), unit: 'ms' },
       }),
-      'left alone after, median': { value: median(visits.map(withdrawnAfter)), unit: 'ms' },
-      'left alone after, longest': { value: Math.max(...visits.map(withdrawnAfter)), unit: 'ms' },
+      'left alone after, median': { value: median(withdrawn), unit: 'ms' },
+      'left alone after, longest': { value: Math.max(...withdrawn), unit: 'ms' },
     };
     if (missing.length > 0) {
       return failed(
@@ -290,14 +313,14 @@ export const newWorkload = defineCheck({
         },
       );
     }
-    const slow = visits.find((one) => withdrawnAfter(one) > withdrawal);
-    const stuck = visits.find((one) => withdrawnAfter(one) >= one.endedAt - one.deletedAt - 2 * LOOK_MS);
-    if (slow ?? stuck) {
+    const slowest = Math.max(...withdrawn);
+    const stuck = slowest >= endedAt - first.deletedAt - 2 * LOOK_MS;
+    if (stuck || slowest > withdrawal) {
       return failed('withdrawal-slow', `${from} goes on calling a workload of ${to} that is gone`, {
         expected: `no call goes to it ${withdrawal / 1_000} s after its deletion began`,
         seen: stuck
           ? 'calls still went to it, or failed, when the observation ended'
-          : `${Math.round(withdrawnAfter(slow as Visit))} ms`,
+          : `${Math.round(slowest)} ms`,
         figures,
         reproduce,
       });

@@ -43,27 +43,22 @@ const sample = (at: number, workload: string | undefined): Sample => ({
   ...(workload !== undefined && { cluster: 'west', workload }),
 });
 
+const visit = { name: 'newcomer', readyAt: 0, deletedAt: 3_000 };
 /** Found after half a second, deleted at three, left alone at four. */
-const visit = (more: object = {}) => ({
-  name: 'newcomer',
-  readyAt: 0,
-  deletedAt: 3_000,
-  endedAt: 6_000,
-  samples: [
-    ...times(5, () => 0).map((_, index) => sample(index * 100, 'echo-1')),
-    sample(490, 'newcomer'),
-    sample(2_000, 'echo-1'),
-    sample(3_990, undefined),
-    sample(5_000, 'echo-1'),
-  ],
-  ...more,
-});
+const SAMPLES = [
+  ...times(5, () => 0).map((_, index) => sample(index * 100, 'echo-1')),
+  sample(490, 'newcomer'),
+  sample(2_000, 'echo-1'),
+  sample(3_990, undefined),
+  sample(5_000, 'echo-1'),
+];
 
 t.test('when a workload is found, and when it is left alone', async (t) => {
-  t.equal(appearedAfter(visit()), 500);
-  t.equal(appearedAfter(visit({ samples: [sample(1, 'echo-1')] })), undefined);
-  t.equal(withdrawnAfter(visit()), 1_000);
-  t.equal(withdrawnAfter(visit({ samples: [sample(3_500, 'echo-1')] })), 0);
+  t.equal(appearedAfter(visit, SAMPLES), 500);
+  t.equal(appearedAfter({ ...visit, readyAt: 200 }, SAMPLES), 300);
+  t.equal(appearedAfter(visit, [sample(1, 'echo-1')]), undefined);
+  t.equal(withdrawnAfter(visit, SAMPLES), 1_000);
+  t.equal(withdrawnAfter(visit, [sample(3_500, 'echo-1')]), 0);
 });
 
 t.test('discovery.new-workload', async (t) => {
@@ -71,29 +66,37 @@ t.test('discovery.new-workload', async (t) => {
     from: 'east',
     to: 'west',
     address: '10.10.0.2',
-    visits: [visit(), visit(), visit()],
+    visits: [visit],
+    samples: SAMPLES,
+    endedAt: 6_000,
     links: [],
   };
   const verdict = (more: object) => outcomeOf(judge(newWorkload, { ...seen, ...more }));
   t.equal(verdict({}), 'passed');
-  const never = visit({ samples: [sample(1, 'echo-1'), sample(5_900, 'echo-1')] });
-  t.equal(verdict({ visits: [never] }), 'failed: discovery-slow');
-  const down = [{ cause: 'control-plane-down', what: 'no control plane is ready in east' }];
-  t.equal(verdict({ visits: [never], links: down }), 'failed: control-plane-down');
+  const never = { samples: [sample(1, 'echo-1'), sample(5_900, 'echo-1')] };
+  t.equal(verdict(never), 'failed: discovery-slow');
   t.equal(
-    verdict({ visits: [], notStarted: 'the webhook does not answer', links: down }),
+    verdict({ visits: [visit, { ...visit, name: 'second newcomer' }] }),
+    'failed: discovery-slow',
+    'one of two',
+  );
+  const down = [{ cause: 'control-plane-down', what: 'no control plane is ready in east' }];
+  t.equal(verdict({ ...never, links: down }), 'failed: control-plane-down');
+  const none = { visits: [], samples: [] };
+  t.equal(
+    verdict({ ...none, notStarted: 'the webhook does not answer', links: down }),
     'failed: control-plane-down',
   );
-  t.equal(verdict({ visits: [], notStarted: 'quota' }), 'inconclusive: probe-failed');
-  const late = visit({
-    deletedAt: 20_000,
-    endedAt: 23_000,
-    samples: [sample(1, 'echo-1'), sample(16_000, 'newcomer')],
-  });
-  t.equal(verdict({ visits: [visit(), late] }), 'failed: discovery-slow');
-  const stuck = visit({ samples: [...visit().samples, sample(5_900, undefined)] });
-  t.equal(verdict({ visits: [stuck] }), 'failed: withdrawal-slow');
-  const dead = visit({ samples: [sample(1, undefined)] });
-  t.equal(verdict({ visits: [dead] }), 'inconclusive: control-failed');
-  t.equal(verdict({ visits: [] }), 'inconclusive: probe-failed');
+  t.equal(verdict({ ...none, notStarted: 'quota' }), 'inconclusive: probe-failed');
+  t.equal(
+    verdict({
+      visits: [{ ...visit, deletedAt: 20_000 }],
+      endedAt: 23_000,
+      samples: [sample(1, 'echo-1'), sample(16_000, 'newcomer')],
+    }),
+    'failed: discovery-slow',
+  );
+  t.equal(verdict({ samples: [...SAMPLES, sample(5_900, undefined)] }), 'failed: withdrawal-slow');
+  t.equal(verdict({ samples: [sample(1, undefined)] }), 'inconclusive: control-failed');
+  t.equal(verdict(none), 'inconclusive: probe-failed');
 });
