@@ -25,14 +25,14 @@ import { PORTS, type ServiceSpec } from '../lib/model/workload.ts';
 /** Fast enough to time recovery to a few hundredths of a second, slow enough to load nothing. */
 const SAMPLES_PER_SECOND = 20;
 const SAMPLE_TIMEOUT_MS = 500;
+/** Where nothing falls silent, a call that is late is no loss: the first ones to another cluster open connections there. */
+const PATIENT_TIMEOUT_MS = 2_000;
 /** Clients run this long before the fault, so that the pool is filled and the control is more than luck. */
 const STEADY_MS = 350;
 /** No failure for this long counts as recovered. */
 const CALM_MS = 500;
 /** Calls inside the caller's cluster, which no drill disturbs: when they are late, it is the machine that is. */
 const CONTROLS_PER_SECOND = 10;
-/** Inside a cluster an answer takes a few milliseconds; where this passes, time-outs of others prove nothing. */
-const CONTROL_SLOW_MS = SAMPLE_TIMEOUT_MS / 2;
 /** A client can take no part of a drill for longer than every budget together. */
 const SAMPLING_LIMIT_MS = 150_000;
 
@@ -78,10 +78,11 @@ async function startClients(
   address: string,
   port: number,
   kinds: readonly Connections[],
+  timeoutMs = SAMPLE_TIMEOUT_MS,
 ) {
   const caller = context.from.site(CLIENT);
   const start = (request: Pick<SampleRequest, 'address' | 'port' | 'connections' | 'ratePerSecond'>) =>
-    caller.startSampling({ ...request, timeoutMs: SAMPLE_TIMEOUT_MS, durationMs: SAMPLING_LIMIT_MS });
+    caller.startSampling({ ...request, timeoutMs, durationMs: SAMPLING_LIMIT_MS });
   const [controlId, ...ids] = await Promise.all([
     start({
       address: context.from.site(ECHO).address,
@@ -124,15 +125,22 @@ const EXCUSES: Partial<Record<CauseCode, number>> = {
 };
 
 /** A drill that fails while calls inside the caller's own cluster are late as well says nothing of the network. */
-function unlessMachineIsBusy(verdict: Verdict, from: string, control: readonly Sample[] = []): Verdict {
-  const late = control.filter((sample) => !isGood(sample) || sample.latencyMs > CONTROL_SLOW_MS).length;
+function unlessMachineIsBusy(
+  verdict: Verdict,
+  from: string,
+  control: readonly Sample[] = [],
+  timeoutMs = SAMPLE_TIMEOUT_MS,
+): Verdict {
+  // Inside a cluster an answer takes a few milliseconds; where it takes this, time-outs of others prove nothing.
+  const slowMs = timeoutMs / 2;
+  const late = control.filter((sample) => !isGood(sample) || sample.latencyMs > slowMs).length;
   const excuse = verdict.cause && EXCUSES[verdict.cause];
   if (verdict.status !== 'failed' || excuse === undefined || late === 0 || late / control.length < excuse) {
     return verdict;
   }
   return inconclusive(
     'cpu-saturated',
-    `${verdict.reason}, but ${late} of ${control.length} calls inside ${from} took more than ${CONTROL_SLOW_MS} ms at the same time: this machine is too busy`,
+    `${verdict.reason}, but ${late} of ${control.length} calls inside ${from} took more than ${slowMs} ms at the same time: this machine is too busy`,
     verdict.figures && { figures: verdict.figures },
   );
 }
@@ -179,6 +187,9 @@ async function startBackends(
   await Promise.all(keys.map((key) => cluster.site(key).startBackend({ port, inAgent })));
 }
 
+const timeoutOf = (event: BackendEvent): number =>
+  event === 'drain' ? PATIENT_TIMEOUT_MS : SAMPLE_TIMEOUT_MS;
+
 /** What only a process can do. */
 const TAKES_A_PROCESS: readonly BackendEvent[] = ['crash', 'freeze'];
 
@@ -220,7 +231,7 @@ async function drillBackends(
   if (!ready.converged)
     return { ...facts, clients: [], control: [], endedAt: 0, failback: { converged: false, elapsedMs: 0 } };
 
-  const clients = await startClients(context, address, port, kinds);
+  const clients = await startClients(context, address, port, kinds, timeoutOf(event));
   await context.sleep(STEADY_MS);
   const faultAt = clients.now();
   await Promise.all(BACKENDS.map((key) => from.site(key).disturbBackend(port, event)));
@@ -387,7 +398,12 @@ const backendDrill = ({ id, title, drill, event, level, connections, lostShare }
     timeoutMs: DRILL_TIMEOUT_MS,
     observe: (context, budgets) => drillBackends(context, drill, event, budgets, connections),
     judge: (observed, budgets) =>
-      unlessMachineIsBusy(judgeDrill(observed, budgets, lostShare), observed.from, observed.control),
+      unlessMachineIsBusy(
+        judgeDrill(observed, budgets, lostShare),
+        observed.from,
+        observed.control,
+        timeoutOf(event),
+      ),
   });
 
 /** A drained backend finishes what it has; only a request that races its very end may be lost. */

@@ -17,6 +17,7 @@ import type { FaultExpectation } from '../lib/model/fault.ts';
 import type { Burst, DialProtocol, Exchange, PingResult } from '../lib/model/probe.ts';
 import { type Verdict, failed, inconclusive, passed } from '../lib/model/verdict.ts';
 import { PORTS } from '../lib/model/workload.ts';
+import { everyNode } from './nodes.ts';
 import {
   CALL_TIMEOUT_MS,
   type Calls,
@@ -656,5 +657,5 @@ export const emptyServiceRefuses = defineCheck({
 export const reachability: Suite = {
   id: 'reachability',
   title: 'Workloads of one cluster reach those of another, by the path that the topology says',
-  checks: [tcp, udp, icmp, http, http2, path, forbidden, order, hairpin, emptyServiceRefuses],
+  checks: [tcp, udp, icmp, http, http2, path, everyNode, forbidden, order, hairpin, emptyServiceRefuses],
 };

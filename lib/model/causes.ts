@@ -13,6 +13,8 @@ export const CAUSES = {
   'proxy-refused': 'A proxy on the way answered instead of the workload',
   'wrong-answerer': 'Somebody else than the intended workload answered',
   'source-rewritten': 'The target saw another source address than the caller used: NAT on the way',
+  'node-cut':
+    'One node does not pass what others of its cluster pass: its routes, its firewall, or its part of the network between nodes',
   'wrong-path': 'The traffic takes another path than the topology says',
   'path-not-closed': 'A path that the topology forbids is open',
   'packets-reordered': 'Datagrams arrive out of order',

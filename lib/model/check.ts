@@ -89,6 +89,8 @@ export interface Toolkit {
   withdraw(intent: Intent, cluster: string): Promise<void>;
   /** Starts a workload for the length of this case; resolves when its agent answers. */
   startWorkload(spec: WorkloadSpec, cluster: string): Promise<Site>;
+  /** Nodes of a cluster on which workloads may be started (feature `nodes`). */
+  nodes(cluster: string): Promise<readonly string[]>;
   /** Deletes what `startWorkload` started, as its cluster does by itself; resolves when it is gone. */
   stopWorkload(site: Site): Promise<void>;
   /** Present where workloads prove who they are (feature `mtls`). */

@@ -30,7 +30,9 @@ export type Feature =
   /** Workloads prove who they are to each other by certificates. */
   | 'mtls'
   /** Control planes learn each other's endpoints. */
-  | 'endpoint-discovery';
+  | 'endpoint-discovery'
+  /** Workloads may be started on a node of one's choice. */
+  | 'nodes';
 
 export type ConformanceClass = 'underlay' | 'mesh-flat' | 'mesh-gateway' | 'service-peering';
 /** Those in which a technology carries services between clusters, and says who calls. */
@@ -196,6 +198,8 @@ export interface KubernetesNode {
   readonly name: string;
   readonly addresses: PerFamily<string>;
   readonly podRanges: PerFamily<string>;
+  /** Whether workloads of this run may run there: it is schedulable, and nothing keeps them off. */
+  readonly takesWorkloads: boolean;
 }
 
 /** A cluster with an API server; clusters of the lab have none. */

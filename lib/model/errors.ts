@@ -18,6 +18,11 @@ export class InternalError extends Error {
   override readonly name = 'InternalError';
 }
 
+/** This system has no means for what is wanted: the case is skipped with the reason. */
+export class NotApplicableError extends Error {
+  override readonly name = 'NotApplicableError';
+}
+
 /** The run was asked to stop (signal or deadline); not a failure of anything observed. */
 export class InterruptedError extends Error {
   override readonly name = 'InterruptedError';

@@ -57,6 +57,8 @@ export type FaultSpec =
     }
   /** Nothing is forwarded to this one workload (`namespace/name`); its own gateway still reaches it. */
   | { readonly kind: 'workload-cut'; readonly cluster: string; readonly workload: string }
+  /** One node of several is cut off from other clusters; within its cluster all is well. */
+  | { readonly kind: 'node-cut'; readonly cluster: string }
   /** Connections of workloads of `from` reach `to` under an address of the gateway. */
   | { readonly kind: 'source-rewritten'; readonly from: string; readonly to: string }
   /**

@@ -39,6 +39,8 @@ export interface WorkloadSpec {
   readonly overServices?: true;
   /** Times what it calls: where processors are scarce it comes before others, or it would time its own waiting. */
   readonly timed?: true;
+  /** The one node that it may run on. */
+  readonly node?: string;
 }
 
 export interface ServicePort {

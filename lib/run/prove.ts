@@ -6,7 +6,7 @@
 import path from 'node:path';
 import { type AnyCheck, type Toolkit, defineCheck } from '../model/check.ts';
 import type { Fleet, Ledger, Provider, Underlay } from '../model/cluster.ts';
-import { InternalError, UserError, messageOf } from '../model/errors.ts';
+import { InternalError, NotApplicableError, UserError, messageOf } from '../model/errors.ts';
 import {
   type Batch,
   type BatchObservation,
@@ -31,7 +31,7 @@ import { type CheckRegistry, registryOf } from './registry.ts';
 import { runCase } from './runCase.ts';
 import { DEFAULT_CONCURRENCY, companyOf, locksOf, runSchedule } from './schedule.ts';
 import { loadAttachable } from './state.ts';
-import { NotApplicableError, type World, toolkitFor } from './toolkit.ts';
+import { type World, toolkitFor } from './toolkit.ts';
 
 /** A verdict that a busy machine spoils is asked for again, at most this often in all. */
 const ATTEMPTS = 3;

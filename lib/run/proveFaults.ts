@@ -138,6 +138,7 @@ const AIMS: { readonly [K in FaultKind]: Aiming<K> } = {
     called ? [{ kind: 'wrong-answerer', at: from, cluster: to, workload: keyOf(called) }] : [],
   'workload-cut': ({ to, called }) =>
     called ? [{ kind: 'workload-cut', cluster: to, workload: keyOf(called) }] : [],
+  'node-cut': ({ to }) => [{ kind: 'node-cut', cluster: to }],
   'source-rewritten': ({ from, to }) => [{ kind: 'source-rewritten', from, to }],
   'rate-limited': (target) =>
     graded(

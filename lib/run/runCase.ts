@@ -1,6 +1,6 @@
 /** One case: observe, take back, judge. Never rejects and never hangs. */
 import type { AnyCheck, ClusterView, Toolkit } from '../model/check.ts';
-import { InternalError, InterruptedError, messageOf } from '../model/errors.ts';
+import { InternalError, InterruptedError, NotApplicableError, messageOf } from '../model/errors.ts';
 import { ProbeError } from '../model/probe.ts';
 import type { PlannedCase } from '../model/record.ts';
 import { type Verdict, inconclusive, skipped } from '../model/verdict.ts';
@@ -9,7 +9,7 @@ import { deadlineAfter } from './deadline.ts';
 import type { Journal } from './journal.ts';
 import { judgeCase } from './judge.ts';
 import type { Redactor } from './redact.ts';
-import { type CaseToolkit, NotApplicableError, NotSettledError } from './toolkit.ts';
+import { type CaseToolkit, NotSettledError } from './toolkit.ts';
 import { withinSignal } from './withinSignal.ts';
 
 /** Longest time a case may observe when its check says nothing else. */

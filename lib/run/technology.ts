@@ -2,6 +2,7 @@
 import type { Site, SiteIdentities, Toolkit } from '../model/check.ts';
 import type { Cluster, Fleet, KubernetesCluster, Profile, Workload } from '../model/cluster.ts';
 import { InternalError } from '../model/errors.ts';
+import { clusterOf } from '../model/injection.ts';
 import { keyOf } from '../model/workload.ts';
 
 type Step = <T>(name: string, request: unknown, action: () => Promise<T>) => Promise<T>;
@@ -11,14 +12,8 @@ interface Asked {
   readonly profile: Profile;
 }
 
-const clusterOf = ({ fleet }: Asked, name: string): Cluster => {
-  const found = fleet.clusters.find((cluster) => cluster.name === name);
-  if (!found) throw new InternalError(`there is no cluster ${name}`);
-  return found;
-};
-
 function workloadOf(asked: Asked, site: Site): { workload: Workload; cluster: Cluster } {
-  const cluster = clusterOf(asked, site.cluster);
+  const cluster = clusterOf(asked.fleet, site.cluster);
   const workload = cluster.workloads.find(({ spec }) => keyOf(spec) === site.key);
   if (!workload) throw new InternalError(`${site.cluster}/${site.key} is no workload of its cluster`);
   return { workload, cluster };
@@ -52,7 +47,7 @@ export function technologyOf(asked: Asked, step: Step): Pick<Toolkit, 'brokenLin
     brokenLinks: async (from, to) =>
       profile.brokenLinks
         ? step(`links from ${from} to ${to}`, undefined, () =>
-            profile.brokenLinks!(fleet, clusterOf(asked, from), clusterOf(asked, to)),
+            profile.brokenLinks!(fleet, clusterOf(asked.fleet, from), clusterOf(asked.fleet, to)),
           )
         : [],
     components: async () => {
@@ -64,9 +59,9 @@ export function technologyOf(asked: Asked, step: Step): Pick<Toolkit, 'brokenLin
   };
 }
 
-/** A cluster whose workloads come and go. @throws InternalError: the feature `endpoint-discovery` says who has that */
+/** A cluster whose workloads come and go. @throws InternalError: the features `endpoint-discovery` and `nodes` say who has that */
 export function movableCluster(asked: Asked, name: string): KubernetesCluster {
-  const cluster = clusterOf(asked, name);
+  const cluster = clusterOf(asked.fleet, name);
   if (cluster.kind !== 'kubernetes') throw new InternalError(`workloads of ${name} cannot be deleted alone`);
   return cluster as KubernetesCluster;
 }

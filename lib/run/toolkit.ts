@@ -15,7 +15,7 @@ import type {
   Underlay,
   Workload,
 } from '../model/cluster.ts';
-import { InternalError, messageOf } from '../model/errors.ts';
+import { InternalError, NotApplicableError, messageOf } from '../model/errors.ts';
 import type { Disturbance, FaultSpec } from '../model/fault.ts';
 import { clusterOf } from '../model/injection.ts';
 import type { Intent, PolicyIntent } from '../model/intent.ts';
@@ -42,11 +42,6 @@ export interface World {
   readonly configuredPathMtu: number | undefined;
   readonly standingPolicies: readonly PolicyIntent[];
   readonly record: (body: RecordBody) => void;
-}
-
-/** This system has no means for what the check wants: the case is skipped with the reason. */
-export class NotApplicableError extends Error {
-  override readonly name = 'NotApplicableError';
 }
 
 /** An intent was applied, but the system never said that it is in force. */
@@ -385,6 +380,12 @@ export function toolkitFor(
     withdraw,
     startWorkload,
     stopWorkload,
+    nodes: (name) =>
+      step(`nodes of ${name}`, undefined, async () =>
+        (await movableCluster(world, name).nodes())
+          .filter(({ takesWorkloads }) => takesWorkloads)
+          .map((node) => node.name),
+      ),
     identities: identitiesOf(world, step),
     ...technologyOf(world, step),
     disturb,
@@ -451,6 +452,7 @@ export function planToolkit(
     apply: absent,
     withdraw: absent,
     startWorkload: absent,
+    nodes: absent,
     stopWorkload: absent,
     identities: undefined,
     brokenLinks: absent,

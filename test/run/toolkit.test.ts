@@ -3,15 +3,10 @@ import type { Toolkit } from '../../lib/model/check.ts';
 import type { Cluster, Fleet } from '../../lib/model/cluster.ts';
 import type { FaultSpec } from '../../lib/model/fault.ts';
 import type { Intent } from '../../lib/model/intent.ts';
+import { NotApplicableError } from '../../lib/model/errors.ts';
 import { ProbeError } from '../../lib/model/probe.ts';
 import type { RecordBody } from '../../lib/model/record.ts';
-import {
-  type CaseToolkit,
-  NotApplicableError,
-  type World,
-  planToolkit,
-  toolkitFor,
-} from '../../lib/run/toolkit.ts';
+import { type CaseToolkit, type World, planToolkit, toolkitFor } from '../../lib/run/toolkit.ts';
 import {
   FakeSystem,
   type FakeOptions,

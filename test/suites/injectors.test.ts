@@ -1,11 +1,12 @@
-/** Every fault that a check names can be injected on the lab or in a mesh, or the check says why it names none. */
+/** Every fault that a check names can be injected on the lab, on kind clusters or in a mesh, or the check says why it names none. */
 import t from 'tap';
 import { profileNamed } from '../../lib/profile/index.ts';
+import { kindInjectors } from '../../lib/provider/kind/faults/index.ts';
 import { labInjectors } from '../../lib/provider/lab/faults.ts';
 import { createWireguard } from '../../lib/underlay/wireguard/index.ts';
 import { SUITES } from '../../suites/index.ts';
 
-const parts = [createWireguard().injectors, labInjectors, profileNamed('istio').injectors];
+const parts = [createWireguard().injectors, labInjectors, kindInjectors, profileNamed('istio').injectors];
 const injectable = new Set(parts.flat().flatMap(({ kinds }) => kinds));
 
 for (const { id, checks } of SUITES) {

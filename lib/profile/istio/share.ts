@@ -3,7 +3,7 @@ import type { AppliedIntent, IntentHandler, KubernetesObject } from '../../model
 import type { ShareServiceIntent } from '../../model/intent.ts';
 import { InternalError } from '../../model/errors.ts';
 import { type ControlPlanes, asKubernetes } from './clusters.ts';
-import type { IstioOptions } from './options.ts';
+import { type IstioOptions, hasNetworks } from './options.ts';
 
 const API = 'networking.istio.io/v1';
 
@@ -39,11 +39,22 @@ const MAX_EJECTION_PERCENT = 75;
 
 const duration = (milliseconds: number): string => `${milliseconds / 1_000}s`;
 
+/**
+ * A gateway between networks passes whole connections on, and a proxy keeps one open: without an end every request of a
+ * caller would go to the one endpoint that it met first, and a new one would be found by nobody.
+ */
+const REQUESTS_PER_CONNECTION = 10;
+
+interface SharingOptions extends Timers {
+  /** Clusters are networks of their own. */
+  readonly apart: boolean;
+}
+
 /** @returns DestinationRule and VirtualService; without ejection the retries that Istio makes by itself are enough */
 export function sharingObjects(
   intent: ShareServiceIntent,
   namespace: string,
-  { intervalMs, baseEjectionMs }: Timers,
+  { intervalMs, baseEjectionMs, apart }: SharingOptions,
 ): readonly KubernetesObject[] {
   const host = `${intent.service}.${namespace}.svc.cluster.local`;
   const metadata = { name: intent.service, namespace };
@@ -61,8 +72,11 @@ export function sharingObjects(
               ? { enabled: true, failoverPriority: ['topology.istio.io/cluster'] }
               : { enabled: false },
         },
+        connectionPool: {
+          ...(intent.ejectFailing && { tcp: { connectTimeout: duration(CONNECT_MS) } }),
+          ...(apart && { http: { maxRequestsPerConnection: REQUESTS_PER_CONNECTION } }),
+        },
         ...(intent.ejectFailing && {
-          connectionPool: { tcp: { connectTimeout: duration(CONNECT_MS) } },
           outlierDetection: {
             consecutive5xxErrors: ERRORS,
             interval: duration(intervalMs),
@@ -92,7 +106,11 @@ export function sharingObjects(
   return [rule, route];
 }
 
-export function shareHandler(planes: ControlPlanes, { tuning }: Pick<IstioOptions, 'tuning'>): IntentHandler {
+export function shareHandler(
+  planes: ControlPlanes,
+  { tuning, istioTopology }: Pick<IstioOptions, 'tuning' | 'istioTopology'>,
+): IntentHandler {
+  const options = { ...TIMERS[tuning], apart: hasNetworks(istioTopology) };
   return {
     name: 'istio-share',
     supports: (intent) =>
@@ -103,7 +121,7 @@ export function shareHandler(planes: ControlPlanes, { tuning }: Pick<IstioOption
       }
       const primary = planes.primaryOf(cluster);
       const namespace = asKubernetes(cluster).namespaceOf(intent.namespace);
-      const objects = sharingObjects(intent, namespace, TIMERS[tuning]);
+      const objects = sharingObjects(intent, namespace, options);
       await primary.objects.apply(objects);
       return {
         rendered: JSON.stringify(objects),

@@ -27,7 +27,7 @@ import {
   runSelector,
   specOf,
 } from './names.ts';
-import { addressesOf as nodeAddressesOf, podRangesOf } from './nodes.ts';
+import { addressesOf as nodeAddressesOf, podRangesOf, takesPods } from './nodes.ts';
 import { ClusterObjects } from './objects.ts';
 import { addressesOf, isLeaving, nodeOf } from './podState.ts';
 import { type PodSettings, namespaceOf, podOf, serviceAccountObject } from './pods.ts';
@@ -317,6 +317,7 @@ export class KubernetesClusterHandle implements KubernetesCluster {
       name: node.metadata.name,
       addresses: nodeAddressesOf(node),
       podRanges: podRangesOf(node),
+      takesWorkloads: takesPods(node, this.#options),
     }));
   }
 

@@ -8,7 +8,7 @@ export { kubernetesInjectors } from './faults.ts';
 export { asKubernetesCluster } from './handlers.ts';
 
 /** What every such cluster offers by itself; the profile says what passes between clusters. */
-export const KUBERNETES_FEATURES: readonly Feature[] = ['dns', 'policy', 'l7.service'];
+export const KUBERNETES_FEATURES: readonly Feature[] = ['dns', 'policy', 'l7.service', 'nodes'];
 
 export const kubernetesHandlers: readonly IntentHandler[] = [networkPolicyHandler];
 

@@ -2,6 +2,7 @@
 import { mapFamilies } from '../../model/addressing.ts';
 import type { PerFamily } from '../../model/cidr.ts';
 import type { KubernetesObject } from '../../model/cluster.ts';
+import type { Toleration } from '../../model/spec.ts';
 
 export function addressesOf(node: KubernetesObject): PerFamily<string> {
   const { addresses = [] } = (node['status'] ?? {}) as {
@@ -14,6 +15,35 @@ export function addressesOf(node: KubernetesObject): PerFamily<string> {
 export function podRangesOf(node: KubernetesObject): PerFamily<string> {
   const { podCIDRs = [] } = (node['spec'] ?? {}) as { readonly podCIDRs?: readonly string[] };
   return firstOfEach(podCIDRs);
+}
+
+/** As the scheduler sees it: cordoned, tainted and unselected nodes take none. */
+export function takesPods(
+  node: KubernetesObject,
+  {
+    nodeSelector,
+    tolerations,
+  }: { nodeSelector: Readonly<Record<string, string>>; tolerations: readonly Toleration[] },
+): boolean {
+  const { unschedulable = false, taints = [] } = (node['spec'] ?? {}) as {
+    readonly unschedulable?: boolean;
+    readonly taints?: readonly { readonly key: string; readonly value?: string; readonly effect: string }[];
+  };
+  const labels = node.metadata.labels ?? {};
+  return (
+    !unschedulable &&
+    Object.entries(nodeSelector).every(([key, value]) => labels[key] === value) &&
+    taints.every(
+      (taint) =>
+        taint.effect === 'PreferNoSchedule' ||
+        tolerations.some(
+          ({ key, value, effect }) =>
+            key === taint.key &&
+            (value === undefined || value === (taint.value ?? '')) &&
+            (effect === undefined || effect === taint.effect),
+        ),
+    )
+  );
 }
 
 function firstOfEach(values: readonly string[]): PerFamily<string> {

@@ -56,7 +56,7 @@ export function podOf(spec: WorkloadSpec, namespace: string, settings: PodSettin
       automountServiceAccountToken: false,
       enableServiceLinks: false,
       terminationGracePeriodSeconds: GRACE_SECONDS,
-      ...placement(settings),
+      ...placement(settings, spec.node),
       securityContext: podSecurity(settings),
       containers: [
         {
@@ -102,7 +102,7 @@ export function podOf(spec: WorkloadSpec, namespace: string, settings: PodSettin
   };
 }
 
-function placement(settings: PodSettings): Record<string, unknown> {
+function placement(settings: PodSettings, node: string | undefined): Record<string, unknown> {
   const { nodeSelector, tolerations, imagePullSecrets, run } = settings;
   return {
     ...(Object.keys(nodeSelector).length > 0 && { nodeSelector }),
@@ -115,6 +115,16 @@ function placement(settings: PodSettings): Record<string, unknown> {
       })),
     }),
     ...(imagePullSecrets.length > 0 && { imagePullSecrets: imagePullSecrets.map((name) => ({ name })) }),
+    // Through the scheduler, so that it says why it cannot be.
+    ...(node !== undefined && {
+      affinity: {
+        nodeAffinity: {
+          requiredDuringSchedulingIgnoredDuringExecution: {
+            nodeSelectorTerms: [{ matchFields: [{ key: 'metadata.name', operator: 'In', values: [node] }] }],
+          },
+        },
+      },
+    }),
     // Paths between nodes break more often than those within one.
     topologySpreadConstraints: [
       {

@@ -139,7 +139,7 @@ t.test('services that are shared', async (t) => {
     preference: 'prefer-local',
     ejectFailing: true,
   } as const;
-  const [rule, route] = sharingObjects(intent, 'team-mcnet', TIMERS['as-configured']);
+  const [rule, route] = sharingObjects(intent, 'team-mcnet', { ...TIMERS['as-configured'], apart: false });
   t.match(rule, {
     kind: 'DestinationRule',
     metadata: { name: 'echo', namespace: 'team-mcnet' },
@@ -154,10 +154,20 @@ t.test('services that are shared', async (t) => {
     },
   });
   t.match(route, { kind: 'VirtualService', spec: { hosts: ['echo.team-mcnet.svc.cluster.local'] } });
-  const [spread] = sharingObjects({ ...intent, preference: 'spread' }, 'mcnet', TIMERS.fast);
-  t.match(spread, { spec: { trafficPolicy: { loadBalancer: { localityLbSetting: { enabled: false } } } } });
+  const [spread] = sharingObjects({ ...intent, preference: 'spread' }, 'mcnet', {
+    ...TIMERS.fast,
+    apart: true,
+  });
+  t.match(spread, {
+    spec: {
+      trafficPolicy: {
+        loadBalancer: { localityLbSetting: { enabled: false } },
+        connectionPool: { http: { maxRequestsPerConnection: 10 } },
+      },
+    },
+  });
   const { ejectFailing: _, ...lasting } = intent;
-  const objects = sharingObjects(lasting, 'mcnet', TIMERS.fast);
+  const objects = sharingObjects(lasting, 'mcnet', { ...TIMERS.fast, apart: false });
   t.notMatch(objects, [{ spec: { trafficPolicy: { outlierDetection: {} } } }], 'slow is not failed');
   t.equal(objects.length, 1);
 });

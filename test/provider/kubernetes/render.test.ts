@@ -1,7 +1,11 @@
 import t from 'tap';
 import type { KubernetesObject } from '../../../lib/model/cluster.ts';
 import type { PolicyIntent } from '../../../lib/model/intent.ts';
-import { addressesOf as nodeAddressesOf, podRangesOf } from '../../../lib/provider/kubernetes/nodes.ts';
+import {
+  addressesOf as nodeAddressesOf,
+  podRangesOf,
+  takesPods,
+} from '../../../lib/provider/kubernetes/nodes.ts';
 import { type PodSettings, namespaceOf, podOf } from '../../../lib/provider/kubernetes/pods.ts';
 import { networkPolicyOf } from '../../../lib/provider/kubernetes/policy.ts';
 import { parseResolver } from '../../../lib/provider/kubernetes/resolver.ts';
@@ -250,4 +254,41 @@ t.test('nodes', (t) => {
   t.same(podRangesOf(node), { ipv4: '10.0.0.0/24', ipv6: 'fd00::/64' });
   t.same(podRangesOf({ ...node, spec: {} }), {});
   t.end();
+});
+
+t.test('nodes that take pods of a run', async (t) => {
+  const node = (spec: object, labels: Record<string, string> = {}): KubernetesObject => ({
+    apiVersion: 'v1',
+    kind: 'Node',
+    metadata: { name: 'n', labels },
+    spec,
+  });
+  const any = { nodeSelector: {}, tolerations: [] };
+  const control = node({ taints: [{ key: 'node-role.kubernetes.io/control-plane', effect: 'NoSchedule' }] });
+  t.ok(takesPods(node({}), any));
+  t.notOk(takesPods(node({ unschedulable: true }), any), 'cordoned');
+  t.notOk(takesPods(control, any), 'tainted');
+  t.ok(takesPods(control, { ...any, tolerations: [{ key: 'node-role.kubernetes.io/control-plane' }] }));
+  t.ok(takesPods(node({ taints: [{ key: 'k', effect: 'PreferNoSchedule' }] }), any));
+  const valued = node({ taints: [{ key: 'k', value: 'v', effect: 'NoExecute' }] });
+  t.notOk(takesPods(valued, { ...any, tolerations: [{ key: 'k', value: 'other' }] }));
+  t.ok(takesPods(valued, { ...any, tolerations: [{ key: 'k', value: 'v', effect: 'NoExecute' }] }));
+  t.notOk(takesPods(node({}), { ...any, nodeSelector: { pool: 'tests' } }));
+  t.ok(takesPods(node({}, { pool: 'tests' }), { ...any, nodeSelector: { pool: 'tests' } }));
+});
+
+t.test('a workload for one node', async (t) => {
+  const spec = { namespace: 'mcnet', name: 'a', labels: {} };
+  t.match(podOf({ ...spec, node: 'worker-2' }, 'mcnet', SETTINGS), {
+    spec: {
+      affinity: {
+        nodeAffinity: {
+          requiredDuringSchedulingIgnoredDuringExecution: {
+            nodeSelectorTerms: [{ matchFields: [{ key: 'metadata.name', values: ['worker-2'] }] }],
+          },
+        },
+      },
+    },
+  });
+  t.notMatch(podOf(spec, 'mcnet', SETTINGS), { spec: { affinity: {} } });
 });

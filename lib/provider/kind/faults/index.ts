@@ -5,6 +5,7 @@ import { freezeCluster, stopDns, takeClusterAway } from './containers.ts';
 import { injectorOf } from '../../../model/injection.ts';
 import {
   answerFromElsewhere,
+  cutNode,
   cutWorkload,
   dropLargePackets,
   dropOnWan,
@@ -22,6 +23,7 @@ export const kindInjectors: readonly FaultInjector[] = [
   injectorOf('large-packets-dropped', dropLargePackets),
   injectorOf('duplicated', duplicate),
   injectorOf('workload-cut', cutWorkload),
+  injectorOf('node-cut', cutNode),
   injectorOf('source-rewritten', rewriteSource),
   injectorOf('wrong-answerer', answerFromElsewhere),
   injectorOf('cluster-gone', takeClusterAway),

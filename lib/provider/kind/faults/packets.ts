@@ -2,9 +2,9 @@
  * Faults that one nftables table in a gateway makes. Those of the wan strike where packets come in at the far gateway,
  * before anything there sees them: the bridge between the gateways belongs to the machine, and is left alone.
  */
-import type { IpFamily } from '../../../model/cidr.ts';
-import type { Cluster, Fleet, Gateway, Workload } from '../../../model/cluster.ts';
-import { InternalError } from '../../../model/errors.ts';
+import { type IpFamily, addressAt, parseCidr } from '../../../model/cidr.ts';
+import type { Cluster, Fleet, Gateway, KubernetesCluster, Workload } from '../../../model/cluster.ts';
+import { InternalError, NotApplicableError } from '../../../model/errors.ts';
 import type { Disturbance } from '../../../model/fault.ts';
 import { PORTS, keyOf } from '../../../model/workload.ts';
 import { type FaultOf, type Injection, clusterOf, workloadOf } from '../../../model/injection.ts';
@@ -203,6 +203,41 @@ export async function cutWorkload(injection: Injection<FaultOf<'workload-cut'>>)
     async tookHold() {
       const { received } = await caller.probe.ping({ address, count: 1, timeoutMs: 500 });
       return received === 0 && (await counted()) && (await answersPing(cluster.gateway, address));
+    },
+    mend,
+  };
+}
+
+/** The last of several, at the gateway of its cluster: within the cluster it is as good as the others. */
+export async function cutNode(injection: Injection<FaultOf<'node-cut'>>): Promise<Disturbance> {
+  const { fleet, fault } = injection;
+  const cluster = clusterOf(fleet, fault.cluster) as KubernetesCluster;
+  const nodes = await cluster.nodes();
+  const node = nodes.at(-1);
+  if (!node || nodes.length < 2) {
+    throw new NotApplicableError(`${cluster.name} has no second node: \`--nodes 2\``);
+  }
+  const caller = anyWorkload(otherThan(fleet, fault.cluster));
+  const ranges = fleet.families.flatMap((family) => {
+    const range = node.podRanges[family];
+    return range === undefined ? [] : [{ family, range }];
+  });
+  const chains = renderChain(
+    'forward',
+    FORWARD,
+    ranges.flatMap(({ family, range }) =>
+      ['daddr', 'saddr'].map((end) => `${HEADER[family]} ${end} ${range} counter drop`),
+    ),
+  );
+  const { mend, counted } = await addTable(injection, cluster.gateway, 'inet', chains);
+  return {
+    async tookHold() {
+      const [first] = ranges;
+      if (!first) return false;
+      // Whoever has that address, or nobody: what counts is that the gateway has dropped it.
+      const address = addressAt(parseCidr(first.range), 1);
+      const { received } = await caller.probe.ping({ address, count: 1, timeoutMs: 500 });
+      return received === 0 && (await counted());
     },
     mend,
   };
