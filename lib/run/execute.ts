@@ -38,8 +38,8 @@ import { mergeRequirements } from './requirements.ts';
 import { resultsOf } from './results.ts';
 import { type CaseRunner, runCase, unfinished } from './runCase.ts';
 import {
-  DEFAULT_CONCURRENCY,
   companyOf,
+  concurrencyFor,
   dependencyFailed,
   inStartOrder,
   locksOf,
@@ -384,7 +384,7 @@ class Run {
       locks: ({ check, subject }) => locksOf(this.#registry.get(check)!, subject, topology),
       mostlyWaits: ({ check }) =>
         casesAtOnce === undefined && (this.#registry.get(check)!.mostlyWaits ?? false),
-      concurrency: this.#with.concurrency ?? casesAtOnce ?? DEFAULT_CONCURRENCY,
+      concurrency: concurrencyFor(this.#with.concurrency, this.#with.provider.limits),
       company: (planned) => companyOf(this.#registry.get(planned.check)!, planned),
       execute: (planned, member) =>
         runCase(

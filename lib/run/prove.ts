@@ -29,7 +29,7 @@ import { RecordWriter } from './record.ts';
 import { Redactor } from './redact.ts';
 import { type CheckRegistry, registryOf } from './registry.ts';
 import { runCase } from './runCase.ts';
-import { DEFAULT_CONCURRENCY, companyOf, locksOf, runSchedule } from './schedule.ts';
+import { companyOf, concurrencyFor, locksOf, runSchedule } from './schedule.ts';
 import { loadAttachable } from './state.ts';
 import { type World, toolkitFor } from './toolkit.ts';
 
@@ -375,8 +375,7 @@ class Proving {
       cases,
       known: new Map(),
       locks: ({ check, subject }) => locksOf(registry.get(check)!, subject, world.fleet.topology),
-      concurrency:
-        dependencies.concurrency ?? dependencies.provider.limits.casesAtOnce ?? DEFAULT_CONCURRENCY,
+      concurrency: concurrencyFor(dependencies.concurrency, dependencies.provider.limits),
       signal,
       settle: () => undefined,
       company: (planned) => companyOf(registry.get(planned.check)!, planned),

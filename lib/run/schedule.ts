@@ -1,5 +1,6 @@
 /** Runs cases side by side, except what would disturb each other. */
 import type { AnyCheck, Exclusive } from '../model/check.ts';
+import type { Provider } from '../model/cluster.ts';
 import { InternalError } from '../model/errors.ts';
 import { type Subject } from '../model/ids.ts';
 import type { PlannedCase } from '../model/record.ts';
@@ -11,7 +12,12 @@ import { Company, type Member } from './company.ts';
  * Cases wait for the network more than they work, but agents, tunnels and probes share this machine with them: on two
  * cores, eight at once keep it busy, and many more let time-outs run out that have nothing to do with the network.
  */
-export const DEFAULT_CONCURRENCY = 8;
+const DEFAULT_CONCURRENCY = 8;
+
+/** Cases at once: what the caller asks for, or what the provider can carry. */
+export const concurrencyFor = (asked: number | undefined, { casesAtOnce }: Provider['limits']): number =>
+  asked ?? casesAtOnce ?? DEFAULT_CONCURRENCY;
+
 /** So many cases that mostly wait take no more of the machine than one that works. */
 const WAITING_PER_WORKING = 6;
 /** Of cases that run together; more would keep each other waiting for the machine rather than for the network. */

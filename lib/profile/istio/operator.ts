@@ -15,7 +15,7 @@ export interface OperatorOptions {
 }
 
 /** Many proxies share one machine here: what they ask for at least, not what they may use. */
-export const PROXY_REQUESTS = { cpu: '25m', memory: '48Mi' };
+export const PROXY_REQUESTS = { cpu: '15m', memory: '48Mi' };
 const PILOT_REQUESTS = { cpu: '50m', memory: '128Mi' };
 
 /** Ports of the gateway between clusters: readiness, services of the other network, control plane, its webhooks. */

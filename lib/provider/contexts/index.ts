@@ -33,6 +33,8 @@ const LIMITS: ProviderLimits = {
   graceMs: 10_000,
   teardownMs: 2 * 60_000,
   teardownPerClusterMs: 5_000,
+  // What else these clusters serve must not feel a run.
+  casesAtOnce: 2,
 };
 /** Anybody may remove what is older. */
 const LIFE_MS = 24 * 60 * 60 * 1_000;

@@ -32,7 +32,7 @@ export interface PodSettings {
 const GRACE_SECONDS = 2;
 
 /** Requests, which are also the weights by which processors are shared; nothing keeps a pod from using more. */
-const CPU = '25m';
+const CPU = '15m';
 const TIMED_CPU = '100m';
 
 /** @param namespace its name in the cluster */
