@@ -79,7 +79,7 @@ export const shared = defineCheck({
   title: 'A shared service resolves at the own DNS server, and every cluster that shares it answers',
   level: 'core',
   scope: 'cluster',
-  requires: ['l3.pod', 'dns', 'share-service'],
+  requires: ['dns', 'share-service'],
   dependsOn: ['reachability.tcp'],
   uses: [client, sharedEcho],
   faults: [

@@ -403,7 +403,7 @@ export interface ProviderLimits {
   readonly graceMs: number;
   readonly teardownMs: number;
   readonly teardownPerClusterMs: number;
-  /** Cases that run beside each other at most, where whole clusters share this machine; those that wait count too. */
+  /** Cases that run beside each other at most, where clusters share this machine or serve others; those that wait count too. */
   readonly casesAtOnce?: number;
 }
 

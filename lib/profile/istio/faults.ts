@@ -195,7 +195,7 @@ export function meshInjectors(planes: ControlPlanes): readonly FaultInjector[] {
     };
     const before = await existing(primary, reference);
     const restore = await prepareRestoring(primary, fault, { before: [before] }, ledger);
-    await primary.objects.apply([{ ...before, spec: { mtls: { mode: 'PERMISSIVE' } } }]);
+    await primary.objects.apply([{ ...applicable(before), spec: { mtls: { mode: 'PERMISSIVE' } } }]);
     return {
       tookHold: async () => modeOf(await primary.objects.read(reference)) === 'PERMISSIVE',
       mend: restore,

@@ -35,6 +35,8 @@ const GRACE_SECONDS = 2;
 const CPU = '15m';
 const TIMED_CPU = '100m';
 
+const HEALTH = { httpGet: { path: '/healthz', port: PORTS.http }, timeoutSeconds: 3 };
+
 /** @param namespace its name in the cluster */
 export function podOf(spec: WorkloadSpec, namespace: string, settings: PodSettings): KubernetesObject {
   const { run, cluster } = settings;
@@ -77,12 +79,9 @@ export function podOf(spec: WorkloadSpec, namespace: string, settings: PodSettin
             { name: 'http', containerPort: PORTS.http, protocol: 'TCP' },
             { name: 'http-service', containerPort: PORTS.service, protocol: 'TCP' },
           ],
-          readinessProbe: {
-            httpGet: { path: '/healthz', port: PORTS.http },
-            periodSeconds: 2,
-            timeoutSeconds: 3,
-            failureThreshold: 3,
-          },
+          // Often until it runs, and rarely afterwards: what kubelets ask of many pods, the machine has to answer.
+          startupProbe: { ...HEALTH, periodSeconds: 1, failureThreshold: 120 },
+          readinessProbe: { ...HEALTH, periodSeconds: 10, failureThreshold: 3 },
           resources: {
             requests: { cpu: spec.timed ? TIMED_CPU : CPU, memory: '64Mi' },
             limits: { memory: '768Mi' },
