@@ -1,6 +1,7 @@
 /**
  * `npm run bench [-- <part>…]`: the figures of the README, measured side by side in one go: several repetitions, median
- * and spread. Parts: start, pack, core, ten, hundred (default: all). Needs root for the lab.
+ * and spread. Parts: start, pack, core, ten, hundred (default: these), and kind, which needs a Docker engine and what `npm run
+ * offline` builds. Needs root for the lab.
  */
 import { closeSync, createReadStream, openSync, readFileSync, readSync, readdirSync, rmSync } from 'node:fs';
 import { mkdtemp } from 'node:fs/promises';
@@ -181,6 +182,67 @@ async function repeat(
   ];
 }
 
+/** Two clusters by hand and in parallel: networks, `kind create`, the probe loaded, every node Ready; and away again. */
+async function rawKind(
+  image: string,
+  probe: string,
+): Promise<{ readonly up: number; readonly down: number }> {
+  const folder = await mkdtemp(path.join(tmpdir(), 'mcnet-bench-'));
+  const names = ['mcnet-bench-a', 'mcnet-bench-b'];
+  const kubeconfig = (name: string): string => path.join(folder, name);
+  const create = async (name: string): Promise<void> => {
+    await $`docker network create ${name}`;
+    await $({
+      env: { ...process.env, KIND_EXPERIMENTAL_DOCKER_NETWORK: name },
+    })`kind create cluster --name ${name} --image ${image} --kubeconfig ${kubeconfig(name)} --wait 0s`;
+    await $`kind load docker-image ${probe} --name ${name}`;
+    await $`kubectl --kubeconfig ${kubeconfig(name)} wait --for=condition=Ready node --all --timeout=300s`;
+  };
+  const remove = async (name: string): Promise<void> => {
+    await $`kind delete cluster --name ${name} --kubeconfig ${kubeconfig(name)}`;
+    await $`docker network rm ${name}`;
+  };
+  try {
+    const up = await timed(() => Promise.all(names.map(create)));
+    const down = await timed(() => Promise.all(names.map(remove)));
+    return { up, down };
+  } catch (error) {
+    await Promise.all(names.map((name) => remove(name).catch(() => undefined)));
+    throw error;
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+/** Creation and removal of two kind clusters, by hand and by the program, in turn. */
+async function kind(): Promise<Row[]> {
+  const { stdout } = await $`node ${BIN} plan --provider kind --images --json`;
+  const images = JSON.parse(stdout) as readonly { readonly name: string; readonly image?: string }[];
+  const named = (name: string): string => images.find((image) => image.name === name)?.image ?? '';
+  const raw: { readonly up: number; readonly down: number }[] = [];
+  const own: { readonly up: number; readonly down: number }[] = [];
+  for (let round = 0; round < 3; round++) {
+    raw.push(await rawKind(named('node'), named('probe')));
+    const out = await mkdtemp(path.join(tmpdir(), 'mcnet-bench-'));
+    await $`node ${BIN} --quiet --provider kind --check reachability.tcp --out ${out}`;
+    const phases = await phasesOf(path.join(out, 'record.ndjson'));
+    rmSync(out, { recursive: true });
+    const seconds = (name: string): number =>
+      (phases.find(({ phase }) => phase === name)?.durationMs ?? Number.NaN) / 1_000;
+    own.push({ up: seconds('create'), down: seconds(CLEAN_UP) });
+  }
+  return [
+    { what: 'two kind clusters by hand: up', values: raw.map(({ up }) => up), unit: 's' },
+    { what: 'two kind clusters, created by a run', values: own.map(({ up }) => up), unit: 's' },
+    { what: 'two kind clusters by hand: down', values: raw.map(({ down }) => down), unit: 's' },
+    {
+      what: 'two kind clusters and all else, removed by a run',
+      values: own.map(({ down }) => down),
+      unit: 's',
+    },
+  ];
+}
+
 const PARTS: Record<string, () => Promise<Row[]>> = {
   start,
   pack,
@@ -204,6 +266,7 @@ const PARTS: Record<string, () => Promise<Row[]>> = {
       ],
       100,
     ),
+  kind,
 };
 
 const wanted = process.argv.slice(2);
@@ -213,6 +276,7 @@ if (unknown.length > 0) {
   process.exit(2);
 }
 console.log('| figure | median (least to most) | runs |\n| --- | --- | --- |');
-for (const part of wanted.length > 0 ? wanted : Object.keys(PARTS)) {
+const byDefault = Object.keys(PARTS).filter((part) => part !== 'kind');
+for (const part of wanted.length > 0 ? wanted : byDefault) {
   for (const row of await (PARTS[part] as () => Promise<Row[]>)()) print(row);
 }

@@ -90,7 +90,7 @@ export async function listTable(netns: string, family: string, table: string): P
 }
 
 /** Long enough for an answer inside one machine, even a busy one. */
-const PING_SECONDS = 0.5;
+const PING_SECONDS = 0.25;
 
 export async function answersPing(cluster: LabCluster, address: string): Promise<boolean> {
   return (await ping(cluster.gateway.netns, ['-c', '1', '-W', String(PING_SECONDS), address])).answered;
