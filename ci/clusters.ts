@@ -131,7 +131,8 @@ async function attempt({ name, args, prove }: Row): Promise<Outcome> {
   const { run, undecided } = seenIn(out);
   const excused = ended.exitCode === 3 && undecided.every((cause) => EXCUSED.has(cause));
   const problems = excused ? [] : [problemOf('the run', ended)];
-  if (prove && run !== undefined) {
+  // A run whose set-up died has removed what it made.
+  if (prove && run !== undefined && ended.exitCode !== 2) {
     const proved = await program([
       'prove',
       ...['--attach', run, '--quiet', '--out', path.join(out, 'prove')],

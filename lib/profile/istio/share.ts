@@ -72,10 +72,13 @@ export function sharingObjects(
               ? { enabled: true, failoverPriority: ['topology.istio.io/cluster'] }
               : { enabled: false },
         },
-        connectionPool: {
-          ...(intent.ejectFailing && { tcp: { connectTimeout: duration(CONNECT_MS) } }),
-          ...(apart && { http: { maxRequestsPerConnection: REQUESTS_PER_CONNECTION } }),
-        },
+        // Istio refuses an empty one.
+        ...((intent.ejectFailing || apart) && {
+          connectionPool: {
+            ...(intent.ejectFailing && { tcp: { connectTimeout: duration(CONNECT_MS) } }),
+            ...(apart && { http: { maxRequestsPerConnection: REQUESTS_PER_CONNECTION } }),
+          },
+        }),
         ...(intent.ejectFailing && {
           outlierDetection: {
             consecutive5xxErrors: ERRORS,

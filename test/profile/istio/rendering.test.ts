@@ -169,6 +169,7 @@ t.test('services that are shared', async (t) => {
   const { ejectFailing: _, ...lasting } = intent;
   const objects = sharingObjects(lasting, 'mcnet', { ...TIMERS.fast, apart: false });
   t.notMatch(objects, [{ spec: { trafficPolicy: { outlierDetection: {} } } }], 'slow is not failed');
+  t.notMatch(objects, [{ spec: { trafficPolicy: { connectionPool: {} } } }], 'an empty one is refused');
   t.equal(objects.length, 1);
 });
 
