@@ -219,7 +219,7 @@ async function drillBackends(
   kinds: readonly Connections[],
 ): Promise<DrillObservation> {
   const { from, to } = context;
-  const service = drillService(drill);
+  const service = serviceFor(context, drill);
   const port = service.healthPort;
   await Promise.all([
     startBackends(from, port, BACKENDS, !TAKES_A_PROCESS.includes(event)),
@@ -387,10 +387,10 @@ const backendDrill = ({ id, title, drill, event, level, connections, lostShare }
     scope: 'pair',
     requires: ['share-service', 'l7.service'],
     dependsOn: ['reachability.http'],
-    uses: [client, backends, drillFixture(drill, 'prefer-local')],
+    uses: [client, backends, drillFixture(drill, 'prefer-local', BOTH_WAYS)],
     budgets: DRILL_BUDGETS,
     exclusive: 'none',
-    oneAtATime: 'of all',
+    oneAtATime: 'each way',
     mostlyWaits: true,
     faults: [{ kind: 'service-not-shared', cause: 'no-failover' }],
     hint: 'Is the service shared by the other cluster, does anything check the health of its backends, and how often?',

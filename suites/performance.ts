@@ -158,13 +158,13 @@ export const throughput = throughputCheck('throughput', 'core', 1);
 export const streams = throughputCheck('streams', 'extended', 4);
 
 /** Requests a second: what a small machine answers without queueing, and what is tried where this one does not. */
-const RATES = [1_000, 250] as const;
+const RATES = [500, 250] as const;
 /** Where every second call inside a cluster takes longer than this, calls queue for processors. */
 const QUEUEING_MS = 20;
-/** One in a hundred is the p99: this many leave ten above it. */
-const FEWEST_SAMPLES = 1_000;
+/** One in a hundred is above the p99: this many leave five there. */
+const FEWEST_SAMPLES = 500;
 /** A little more than that takes. */
-const SAMPLES = 1_050;
+const SAMPLES = 525;
 /** One connection, a line per request: what is timed is the network and not an HTTP client. */
 const CONNECTIONS = 'stream';
 const REQUEST_TIMEOUT_MS = 1_000;

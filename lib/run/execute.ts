@@ -49,7 +49,7 @@ import { setUp } from './setUp.ts';
 import { type RunState, EXPIRY_MS, StateFile, attachedSpecOf, loadAttachable } from './state.ts';
 import { type CaseToolkit, type World, planToolkit, toolkitFor } from './toolkit.ts';
 import { type Undoer, undoAll } from './undoAll.ts';
-import { withinSignal } from './withinSignal.ts';
+import { withinSignal } from '../system/withinSignal.ts';
 
 const VERSIONS_LIMIT_MS = 10_000;
 const DIAGNOSE_LIMIT_MS = 15_000;
@@ -381,7 +381,8 @@ class Run {
           ? inStartOrder(this.#open, ({ check }) => this.#registry.get(check)!)
           : this.#open,
       known,
-      locks: ({ check, subject }) => locksOf(this.#registry.get(check)!, subject, topology),
+      locks: ({ check, subject }) =>
+        locksOf(this.#registry.get(check)!, subject, topology, this.#with.provider.limits),
       mostlyWaits: ({ check }) =>
         casesAtOnce === undefined && (this.#registry.get(check)!.mostlyWaits ?? false),
       concurrency: concurrencyFor(this.#with.concurrency, this.#with.provider.limits),

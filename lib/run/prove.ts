@@ -374,7 +374,8 @@ class Proving {
     await runSchedule({
       cases,
       known: new Map(),
-      locks: ({ check, subject }) => locksOf(registry.get(check)!, subject, world.fleet.topology),
+      locks: ({ check, subject }) =>
+        locksOf(registry.get(check)!, subject, world.fleet.topology, world.provider.limits),
       concurrency: concurrencyFor(dependencies.concurrency, dependencies.provider.limits),
       signal,
       settle: () => undefined,

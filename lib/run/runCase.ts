@@ -10,7 +10,7 @@ import type { Journal } from './journal.ts';
 import { judgeCase } from './judge.ts';
 import type { Redactor } from './redact.ts';
 import { type CaseToolkit, NotSettledError } from './toolkit.ts';
-import { withinSignal } from './withinSignal.ts';
+import { withinSignal } from '../system/withinSignal.ts';
 
 /** Longest time a case may observe when its check says nothing else. */
 export const CASE_TIMEOUT_MS = 60_000;

@@ -40,10 +40,17 @@ type Declared = Pick<AnyCheck, 'id' | 'exclusive' | 'oneAtATime' | 'staysInside'
  * A cluster's case may meet answers of every cluster, so it shares them all unless it stays inside or is exclusive
  * itself. A check that runs one case at a time also takes itself, or its way.
  */
-export function locksOf(check: Declared, subject: Subject, topology: Topology): Locks {
+export function locksOf(
+  check: Declared,
+  subject: Subject,
+  topology: Topology,
+  { casesAtOnce }: Pick<Provider['limits'], 'casesAtOnce'> = {},
+): Locks {
   const locks = locksOfSubject(check, subject, topology);
   if (!check.oneAtATime) return locks;
-  if (check.oneAtATime === 'of all') return { ...locks, own: [`check ${check.id}`] };
+  // Where little runs at once, two drills of a kind would measure each other.
+  if (check.oneAtATime === 'of all' || casesAtOnce !== undefined)
+    return { ...locks, own: [`check ${check.id}`] };
   if (subject.scope !== 'pair') throw new InternalError('only a pair has a way');
   const names = topology.members.map(({ name }) => name);
   return { ...locks, own: [`check ${check.id} ${wayOf(names, subject)}`] };

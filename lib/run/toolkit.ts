@@ -29,7 +29,7 @@ import { deadlineAfter } from './deadline.ts';
 import { digest } from './digest.ts';
 import { handlerFor, inexpressible, policySemanticsOf, sharedAddress } from './handlers.ts';
 import { identitiesOf, movableCluster, technologyOf } from './technology.ts';
-import { withinSignal } from './withinSignal.ts';
+import { withinSignal } from '../system/withinSignal.ts';
 
 /** Everything a toolkit stands on. */
 export interface World {

@@ -1,7 +1,7 @@
 import type { Resource, UndoAction } from '../model/cluster.ts';
 import { messageOf } from '../model/errors.ts';
 import { executeUndo, stillExists } from '../system/undo.ts';
-import { withinSignal } from './withinSignal.ts';
+import { withinSignal } from '../system/withinSignal.ts';
 
 /** How actions are carried out; replaced in tests. */
 export interface Undoer {

@@ -43,6 +43,12 @@ export async function markedProcesses(run: string): Promise<number[]> {
   return found.filter((pid) => pid !== undefined && pid !== process.pid) as number[];
 }
 
+/** Arguments of a process, its program first; empty when it is gone. */
+export async function argumentsOf(pid: number): Promise<readonly string[]> {
+  const text = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '');
+  return text === '' ? [] : text.replace(/\0$/, '').split('\0');
+}
+
 /** How many inotify instances the processes of a user hold; those that end meanwhile do not count. */
 export async function inotifyInstances(uid: number): Promise<number> {
   const pids = (await readdir('/proc')).filter((entry) => /^\d+$/.test(entry));

@@ -6,7 +6,7 @@ import { containersExist, deleteContainers, deleteDockerNetwork, dockerNetworkEx
 import { removePath } from './files.ts';
 import { type Restoration, restoreObjects } from './kubernetes/objects.ts';
 import { deleteNamespaces, namespacesExist } from './kubernetes/namespaces.ts';
-import { isAlive, markedProcesses, sendSignal, startTimeOf } from './processes.ts';
+import { argumentsOf, isAlive, markedProcesses, sendSignal, startTimeOf } from './processes.ts';
 
 /** The same shape as the model's `UndoAction`, which this room may not import. */
 export type UndoAction =
@@ -43,6 +43,7 @@ export async function executeUndo(action: UndoAction): Promise<void> {
     case 'kill-process':
       return endProcesses(async () => ((await isAlive(action.pid, action.startTime)) ? [action.pid] : []));
     case 'kill-marked-processes':
+      await letEngineFinish(action.run);
       return endProcesses(() => markedProcesses(action.run));
     case 'remove-path':
       return removePath(action.path);
@@ -112,6 +113,35 @@ async function deleteUnlessGone(action: UndoAction, command: readonly [string, .
 }
 
 /** Ends the processes that `find` gives, with their groups; looks again each time, since they may have started others. */
+/** Programs that call the Docker engine, one client after the other. */
+const DRIVERS = new Set(['kind']);
+const CREATES = new Set(['run', 'create']);
+/** Copying what a large image has for its volumes, on a busy machine. */
+const CREATION_MS = 120_000;
+const ENGINE_POLL_MS = 200;
+
+/**
+ * The engine makes the container that somebody has asked for also when that client is killed, and only then it can be
+ * found and removed. So whoever would ask for more is held, and clients that wait for one are waited for.
+ */
+async function letEngineFinish(run: string): Promise<void> {
+  const end = systemClock.monotonic() + CREATION_MS;
+  // The first look may have come just before a driver was held.
+  for (let look = 0; systemClock.monotonic() < end; look++) {
+    const programs = await Promise.all(
+      (await markedProcesses(run)).map(async (pid) => {
+        const [program = '', verb = ''] = await argumentsOf(pid);
+        return { pid, name: program.split('/').at(-1) ?? '', verb };
+      }),
+    );
+    const drivers = programs.filter(({ name }) => DRIVERS.has(name));
+    for (const { pid } of drivers) sendSignal(pid, 'SIGSTOP');
+    const creating = programs.some(({ name, verb }) => name === 'docker' && CREATES.has(verb));
+    if (!creating && (drivers.length === 0 || look > 0)) return;
+    await systemClock.sleep(ENGINE_POLL_MS);
+  }
+}
+
 async function endProcesses(find: () => Promise<readonly number[]>): Promise<void> {
   const end = systemClock.monotonic() + TERMINATION_MS + KILL_MS;
   let signal: NodeJS.Signals = 'SIGTERM';

@@ -10,19 +10,13 @@ import { InternalError } from '../../model/errors.ts';
 import { applicable } from '../../model/applicable.ts';
 import { clusterOf, injectorOf, workloadOf } from '../../model/injection.ts';
 import { prepareRestoring } from '../../model/mending.ts';
+import type { WorkloadSpec } from '../../model/workload.ts';
 import { systemClock } from '../../system/clock.ts';
 import { createRoot, validFor } from './certificates.ts';
 import { type ControlPlanes, asKubernetes } from './clusters.ts';
 import { giveIntermediate } from './authorities.ts';
 import { connectedProxies, controlPlanePods, isReady, watchedClusters } from './controlPlane.ts';
-import {
-  LABELS,
-  PROXY_CONTAINER,
-  namespaceReference,
-  remoteSecretName,
-  secretText,
-  systemReference,
-} from './names.ts';
+import { LABELS, PROXY_CONTAINER, remoteSecretName, secretText, systemReference } from './names.ts';
 import { remoteSecret } from './objects.ts';
 import { accessIn, hasProxy } from './links.ts';
 
@@ -221,35 +215,25 @@ export function meshInjectors(planes: ControlPlanes): readonly FaultInjector[] {
     };
   });
 
-  const proxyMissing = injectorOf('proxy-missing', async ({ fault, fleet, ledger }) => {
+  // A pod of the run: nothing outlasts it that would have to be noted.
+  const proxyMissing = injectorOf('proxy-missing', async ({ fault, fleet }) => {
     const place = named(fleet, fault.cluster);
     const { spec } = workloadOf(place, fault.workload);
-    const namespace = place.namespaceOf(spec.namespace);
-    const before = applicable(await existing(place, namespaceReference(namespace)));
-    const startAnew = async (): Promise<void> => {
+    const startAnew = async (wanted: WorkloadSpec): Promise<void> => {
       await place.stopWorkload(workloadOf(place, fault.workload));
-      await place.startWorkload(spec);
+      await place.startWorkload(wanted);
     };
-    const restore = await prepareRestoring(place, fault, { before: [before] }, ledger);
-    const { labels } = before.metadata;
-    await place.objects.apply([
-      { ...before, metadata: { ...before.metadata, labels: { ...labels, [LABELS.injection]: 'disabled' } } },
-    ]);
-    await startAnew();
+    await startAnew({ ...spec, labels: { ...spec.labels, [LABELS.inject]: 'false' } });
     let mended = false;
     return {
       tookHold: async () => {
-        const pod = await place.objects.read({
-          apiVersion: 'v1',
-          kind: 'Pod',
-          metadata: { name: spec.name, namespace },
-        });
+        const metadata = { name: spec.name, namespace: place.namespaceOf(spec.namespace) };
+        const pod = await place.objects.read({ apiVersion: 'v1', kind: 'Pod', metadata });
         return pod !== undefined && !hasProxy(pod);
       },
       mend: async () => {
         if (mended) return;
-        await restore();
-        await startAnew();
+        await startAnew(spec);
         mended = true;
       },
     };

@@ -11,8 +11,6 @@ export const READER_TOKEN = `${READER_ACCOUNT}-istio-remote-secret-token`;
 
 export const LABELS = {
   inject: 'sidecar.istio.io/inject',
-  /** Of a namespace: `disabled` outweighs what its pods ask for. */
-  injection: 'istio-injection',
   network: 'topology.istio.io/network',
   multiCluster: 'istio/multiCluster',
 } as const;

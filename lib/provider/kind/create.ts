@@ -4,10 +4,10 @@ import type { ClusterRanges } from '../../model/addressing.ts';
 import { type IpFamily, type PerFamily, containsAddress, parseCidr } from '../../model/cidr.ts';
 import type { Ledger, ProviderOptions } from '../../model/cluster.ts';
 import { UserError, messageOf } from '../../model/errors.ts';
-import { systemClock } from '../../system/clock.ts';
 import { CommandError, quoteCommand, runCommand } from '../../system/commands.ts';
 import { makePrivateFolder, runtimeFolder, writeAtomically } from '../../system/files.ts';
 import { RUN_MARK } from '../../system/processes.ts';
+import { withinSignal } from '../../system/withinSignal.ts';
 import { renderKindConfiguration } from './configuration.ts';
 import type { KindClusterState, KindDependencies } from './context.ts';
 import { createNetwork, docker, hostRoutes, insideContainer, networkSubnets } from './docker.ts';
@@ -27,8 +27,6 @@ import { QUIET_SETTINGS } from './routes.ts';
 
 /** With the pull of a node image of half a gigabyte over a slow line. */
 const CREATE_MS = 15 * 60_000;
-/** What a killed client had asked for, the engine still does: it must be there before the clean-up looks for it. */
-const ENGINE_CATCH_UP_MS = 1_000;
 const ATTEMPTS = 3;
 
 /** Folders and processes that belong to the run as a whole. */
@@ -80,10 +78,11 @@ export async function createNetworks(
       ...(await hostRoutes()),
     ]);
     try {
-      await createNetwork(wanName(run), blocks.wan, { labels, outside: false, signal });
+      await createNetwork(wanName(run), blocks.wan, { labels, outside: false });
       for (const name of names) {
         const subnets = blocks.nodes[name] as PerFamily<string>;
-        await createNetwork(clusterName(run, name), subnets, { labels, outside: true, signal });
+        signal.throwIfAborted();
+        await createNetwork(clusterName(run, name), subnets, { labels, outside: true });
       }
       return blocks;
     } catch (error) {
@@ -126,7 +125,7 @@ export async function createCluster(
   await writeAtomically(file, configuration, 0o600);
   const image = images['node'];
   try {
-    await runCommand(
+    const creating = runCommand(
       [
         kindCommand(dependencies),
         'create',
@@ -139,16 +138,14 @@ export async function createCluster(
       ],
       {
         timeoutMs: CREATE_MS,
-        signal,
         withDescendants: true,
         environment: { KIND_EXPERIMENTAL_DOCKER_NETWORK: clusterName(run, name), [RUN_MARK]: run },
       },
     );
+    // The clean-up ends it, which knows what the engine is about to make for it (`kill-marked-processes`).
+    await withinSignal(creating, signal);
   } catch (error) {
-    if (signal.aborted) {
-      await systemClock.sleep(ENGINE_CATCH_UP_MS);
-      signal.throwIfAborted();
-    }
+    signal.throwIfAborted();
     throw await clusterError(error, run, name);
   }
 }
@@ -215,10 +212,12 @@ export async function createGateway(
       wish.image,
       'infinity',
     ],
-    { timeoutMs: CREATE_MS, signal },
+    // Not ended by the signal: the engine would go on, and the clean-up would not find what comes later.
+    { timeoutMs: CREATE_MS },
   );
-  await docker(['network', 'connect', ...ipWords(addresses.wan), wanName(run), container], { signal });
-  await docker(['start', container], { signal });
+  signal.throwIfAborted();
+  await docker(['network', 'connect', ...ipWords(addresses.wan), wanName(run), container]);
+  await docker(['start', container]);
   const shown = await runCommand(insideContainer(container, ['ip', '-json', 'address', 'show']));
   const links = JSON.parse(shown) as Link[];
   return {

@@ -73,21 +73,18 @@ export function parseHostRoutes(shown: string): Taken[] {
 export async function createNetwork(
   name: string,
   subnets: PerFamily<string>,
-  options: { readonly labels: readonly string[]; readonly outside: boolean; readonly signal: AbortSignal },
+  options: { readonly labels: readonly string[]; readonly outside: boolean },
 ): Promise<void> {
-  await docker(
-    [
-      'network',
-      'create',
-      '--driver=bridge',
-      `--opt=com.docker.network.bridge.enable_ip_masquerade=${options.outside}`,
-      ...(subnets.ipv6 === undefined ? [] : ['--ipv6']),
-      ...Object.values(subnets).map((subnet) => `--subnet=${subnet}`),
-      ...options.labels.map((label) => `--label=${label}`),
-      name,
-    ],
-    { signal: options.signal },
-  );
+  await docker([
+    'network',
+    'create',
+    '--driver=bridge',
+    `--opt=com.docker.network.bridge.enable_ip_masquerade=${options.outside}`,
+    ...(subnets.ipv6 === undefined ? [] : ['--ipv6']),
+    ...Object.values(subnets).map((subnet) => `--subnet=${subnet}`),
+    ...options.labels.map((label) => `--label=${label}`),
+    name,
+  ]);
 }
 
 export interface ImageFacts {
