@@ -1,4 +1,4 @@
-import { access, mkdir, writeFile } from 'node:fs/promises';
+import { access, mkdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import t, { type Test } from 'tap';
 import { randomHex } from '../../lib/system/clock.ts';
@@ -18,14 +18,15 @@ async function start(
     logPath: path.join(folder, 'log'),
     ...(run && { environment: { [RUN_MARK]: run } }),
   });
-  for (;;) {
-    const there = await access(ready).then(
-      () => true,
-      () => false,
-    );
-    if (there) return { pid, startTime: (await startTimeOf(pid)) as string };
-  }
+  while (await isMissing(ready));
+  return { pid, startTime: (await startTimeOf(pid)) as string };
 }
+
+const isMissing = (file: string): Promise<boolean> =>
+  access(file).then(
+    () => false,
+    () => true,
+  );
 
 async function undoTwice(t: Test, action: UndoAction): Promise<void> {
   t.equal(await stillExists(action), true);
@@ -70,6 +71,25 @@ t.test('every process of a run goes, and those of another run stay', async (t) =
   const alive = await Promise.all(processes.map(({ pid, startTime }) => isAlive(pid, startTime)));
   t.same(alive, [false, false, true]);
   await executeUndo({ kind: 'kill-marked-processes', run: other });
+});
+
+t.test('a client that waits for a container is waited for, and nobody asks for another one', async (t) => {
+  const folder = t.testdir({
+    docker: t.fixture('symlink', '/bin/sh'),
+    kind: t.fixture('symlink', '/bin/sh'),
+    // Scripts under the names of subcommands, so that the processes look like those of the real programs.
+    run: 'sleep 0.5; echo made >> containers',
+    create: ': > asked; ./docker run; ./docker run',
+  });
+  const run = randomHex(3);
+  await startDetached(['./kind', 'create'], {
+    logPath: path.join(folder, 'log'),
+    environment: { [RUN_MARK]: run },
+    cwd: folder,
+  });
+  while (await isMissing(path.join(folder, 'asked')));
+  await undoTwice(t, { kind: 'kill-marked-processes', run });
+  t.equal(await readFile(path.join(folder, 'containers'), 'utf8'), 'made\n');
 });
 
 t.test('a command runs, and its failure is told', async (t) => {
