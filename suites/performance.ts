@@ -226,6 +226,9 @@ async function measureLatency(
   return { ratePerSecond, path, gateways, local } as LatencyRound;
 }
 
+/** The agent of a gateway starts when it is first asked for something; one that is only called would not be there. */
+const wake = (gateway: Site): Promise<unknown> => gateway.received([]);
+
 type Rank = 'p50' | 'p99';
 
 /** Whatever slows the calls between gateways, or inside the caller's own cluster, slows those between clusters too. */
@@ -260,6 +263,7 @@ export const latency = defineCheck({
   timeoutMs: 30_000,
 
   async observe(context, { factor, allowance }) {
+    await wake(context.to.gateway);
     const [most, less] = RATES;
     let first = await measureLatency(context, most);
     if (isQueueing(first)) first = await measureLatency(context, less);
@@ -460,6 +464,7 @@ export const serviceThroughput = defineCheck({
     const between = { address: to.gateway.address, port: PORTS.http };
     const path = () => carryBulk(from.site(CLIENT), service, to.name, BULK_CALLS);
     const baseline = () => carryBulk(from.gateway, between, undefined, BULK_CALLS / 2);
+    await wake(to.gateway);
     // Connections and code are warm before anything is measured.
     await carryBulk(from.site(CLIENT), service, to.name, BULK_AT_ONCE);
     await carryBulk(from.gateway, between, undefined, BULK_AT_ONCE);
