@@ -31,6 +31,9 @@ const PATIENT_TIMEOUT_MS = 2_000;
 const STEADY_MS = 350;
 /** No failure for this long counts as recovered. */
 const CALM_MS = 500;
+/** Time between calls that look whether something has changed, and how many of them in a row are calm. */
+const LOOK_MS = 50;
+const CALM_CALLS = CALM_MS / LOOK_MS;
 /** Calls inside the caller's cluster, which no drill disturbs: when they are late, it is the machine that is. */
 const CONTROLS_PER_SECOND = 10;
 /** A client can take no part of a drill for longer than every budget together. */
@@ -175,7 +178,7 @@ const convergeOn = (
       outcome === 'answered' && (options.by === undefined || answeredBy?.cluster === options.by),
     budgetMs: options.budgetMs,
     successes: options.successes ?? CONVERGENCE_SUCCESSES.value,
-    intervalMs: 50,
+    intervalMs: LOOK_MS,
   });
 
 async function startBackends(
@@ -226,7 +229,12 @@ async function drillBackends(
     startBackends(to, port, BACKENDS, true),
   ]);
   const address = from.sharedService(service).addresses[context.family] as string;
-  const ready = await convergeOn(context, address, port, { by: from.name, budgetMs: CONVERGENCE_MS.value });
+  // Endpoints become known one by one, and until all local ones are, a proxy sends some requests elsewhere.
+  const ready = await convergeOn(context, address, port, {
+    by: from.name,
+    budgetMs: CONVERGENCE_MS.value,
+    successes: CALM_CALLS,
+  });
   const facts = { from: from.name, to: to.name, address, port, ready: ready.converged };
   if (!ready.converged)
     return { ...facts, clients: [], control: [], endedAt: 0, failback: { converged: false, elapsedMs: 0 } };
@@ -238,7 +246,7 @@ async function drillBackends(
   await convergeOn(context, address, port, {
     by: to.name,
     budgetMs: Math.max(budgets.newConnections, budgets.keptAlive),
-    successes: Math.ceil(CALM_MS / 50),
+    successes: CALM_CALLS,
   });
   // The pool's connections may take longer to die than a new connection takes to succeed.
   await context.sleep(event === 'freeze' ? SAMPLE_TIMEOUT_MS : CALM_MS / 2);
@@ -498,7 +506,7 @@ export const clusterGone = defineCheck({
         succeeded: wanted,
         budgetMs,
         successes: 1,
-        intervalMs: 50,
+        intervalMs: LOOK_MS,
       });
     const before = await clustersIn(
       (names) => names.includes(from.name) && names.includes(to.name),
@@ -510,7 +518,7 @@ export const clusterGone = defineCheck({
     const fault = await context.disturb({ kind: 'cluster-gone', cluster: to.name });
     await convergeOn(context, address, port, {
       budgetMs: Math.max(budgets.newConnections, budgets.keptAlive),
-      successes: Math.ceil(CALM_MS / 50),
+      successes: CALM_CALLS,
     });
     // The pool's connections may take longer to die than a new connection takes to succeed.
     await context.sleep(CALM_MS / 2);
@@ -642,7 +650,7 @@ export const tunnelDown = defineCheck({
     const back = await convergeOn(context, address, port, {
       by: to.name,
       budgetMs: Math.max(budgets.newConnections, budgets.keptAlive),
-      successes: Math.ceil(CALM_MS / 50),
+      successes: CALM_CALLS,
     });
     const endedAt = clients.now();
     const views = await clients.stop(faultAt, mendAt);
