@@ -85,6 +85,8 @@ const tail = (text: string, lines: number): string =>
     .map((line) => `    ${line}`)
     .join('\n');
 
+/** Exit code of a run, or a proof, that could not judge everything. */
+const UNDECIDED = 3;
 /** Nothing of the network was seen to be wrong: the machine had no time, or measured too unevenly. */
 const EXCUSED = new Set(['cpu-saturated', 'spread-too-wide']);
 
@@ -129,7 +131,8 @@ async function attempt({ name, args, prove }: Row): Promise<Outcome> {
   const began = performance.now();
   const ended = await program(['--quiet', '--out', out, ...args, ...(prove ? ['--keep'] : [])]);
   const { run, undecided } = seenIn(out);
-  const excused = ended.exitCode === 3 && undecided.every((cause) => EXCUSED.has(cause));
+  let excused = ended.exitCode === UNDECIDED && undecided.every((cause) => EXCUSED.has(cause));
+  if (excused) console.log(`  cases without a verdict, for want of processors: ${undecided.length}`);
   const problems = excused ? [] : [problemOf('the run', ended)];
   // A run whose set-up died has removed what it made.
   if (prove && run !== undefined && ended.exitCode !== 2) {
@@ -138,7 +141,11 @@ async function attempt({ name, args, prove }: Row): Promise<Outcome> {
       ...['--attach', run, '--quiet', '--out', path.join(out, 'prove')],
       ...prove,
     ]);
-    problems.push(problemOf('prove', proved), problemOf('clean', await program(['clean', run])));
+    if (proved.exitCode === UNDECIDED) {
+      excused = true;
+      console.log(`  not everything could be proved:\n${tail(proved.stdout, 20)}`);
+    } else problems.push(problemOf('prove', proved));
+    problems.push(problemOf('clean', await program(['clean', run])));
   }
   const seconds = ((performance.now() - began) / 1_000).toFixed(0);
   problems.push(
@@ -152,8 +159,6 @@ async function attempt({ name, args, prove }: Row): Promise<Outcome> {
   const outcome = found.length > 0 ? 'failed' : excused ? 'skipped' : 'passed';
   const mark = { failed: 'not ok', skipped: 'skipped', passed: 'ok' }[outcome];
   console.log(`${mark} ${name} (${seconds} s): mcnet-conformance ${args.join(' ')}`);
-  if (excused)
-    console.log(`  ${undecided.length} cases without a verdict: ${[...new Set(undecided)].join(', ')}`);
   for (const problem of found) console.log(`  ${problem}`);
   if (outcome === 'failed') console.log(`  its reports: ${out}`);
   else await rm(out, { recursive: true });
