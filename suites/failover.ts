@@ -207,6 +207,8 @@ interface DrillObservation extends ClientViews {
   readonly to: string;
   readonly address: string;
   readonly port: number;
+  /** Those of the other cluster answered while there were no others. */
+  readonly standby: boolean;
   /** Local backends answered before the fault. */
   readonly ready: boolean;
   readonly endedAt: number;
@@ -224,19 +226,26 @@ async function drillBackends(
   const { from, to } = context;
   const service = serviceFor(context, drill);
   const port = service.healthPort;
-  await Promise.all([
-    startBackends(from, port, BACKENDS, !TAKES_A_PROCESS.includes(event)),
-    startBackends(to, port, BACKENDS, true),
-  ]);
   const address = from.sharedService(service).addresses[context.family] as string;
+  // While those of the other cluster are the only ones, callers here show that they know them.
+  await startBackends(to, port, BACKENDS, true);
+  const standby = await convergeOn(context, address, port, { by: to.name, budgetMs: CONVERGENCE_MS.value });
+  await startBackends(from, port, BACKENDS, !TAKES_A_PROCESS.includes(event));
   // Endpoints become known one by one, and until all local ones are, a proxy sends some requests elsewhere.
   const ready = await convergeOn(context, address, port, {
     by: from.name,
     budgetMs: CONVERGENCE_MS.value,
     successes: CALM_CALLS,
   });
-  const facts = { from: from.name, to: to.name, address, port, ready: ready.converged };
-  if (!ready.converged)
+  const facts = {
+    from: from.name,
+    to: to.name,
+    address,
+    port,
+    standby: standby.converged,
+    ready: ready.converged,
+  };
+  if (!standby.converged || !ready.converged)
     return { ...facts, clients: [], control: [], endedAt: 0, failback: { converged: false, elapsedMs: 0 } };
 
   const clients = await startClients(context, address, port, kinds, timeoutOf(event));
@@ -340,6 +349,20 @@ function judgeClient(
 }
 
 function judgeDrill(drill: DrillObservation, budgets: DrillBudgets, lostShare?: number): Verdict {
+  if (!drill.standby) {
+    return failed(
+      'no-failover',
+      `${drill.to} does not answer callers of ${drill.from}, though nobody else could`,
+      {
+        expected: `answers from ${drill.to} while only it has backends`,
+        seen: 'none in time',
+        reproduce: {
+          at: `${drill.from}/${CLIENT}`,
+          command: `curl -sS -m 1 http://${drill.address}:${drill.port}/echo`,
+        },
+      },
+    );
+  }
   if (!drill.ready)
     return inconclusive('control-failed', `The service was not answered by ${drill.from} before the fault`);
   if (drill.clients.length === 0) return inconclusive('probe-failed', 'No client was observed');

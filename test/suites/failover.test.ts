@@ -45,6 +45,7 @@ const drill = (spans: Span[], more: object = {}) => ({
   to: 'west',
   address: '10.10.0.1',
   port: 9001,
+  standby: true,
   ready: true,
   endedAt: 4_000,
   failback: { converged: true, elapsedMs: 300 },
@@ -106,6 +107,7 @@ t.test('drills of backends', async (t) => {
     'failed: no-failback',
   );
   t.equal(outcomeOf(judge(crash, drill(HEALTHY, { ready: false }))), 'inconclusive: control-failed');
+  t.equal(outcomeOf(judge(crash, drill([], { standby: false }))), 'failed: no-failover');
   t.equal(outcomeOf(judge(crash, drill([], { clients: [] }))), 'inconclusive: probe-failed');
 });
 
