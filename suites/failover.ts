@@ -232,10 +232,16 @@ async function drillBackends(
   const standby = await convergeOn(context, address, port, { by: to.name, budgetMs: CONVERGENCE_MS.value });
   await startBackends(from, port, BACKENDS, !TAKES_A_PROCESS.includes(event));
   // Endpoints become known one by one, and until all local ones are, a proxy sends some requests elsewhere.
-  const ready = await convergeOn(context, address, port, {
-    by: from.name,
+  const known = new Set<string>();
+  const ready = await context.converge(() => callOnce(context, address, port), {
+    succeeded: ({ outcome, answeredBy }) => {
+      if (outcome !== 'answered' || answeredBy?.cluster !== from.name) return false;
+      known.add(answeredBy.workload);
+      return known.size === BACKENDS.length;
+    },
     budgetMs: CONVERGENCE_MS.value,
-    successes: CALM_CALLS,
+    successes: CONVERGENCE_SUCCESSES.value,
+    intervalMs: LOOK_MS,
   });
   const facts = {
     from: from.name,

@@ -20,11 +20,21 @@ export interface Owner {
   readonly startTime: string;
 }
 
+const ATTACHED = [
+  'profile',
+  'provider',
+  'underlay',
+  'topology',
+  'families',
+  'plan',
+  'tuning',
+  'kubernetes',
+  'istioTopology',
+  'images',
+] as const satisfies readonly (keyof RunSpec)[];
+
 /** What `--attach` takes over: the clusters exist as these made them. */
-export type AttachedSpec = Pick<
-  RunSpec,
-  'profile' | 'provider' | 'underlay' | 'topology' | 'families' | 'plan' | 'tuning' | 'kubernetes' | 'images'
->;
+export type AttachedSpec = Pick<RunSpec, (typeof ATTACHED)[number]>;
 
 export interface RunState {
   readonly v: typeof STATE_VERSION;
@@ -42,8 +52,7 @@ export interface RunState {
 }
 
 export function attachedSpecOf(spec: RunSpec): AttachedSpec {
-  const { profile, provider, underlay, topology, families, plan, tuning, kubernetes, images } = spec;
-  return { profile, provider, underlay, topology, families, plan, tuning, kubernetes, images };
+  return Object.fromEntries(ATTACHED.map((key) => [key, spec[key]])) as AttachedSpec;
 }
 
 export const NOTHING_STANDS: Fixtures = { workloads: [], services: [], intents: [] };

@@ -86,6 +86,10 @@ t.test(
   },
 );
 
+t.test('what was made one way is attached to in that way', async (t) => {
+  t.equal(attachedSpecOf({ ...specOf(), istioTopology: 'primary-remote' }).istioTopology, 'primary-remote');
+});
+
 t.test('what is not undone in time has failed', async (t) => {
   const hanging: Undoer = {
     stillExists: () => Promise.resolve(true),
