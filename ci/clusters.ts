@@ -24,11 +24,13 @@ interface Row {
 }
 
 const KIND = ['--provider', 'kind'];
+/** Drills and figures want more processors than two clusters on a machine of two have; `--all` has them. */
+const WITHOUT_DRILLS = ['--skip', 'failover', '--skip', 'performance'];
 const ROWS: readonly Row[] = [
-  { name: 'none', args: [...KIND, '--profile', 'none'], smoke: true },
+  { name: 'none', args: [...KIND, '--profile', 'none', ...WITHOUT_DRILLS], smoke: true },
   {
     name: 'istio',
-    args: [...KIND, '--profile', 'istio', '--tuning', 'fast'],
+    args: [...KIND, '--profile', 'istio', '--tuning', 'fast', ...WITHOUT_DRILLS],
     prove: ['policy.identity', 'mtls.plaintext', 'encryption.wire'].flatMap((check) => ['--check', check]),
     smoke: true,
   },

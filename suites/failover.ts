@@ -181,6 +181,21 @@ const convergeOn = (
     intervalMs: LOOK_MS,
   });
 
+/** Waits until every backend of a cluster has answered, and nobody else, without a failure in between. */
+function untilAllAnswer(context: PairContext, address: string, port: number, by: string) {
+  const known = new Set<string>();
+  return context.converge(() => callOnce(context, address, port), {
+    succeeded: ({ outcome, answeredBy }) => {
+      if (outcome === 'answered' && answeredBy?.cluster === by) known.add(answeredBy.workload);
+      else known.clear();
+      return known.size === BACKENDS.length;
+    },
+    budgetMs: CONVERGENCE_MS.value,
+    successes: CONVERGENCE_SUCCESSES.value,
+    intervalMs: LOOK_MS,
+  });
+}
+
 async function startBackends(
   cluster: ClusterView,
   port: number,
@@ -229,20 +244,10 @@ async function drillBackends(
   const address = from.sharedService(service).addresses[context.family] as string;
   // While those of the other cluster are the only ones, callers here show that they know them.
   await startBackends(to, port, BACKENDS, true);
-  const standby = await convergeOn(context, address, port, { by: to.name, budgetMs: CONVERGENCE_MS.value });
+  const standby = await untilAllAnswer(context, address, port, to.name);
   await startBackends(from, port, BACKENDS, !TAKES_A_PROCESS.includes(event));
   // Endpoints become known one by one, and until all local ones are, a proxy sends some requests elsewhere.
-  const known = new Set<string>();
-  const ready = await context.converge(() => callOnce(context, address, port), {
-    succeeded: ({ outcome, answeredBy }) => {
-      if (outcome !== 'answered' || answeredBy?.cluster !== from.name) return false;
-      known.add(answeredBy.workload);
-      return known.size === BACKENDS.length;
-    },
-    budgetMs: CONVERGENCE_MS.value,
-    successes: CONVERGENCE_SUCCESSES.value,
-    intervalMs: LOOK_MS,
-  });
+  const ready = await untilAllAnswer(context, address, port, from.name);
   const facts = {
     from: from.name,
     to: to.name,
