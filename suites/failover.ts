@@ -166,33 +166,42 @@ const callOnce = async (context: PairContext, address: string, port: number): Pr
       .exchange([{ protocol: 'http', address, port, timeoutMs: SAMPLE_TIMEOUT_MS }])
   )[0] as Exchange;
 
+/** Waits until requests are answered as they should be. */
+const convergeWhen = (
+  context: PairContext,
+  address: string,
+  port: number,
+  options: { succeeded: (exchange: Exchange) => boolean; budgetMs: number; successes?: number },
+) =>
+  context.converge(() => callOnce(context, address, port), {
+    successes: CONVERGENCE_SUCCESSES.value,
+    intervalMs: LOOK_MS,
+    ...options,
+  });
+
 /** Waits until requests are answered, by a given cluster where one is named. */
 const convergeOn = (
   context: PairContext,
   address: string,
   port: number,
-  options: { by?: string; budgetMs: number; successes?: number },
+  { by, ...options }: { by?: string; budgetMs: number; successes?: number },
 ) =>
-  context.converge(() => callOnce(context, address, port), {
+  convergeWhen(context, address, port, {
     succeeded: ({ outcome, answeredBy }) =>
-      outcome === 'answered' && (options.by === undefined || answeredBy?.cluster === options.by),
-    budgetMs: options.budgetMs,
-    successes: options.successes ?? CONVERGENCE_SUCCESSES.value,
-    intervalMs: LOOK_MS,
+      outcome === 'answered' && (by === undefined || answeredBy?.cluster === by),
+    ...options,
   });
 
 /** Waits until every backend of a cluster has answered, and nobody else, without a failure in between. */
 function untilAllAnswer(context: PairContext, address: string, port: number, by: string) {
   const known = new Set<string>();
-  return context.converge(() => callOnce(context, address, port), {
+  return convergeWhen(context, address, port, {
     succeeded: ({ outcome, answeredBy }) => {
       if (outcome === 'answered' && answeredBy?.cluster === by) known.add(answeredBy.workload);
       else known.clear();
       return known.size === BACKENDS.length;
     },
     budgetMs: CONVERGENCE_MS.value,
-    successes: CONVERGENCE_SUCCESSES.value,
-    intervalMs: LOOK_MS,
   });
 }
 
@@ -288,6 +297,12 @@ async function drillBackends(
   };
 }
 
+/** One call to the service of a drill, by hand. */
+const reproduceOf = ({ from, address, port }: Pick<DrillObservation, 'from' | 'address' | 'port'>) => ({
+  at: `${from}/${CLIENT}`,
+  command: `curl -sS -m 1 http://${address}:${port}/echo`,
+});
+
 const NAME_OF: Record<Connections, string> = {
   new: 'new connections',
   'keep-alive': 'kept-alive connections',
@@ -327,10 +342,7 @@ function judgeClient(
   }
   const details = {
     figures,
-    reproduce: {
-      at: `${drill.from}/${CLIENT}`,
-      command: `curl -sS -m 1 http://${drill.address}:${drill.port}/echo`,
-    },
+    reproduce: reproduceOf(drill),
   };
   const after = answeringClusters(view.samples, view.mendAt - CALM_MS / 2, view.mendAt);
   if (recovery === undefined || recovery > budgetMs || !after.includes(drill.to)) {
@@ -367,10 +379,7 @@ function judgeDrill(drill: DrillObservation, budgets: DrillBudgets, lostShare?: 
       {
         expected: `answers from ${drill.to} while only it has backends`,
         seen: 'none in time',
-        reproduce: {
-          at: `${drill.from}/${CLIENT}`,
-          command: `curl -sS -m 1 http://${drill.address}:${drill.port}/echo`,
-        },
+        reproduce: reproduceOf(drill),
       },
     );
   }
@@ -622,10 +631,7 @@ function judgeClusterGone(
             ? `still failing after ${Math.round(mendAt - faultAt)} ms`
             : `${Math.round(recovery)} ms`,
         figures,
-        reproduce: {
-          at: `${from}/${CLIENT}`,
-          command: `curl -sS -m 1 http://${address}:${port}/echo`,
-        },
+        reproduce: reproduceOf({ from, address, port }),
       });
     }
   }
@@ -716,7 +722,7 @@ function judgeTunnelDown(
     return inconclusive('control-failed', `${to} did not answer through the service before the fault`);
   if (!held) return inconclusive('fault-did-not-hold', 'The tunnel could not be taken down');
   if (clients.length === 0) return inconclusive('probe-failed', 'No client was observed');
-  const reproduce = { at: `${from}/${CLIENT}`, command: `curl -sS -m 1 http://${address}:${port}/echo` };
+  const reproduce = reproduceOf({ from, address, port });
   let figures: Figures = {};
   for (const { connections, samples, faultAt, mendAt } of clients) {
     const name = NAME_OF[connections];

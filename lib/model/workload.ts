@@ -43,6 +43,9 @@ export interface WorkloadSpec {
   readonly node?: string;
 }
 
+/** Processors that a `timed` workload asks for, and so does a proxy beside it (a quantity of Kubernetes). */
+export const TIMED_CPU = '100m';
+
 export interface ServicePort {
   readonly name: string;
   readonly port: number;

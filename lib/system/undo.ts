@@ -112,7 +112,6 @@ async function deleteUnlessGone(action: UndoAction, command: readonly [string, .
   }
 }
 
-/** Ends the processes that `find` gives, with their groups; looks again each time, since they may have started others. */
 /** Programs that call the Docker engine, one client after the other. */
 const DRIVERS = new Set(['kind']);
 const CREATES = new Set(['run', 'create']);
@@ -142,6 +141,7 @@ async function letEngineFinish(run: string): Promise<void> {
   }
 }
 
+/** Ends the processes that `find` gives, with their groups; looks again each time, since they may have started others. */
 async function endProcesses(find: () => Promise<readonly number[]>): Promise<void> {
   const end = systemClock.monotonic() + TERMINATION_MS + KILL_MS;
   let signal: NodeJS.Signals = 'SIGTERM';

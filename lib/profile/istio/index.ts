@@ -1,6 +1,6 @@
 /** Istio, with a proxy beside each workload that calls or answers services. */
 import type { Cluster, Feature, Fleet, Ledger, Profile } from '../../model/cluster.ts';
-import { PORTS, type WorkloadSpec } from '../../model/workload.ts';
+import { PORTS, TIMED_CPU, type WorkloadSpec } from '../../model/workload.ts';
 import { adoptIstio } from './adopt.ts';
 import { ControlPlanes, asKubernetes } from './clusters.ts';
 import { diagnoseMesh } from './diagnose.ts';
@@ -43,8 +43,6 @@ function budgetsOf({ tuning }: IstioOptions): NonNullable<Profile['budgets']> {
   const reason = `An ejected endpoint is left alone for ${baseEjectionMs / 1_000} s (baseEjectionTime) the first time`;
   return Object.fromEntries(DRILLS.map((drill) => [`failover.${drill}.failback`, { value, reason }]));
 }
-
-const TIMED_CPU = '100m';
 
 export function decorate(spec: WorkloadSpec): WorkloadSpec {
   if (!spec.overServices) return spec;

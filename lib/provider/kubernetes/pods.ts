@@ -1,7 +1,7 @@
 /** The pod of a workload, and what it runs in. Pure. */
 import type { KubernetesObject } from '../../model/cluster.ts';
 import type { Toleration } from '../../model/spec.ts';
-import { PORTS, type WorkloadSpec } from '../../model/workload.ts';
+import { PORTS, TIMED_CPU, type WorkloadSpec } from '../../model/workload.ts';
 import {
   AGENT_CONTAINER,
   AGENT_FOLDER,
@@ -33,7 +33,6 @@ const GRACE_SECONDS = 2;
 
 /** Requests, which are also the weights by which processors are shared; nothing keeps a pod from using more. */
 const CPU = '15m';
-const TIMED_CPU = '100m';
 
 const HEALTH = { httpGet: { path: '/healthz', port: PORTS.http }, timeoutSeconds: 3 };
 

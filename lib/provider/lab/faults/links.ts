@@ -3,7 +3,7 @@ import type { Disturbance } from '../../../model/fault.ts';
 import { CLUSTER_INTERFACE, wanNetns } from '../names.ts';
 import { runInNetns } from '../namespace.ts';
 import { asLabCluster } from '../handlers.ts';
-import { type FaultOf, type Injection } from '../../../model/injection.ts';
+import type { FaultOf, Injection } from '../../../model/injection.ts';
 import { answersPing, clusterOf, firstOf, portOf, prepareMending } from './injector.ts';
 
 /**

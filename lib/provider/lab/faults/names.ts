@@ -19,7 +19,7 @@ import {
 import { hostsFile } from '../controller/records.ts';
 import { applyNft } from '../namespace.ts';
 import { relayCommand } from '../relay/config.ts';
-import { type FaultOf, type Injection } from '../../../model/injection.ts';
+import type { FaultOf, Injection } from '../../../model/injection.ts';
 import { clusterOf, faultFile, firstOf, newFaultId, prepareMending } from './injector.ts';
 import { companion } from './processes.ts';
 

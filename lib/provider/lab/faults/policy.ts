@@ -6,7 +6,7 @@ import { writeAtomically } from '../../../system/files.ts';
 import type { LabCluster } from '../cluster.ts';
 import { applyNft } from '../namespace.ts';
 import { POLICY_CHAIN, POLICY_TABLE_PREFIX, tableName } from '../policy.ts';
-import { type FaultOf, type Injection } from '../../../model/injection.ts';
+import type { FaultOf, Injection } from '../../../model/injection.ts';
 import {
   addTable,
   clusterOf,

@@ -8,7 +8,7 @@ import { markedProcesses, sendSignal, startTimeOf } from '../../../system/proces
 import { workloadNetns } from '../names.ts';
 import { runInNetns, startInNetns } from '../namespace.ts';
 import { untilReady } from '../processes.ts';
-import { type FaultOf, type Injection } from '../../../model/injection.ts';
+import type { FaultOf, Injection } from '../../../model/injection.ts';
 import { clusterOf, firstOf, prepareMending } from './injector.ts';
 
 const LOOKUP_MS = 500;
