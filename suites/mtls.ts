@@ -8,12 +8,14 @@ import {
   mutualTls,
   outsider,
 } from '../fixtures/identities.ts';
+import { discoverable, discoverableService, newcomer } from '../fixtures/newcomers.ts';
 import { CLIENT, ECHO, client, echo, echoService, sharedEcho } from '../fixtures/workloads.ts';
 import {
   CERTIFICATE_LEFT,
   CONVERGENCE_MS,
   CONVERGENCE_SUCCESSES,
   DENY_HOLDS_MS,
+  DISCOVERY_MS,
   ROOT_DAYS_LEFT,
 } from '../lib/model/budgets.ts';
 import {
@@ -26,7 +28,7 @@ import {
   defineCheck,
 } from '../lib/model/check.ts';
 import { SERVICE_CLASSES } from '../lib/model/cluster.ts';
-import type { CaptureSummary, Exchange, Handshake } from '../lib/model/probe.ts';
+import type { CaptureSummary, Exchange, Handshake, Sample } from '../lib/model/probe.ts';
 import { type Figures, failed, inconclusive, passed } from '../lib/model/verdict.ts';
 import { PORTS } from '../lib/model/workload.ts';
 import { callCommand, commonest, countOutcomes, shownOutcome } from './support/calls.ts';
@@ -328,12 +330,11 @@ interface Credential {
 /** Handshakes of one who has no certificate, with the proxy of a workload of its own cluster. */
 async function shakeHands(
   cluster: ClusterView,
-  key: string,
+  { address }: Pick<Site, 'address'>,
   service: { namespace: string; name: string },
   identities: SiteIdentities,
   credentials?: Awaited<ReturnType<SiteIdentities['foreignCredentials']>>,
 ): Promise<Handshake> {
-  const { address } = cluster.site(key);
   const [handshake] = await cluster.site(OUTSIDER).handshake([
     {
       address,
@@ -364,8 +365,8 @@ export const foreignLeaf = defineCheck({
     const identities = identitiesOf(context);
     const credentials = await identities.foreignCredentials(identities.identityOf(cluster.site(CLIENT)));
     const [anonymous, foreign] = await Promise.all([
-      shakeHands(cluster, GUARDED, guardedService, identities),
-      shakeHands(cluster, GUARDED, guardedService, identities, credentials),
+      shakeHands(cluster, cluster.site(GUARDED), guardedService, identities),
+      shakeHands(cluster, cluster.site(GUARDED), guardedService, identities, credentials),
     ]);
     return { cluster: cluster.name, target: cluster.site(GUARDED).address, anonymous, foreign };
   },
@@ -431,7 +432,7 @@ export const trust = defineCheck({
     const { from, to } = context;
     const identities = identitiesOf(context);
     const [shown, bundle, ownBundle] = await Promise.all([
-      shakeHands(to, ECHO, echoService, identities),
+      shakeHands(to, to.site(ECHO), echoService, identities),
       identities.trustBundle(from.site(CLIENT)),
       identities.trustBundle(to.site(ECHO)),
     ]);
@@ -498,7 +499,7 @@ export const validity = defineCheck({
     const { cluster } = context;
     const identities = identitiesOf(context);
     const [shown, bundle] = await Promise.all([
-      shakeHands(cluster, ECHO, echoService, identities),
+      shakeHands(cluster, cluster.site(ECHO), echoService, identities),
       identities.trustBundle(cluster.site(ECHO)),
     ]);
     return {
@@ -582,7 +583,7 @@ export const handshakes = defineCheck({
     const { cluster } = context;
     const identities = identitiesOf(context);
     const [probed, counted] = await Promise.all([
-      shakeHands(cluster, ECHO, echoService, identities),
+      shakeHands(cluster, cluster.site(ECHO), echoService, identities),
       identities.handshakes(cluster.site(ECHO)),
     ]);
     const { version, group, detail = probed.outcome } = probed;
@@ -702,8 +703,161 @@ export const wire = defineCheck({
   },
 });
 
+const LOAD_PER_SECOND = 20;
+/** Only what is lost counts here, not what is late: callers wait. */
+const LOAD_TIMEOUT_MS = 5_000;
+const LOAD_LIMIT_MS = 150_000;
+/** Load before the rotation and after the newcomer has answered, so that both sides of it are seen. */
+const STEADY_MS = 2_000;
+const LOADS = ['new', 'keep-alive'] as const;
+
+interface Rotation {
+  readonly from: string;
+  readonly to: string;
+  readonly address: string;
+  readonly held: boolean;
+  /** What a workload of before shows, what one that started afterwards does, and what the caller's proxy trusts. */
+  readonly before: readonly string[];
+  readonly after: readonly string[];
+  readonly bundle: readonly string[];
+  /** The new workload answered the caller. */
+  readonly met: boolean;
+  readonly metAfterMs: number;
+  readonly load: readonly Sample[];
+}
+
+export const rotation = defineCheck({
+  id: 'mtls.rotation',
+  title: 'An intermediate is rotated under load: nothing is lost, and what the new one signs is trusted',
+  level: 'extended',
+  scope: 'pair',
+  classes: SERVICE_CLASSES,
+  requires: ['mtls', 'share-service', 'endpoint-discovery'],
+  dependsOn: ['mtls.trust'],
+  uses: [client, echo, sharedEcho, discoverable, outsider, mutualTls],
+  exclusive: 'fleet',
+  budgets: { discovery: DISCOVERY_MS },
+  withoutFaults: 'It injects its own: the control plane of the called cluster gets another intermediate',
+  hint: 'Both intermediates must lead to a root that every cluster trusts; compare `istioctl proxy-config secret` of both workloads',
+  reference: 'https://istio.io/latest/docs/tasks/security/cert-management/plugin-ca-cert/',
+  timeoutMs: 240_000,
+
+  async observe(context, { discovery }): Promise<Rotation> {
+    const { from, to } = context;
+    const identities = identitiesOf(context);
+    const caller = from.site(CLIENT);
+    const address = addressOf(from, context, echoService);
+    const [shown, bundle] = await Promise.all([
+      shakeHands(to, to.site(ECHO), echoService, identities),
+      identities.trustBundle(caller),
+    ]);
+    const samplers = await Promise.all(
+      LOADS.map((connections) =>
+        caller.startSampling({
+          address,
+          port: PORTS.service,
+          ratePerSecond: LOAD_PER_SECOND,
+          connections,
+          timeoutMs: LOAD_TIMEOUT_MS,
+          durationMs: LOAD_LIMIT_MS,
+        }),
+      ),
+    );
+    await context.sleep(STEADY_MS);
+    const fault = await context.disturb({ kind: 'intermediate-rotated', cluster: to.name });
+    const signed = await context.startWorkload(newcomer(from.name, 'signed'), to.name);
+    const found = await context.converge(
+      async () =>
+        (
+          await caller.exchange([
+            {
+              protocol: 'http',
+              address: addressOf(from, context, discoverableService),
+              port: PORTS.service,
+              timeoutMs: CALL_TIMEOUT_MS,
+            },
+          ])
+        )[0],
+      {
+        succeeded: (exchange) => exchange?.answeredBy?.workload === newcomer(from.name, 'signed').name,
+        budgetMs: discovery,
+        successes: 1,
+      },
+    );
+    const renewed = await shakeHands(to, signed, discoverableService, identities);
+    await context.sleep(STEADY_MS);
+    const load = await Promise.all(samplers.map((one) => caller.stopSampling(one)));
+    await context.stopWorkload(signed);
+    await fault.mend();
+    return {
+      from: from.name,
+      to: to.name,
+      address,
+      held: fault.held,
+      before: shown.chain,
+      after: renewed.chain,
+      bundle,
+      met: found.converged,
+      metAfterMs: found.elapsedMs,
+      load: load.flatMap(({ samples }) => samples),
+    };
+  },
+
+  judge({ from, to, address, held, before, after, bundle, met, metAfterMs, load }, { discovery }) {
+    const lost = load.filter(({ outcome }) => outcome !== 'answered').length;
+    const byTarget = load.filter(({ outcome, cluster }) => outcome === 'answered' && cluster === to).length;
+    const figures: Figures = {
+      lost: { value: lost, unit: `of ${load.length} requests` },
+      ...(met && { 'new workload found after': { value: metAfterMs, unit: 'ms' } }),
+    };
+    const issuerOf = (chain: readonly string[]): string | undefined => chain[1] && read(chain[1]).fingerprint;
+    const [old, next] = [issuerOf(before), issuerOf(after)];
+    if (!held || old === undefined || next === undefined || next === old) {
+      return inconclusive(
+        'fault-did-not-hold',
+        `What started in ${to} afterwards shows no other intermediate than what ran before`,
+        { figures },
+      );
+    }
+    if (byTarget === 0) {
+      return inconclusive('control-failed', `${to} answered nothing of the load: nothing crossed`, {
+        figures,
+      });
+    }
+    if (!verifies(after, bundle)) {
+      return failed('leaf-not-trusted', `${from} does not trust what the new intermediate of ${to} signs`, {
+        expected: `a chain to ${bundle.map((pem) => read(pem).subject).join('; ')}`,
+        seen: after.map((pem) => read(pem).subject || 'leaf').join(', by '),
+        figures,
+      });
+    }
+    const reproduce = { at: `${from}/${CLIENT}`, command: callCommand('http', address, PORTS.service) };
+    if (!met) {
+      return failed(
+        'leaf-not-trusted',
+        `What the new intermediate of ${to} vouches for never answers ${from}`,
+        {
+          expected: `an answer within ${discovery / 1_000} s`,
+          seen: 'none',
+          figures,
+          reproduce,
+        },
+      );
+    }
+    if (lost > 0) {
+      return failed('requests-lost', `Requests from ${from} are lost while ${to} gets another intermediate`, {
+        expected: 'none is lost',
+        seen: `${lost} of ${load.length}`,
+        figures,
+        reproduce,
+      });
+    }
+    return passed(`${load.length} requests, none lost; the new workload is trusted`, figures);
+  },
+});
+
 export const mtls: Suite = {
   id: 'mtls',
   title: 'Workloads prove to each other who they are, and nothing else is let in',
-  checks: [identity, principal, plaintext, foreignLeaf, trust, validity, handshakes, wire],
+  checks: [identity, principal, plaintext, foreignLeaf, trust, validity, handshakes, wire, rotation],
 };

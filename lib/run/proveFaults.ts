@@ -171,6 +171,7 @@ const AIMS: { readonly [K in FaultKind]: Aiming<K> } = {
   'proxy-missing': ({ from, caller }) =>
     caller ? [{ kind: 'proxy-missing', cluster: from, workload: keyOf(caller) }] : [],
   'foreign-root': ({ to }) => [{ kind: 'foreign-root', cluster: to }],
+  'intermediate-rotated': ({ own }) => [{ kind: 'intermediate-rotated', cluster: own }],
   'clear-text-route': ({ from, to }) => [{ kind: 'clear-text-route', from, to }],
   'clear-text-fallback': ({ from, to }) => [{ kind: 'clear-text-fallback', from, to }],
 };

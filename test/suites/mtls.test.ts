@@ -1,5 +1,5 @@
 import t from 'tap';
-import type { Handshake } from '../../lib/model/probe.ts';
+import type { Handshake, Sample } from '../../lib/model/probe.ts';
 import {
   createIntermediate,
   createLeaf,
@@ -12,6 +12,7 @@ import {
   identity,
   plaintext,
   principal,
+  rotation,
   trust,
   validity,
   wire,
@@ -148,6 +149,44 @@ t.test('certificates', async (t) => {
     t.equal(verdict({ chain: [] }), 'inconclusive: control-failed');
     t.equal(verdict({ bundle: [] }), 'inconclusive: probe-failed');
     t.throws(() => verdict({ chain: ['no certificate'] }), 'which makes a case inconclusive');
+  });
+
+  await t.test('mtls.rotation', async (t) => {
+    const next = await createIntermediate('west', mesh, validFor(30, now));
+    const after = await createLeaf(ECHO, next, now);
+    const stranger = await createIntermediate('west', other, validFor(30, now));
+    const sample = (more: Partial<Sample>): Sample => ({ at: 0, latencyMs: 9, outcome: 'answered', ...more });
+    const load = times(40, () => sample({ cluster: 'west' }));
+    const seen = {
+      from: 'east',
+      to: 'west',
+      address: '10.10.0.2',
+      held: true,
+      before: chain,
+      after: [after.certificate, next.certificate],
+      bundle: [mesh.certificate],
+      met: true,
+      metAfterMs: 300,
+      load,
+    };
+    const verdict = (more: object) => outcomeOf(judge(rotation, { ...seen, ...more }));
+    t.equal(verdict({}), 'passed');
+    t.equal(
+      verdict({ load: [...load, sample({ outcome: 'reset' })] }),
+      'failed: requests-lost',
+      'one is too many',
+    );
+    t.equal(verdict({ met: false }), 'failed: leaf-not-trusted');
+    t.equal(verdict({ after: [leaf.certificate, stranger.certificate] }), 'failed: leaf-not-trusted');
+    t.equal(verdict({ after: chain }), 'inconclusive: fault-did-not-hold', 'nothing was rotated');
+    t.equal(verdict({ held: false }), 'inconclusive: fault-did-not-hold');
+    t.equal(verdict({ after: [] }), 'inconclusive: fault-did-not-hold', 'it showed nothing');
+    t.equal(
+      verdict({ load: times(40, () => sample({ cluster: 'east' })) }),
+      'inconclusive: control-failed',
+      'nothing crossed',
+    );
+    t.equal(verdict({ load: [] }), 'inconclusive: control-failed');
   });
 
   await t.test('mtls.validity', async (t) => {

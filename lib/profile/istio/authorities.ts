@@ -3,6 +3,7 @@ import path from 'node:path';
 import type { KubernetesCluster, Ledger } from '../../model/cluster.ts';
 import { makePrivateFolder, runtimeFolder } from '../../system/files.ts';
 import { type Authority, createIntermediate, createRoot, validFor } from './certificates.ts';
+import type { AuthorityName } from './names.ts';
 import { certificateAuthority } from './objects.ts';
 
 const ROOT_DAYS = 3_650;
@@ -24,13 +25,15 @@ export const newRoot = (run: string, now: Date): Promise<Authority> =>
 export const operatorFile = (run: string, cluster: string): string =>
   path.join(folderOf(run), `${cluster}.json`);
 
-/** Gives a control plane its own intermediate; it reads it when it starts, and when it changes. */
-export async function giveIntermediate(
+/** Gives a control plane its own intermediates: the one it signs with, which it reads when it starts, or the next one. */
+export async function giveIntermediates(
   cluster: KubernetesCluster,
   root: Authority,
-  now: Date,
-  days: number = INTERMEDIATE_DAYS,
+  { now, names }: { now: Date; names: readonly AuthorityName[] },
 ): Promise<void> {
-  const intermediate = await createIntermediate(`istiod of ${cluster.name}`, root, validFor(days, now));
-  await cluster.objects.apply([certificateAuthority(root, intermediate)]);
+  const validity = validFor(INTERMEDIATE_DAYS, now);
+  const secrets = names.map(async (name) =>
+    certificateAuthority(name, root, await createIntermediate(`istiod of ${cluster.name}`, root, validity)),
+  );
+  await cluster.objects.apply(await Promise.all(secrets));
 }

@@ -14,9 +14,17 @@ import type { WorkloadSpec } from '../../model/workload.ts';
 import { systemClock } from '../../system/clock.ts';
 import { createRoot, validFor } from './certificates.ts';
 import { type ControlPlanes, asKubernetes } from './clusters.ts';
-import { giveIntermediate } from './authorities.ts';
+import { giveIntermediates } from './authorities.ts';
 import { connectedProxies, controlPlanePods, isReady, watchedClusters } from './controlPlane.ts';
-import { LABELS, PROXY_CONTAINER, remoteSecretName, secretText, systemReference } from './names.ts';
+import {
+  AUTHORITY,
+  LABELS,
+  NEXT_AUTHORITY,
+  PROXY_CONTAINER,
+  remoteSecretName,
+  secretText,
+  systemReference,
+} from './names.ts';
 import { remoteSecret } from './objects.ts';
 import { accessIn, hasProxy } from './links.ts';
 
@@ -244,24 +252,25 @@ export function meshInjectors(planes: ControlPlanes): readonly FaultInjector[] {
     async ({ fault, fleet, ledger }) => {
       const { cluster } = fault;
       const place = named(fleet, cluster);
-      const before = await existing(place, systemReference('v1', 'Secret', 'cacerts'));
+      const before = await existing(place, systemReference('v1', 'Secret', AUTHORITY));
       const restore = await prepareRestoring(place, fault, { before: [before] }, ledger);
       const now = new Date(systemClock.now());
-      await giveIntermediate(place, await createRoot('a root of its own', validFor(365, now)), now);
+      const root = await createRoot('a root of its own', validFor(365, now));
+      await giveIntermediates(place, root, { now, names: [AUTHORITY] });
       await restartControlPlane(place);
-      const root = async (): Promise<string | undefined> => {
+      const trusted = async (): Promise<string | undefined> => {
         const map = await place.objects.read(systemReference('v1', 'ConfigMap', 'istio-ca-root-cert'));
         return (map?.data as Record<string, string> | undefined)?.['root-cert.pem'];
       };
       const original = secretText(before, 'root-cert.pem')?.trim();
-      await within(async () => (await root())?.trim() !== original);
+      await within(async () => (await trusted())?.trim() !== original);
       await restartProxies(place);
       return {
-        tookHold: async () => (await root())?.trim() !== original,
+        tookHold: async () => (await trusted())?.trim() !== original,
         mend: async () => {
           await restore();
           await restartControlPlane(place);
-          await within(async () => (await root())?.trim() === original);
+          await within(async () => (await trusted())?.trim() === original);
           await restartProxies(place);
         },
       };
@@ -269,5 +278,41 @@ export function meshInjectors(planes: ControlPlanes): readonly FaultInjector[] {
     'cluster',
   );
 
-  return [secretDeleted, secretLoopback, stopped, clearText, policyMissing, proxyMissing, foreignRoot];
+  const rotated = injectorOf(
+    'intermediate-rotated',
+    async ({ fault, fleet, ledger }) => {
+      const primary = planes.primaryOf(named(fleet, fault.cluster));
+      const reference = systemReference('v1', 'Secret', AUTHORITY);
+      const [before, next] = await Promise.all([
+        existing(primary, reference),
+        existing(primary, systemReference('v1', 'Secret', NEXT_AUTHORITY)),
+      ]);
+      const restore = await prepareRestoring(primary, fault, { before: [before] }, ledger);
+      await primary.objects.apply([{ ...applicable(before), data: next.data }]);
+      await restartControlPlane(primary);
+      const certificateOf = (secret: KubernetesObject | undefined) => secretText(secret, 'ca-cert.pem');
+      return {
+        tookHold: async () => {
+          const [now, pods] = await Promise.all([primary.objects.read(reference), controlPlanePods(primary)]);
+          return certificateOf(now) === certificateOf(next) && pods.some(isReady);
+        },
+        mend: async () => {
+          await restore();
+          await restartControlPlane(primary);
+        },
+      };
+    },
+    'cluster',
+  );
+
+  return [
+    secretDeleted,
+    secretLoopback,
+    stopped,
+    clearText,
+    policyMissing,
+    proxyMissing,
+    foreignRoot,
+    rotated,
+  ];
 }

@@ -4,11 +4,11 @@ import { UserError, messageOf } from '../../model/errors.ts';
 import { systemClock } from '../../system/clock.ts';
 import { CommandError, runCommand } from '../../system/commands.ts';
 import { writeAtomically } from '../../system/files.ts';
-import { giveIntermediate, makeFolder, newRoot, operatorFile } from './authorities.ts';
+import { giveIntermediates, makeFolder, newRoot, operatorFile } from './authorities.ts';
 import type { ControlPlanes } from './clusters.ts';
 import { watchedClusters } from './controlPlane.ts';
 import { lacksOwnFilters } from './images.ts';
-import { networkOf } from './names.ts';
+import { AUTHORITY, NEXT_AUTHORITY, networkOf } from './names.ts';
 import {
   exposeControlPlane,
   exposeServices,
@@ -56,7 +56,7 @@ export async function installIstio(
       await cluster.objects.apply([
         systemNamespace(networkOf(cluster.name, apart), remote ? first?.name : undefined),
       ]);
-      if (!remote) await giveIntermediate(cluster, root, now);
+      if (!remote) await giveIntermediates(cluster, root, { now, names: [AUTHORITY, NEXT_AUTHORITY] });
     }),
   );
   await Promise.all(

@@ -8,6 +8,11 @@ export const PROXY_CONTAINER = 'istio-proxy';
 export const GATEWAY_NAME = 'istio-eastwestgateway';
 export const READER_ACCOUNT = 'istio-reader-service-account';
 export const READER_TOKEN = `${READER_ACCOUNT}-istio-remote-secret-token`;
+/** Secret from which a control plane takes its intermediate. */
+export const AUTHORITY = 'cacerts';
+/** Where the one that comes after it waits: the root's key is gone by then. */
+export const NEXT_AUTHORITY = 'mcnet-next-cacerts';
+export type AuthorityName = typeof AUTHORITY | typeof NEXT_AUTHORITY;
 
 export const LABELS = {
   inject: 'sidecar.istio.io/inject',

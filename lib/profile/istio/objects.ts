@@ -2,6 +2,7 @@
 import type { KubernetesObject } from '../../model/cluster.ts';
 import type { Authority } from './certificates.ts';
 import {
+  type AuthorityName,
   GATEWAY_NAME,
   LABELS,
   READER_ACCOUNT,
@@ -28,12 +29,16 @@ export function systemNamespace(network: string, controlledBy?: string): Kuberne
   };
 }
 
-/** The certificate authority of a cluster's control plane. */
-export function certificateAuthority(root: Authority, intermediate: Authority): KubernetesObject {
+/** A certificate authority of a cluster's control plane. */
+export function certificateAuthority(
+  name: AuthorityName,
+  root: Authority,
+  intermediate: Authority,
+): KubernetesObject {
   return {
     apiVersion: 'v1',
     kind: 'Secret',
-    metadata: { name: 'cacerts', namespace: SYSTEM_NAMESPACE },
+    metadata: { name, namespace: SYSTEM_NAMESPACE },
     type: 'Opaque',
     data: base64({
       'ca-cert.pem': intermediate.certificate,

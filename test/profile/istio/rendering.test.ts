@@ -87,7 +87,7 @@ t.test('authorities', async (t) => {
   t.ok(below?.checkIssued(middle!) && below.verify(middle!.publicKey));
   t.equal(below?.subjectAltName, 'URI:spiffe://cluster.local/ns/a/sa/b');
   t.ok(middle!.validToDate < above!.validToDate);
-  const { data } = certificateAuthority(root, east) as unknown as { data: Record<string, string> };
+  const { data } = certificateAuthority('cacerts', root, east) as unknown as { data: Record<string, string> };
   t.same(Object.keys(data).toSorted(), ['ca-cert.pem', 'ca-key.pem', 'cert-chain.pem', 'root-cert.pem']);
   const chain = Buffer.from(data['cert-chain.pem'] ?? '', 'base64').toString('utf8');
   t.equal(chain.match(/BEGIN CERTIFICATE/g)?.length, 2);
