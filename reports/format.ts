@@ -58,3 +58,7 @@ export function formatRange(figures: readonly Figure[]): string {
     ? `${first.slice(0, -unit.length)}–${last}`
     : `${first}–${last}`;
 }
+
+/** Of a case that was observed more than once. */
+export const againText = (attempts: number): string =>
+  `observed ${attempts} times: before the last one this machine was too busy to tell`;

@@ -13,7 +13,7 @@ import {
   runFailure,
   subjectLabel,
 } from './digest.ts';
-import { formatFigure } from './format.ts';
+import { againText, formatFigure } from './format.ts';
 import type { Reporter } from './reporter.ts';
 import { clean, oneLine } from './text.ts';
 
@@ -134,6 +134,7 @@ function propertiesOf(result: CaseResult): Record<string, string> {
     reproduce: wrong ? (result.reproduceCommand ?? verdict.reproduce?.command) : undefined,
     see: wrong ? pageOf(result.check) : undefined,
     reference: result.reference,
+    attempts: result.attempts === undefined ? undefined : againText(result.attempts),
     repeated: result.repeated && 'the worse of several results',
     kept: result.kept,
   };

@@ -149,6 +149,10 @@ export const reportSchema = z
             ...verdictMembers,
             durationMs: milliseconds,
             reproduceCommand: z.string().exactOptional().describe('to paste on the machine that ran the run'),
+            attempts: z
+              .number()
+              .exactOptional()
+              .describe('how often it was observed, when more than once: this machine was too busy before'),
             repeated: z.literal(true).exactOptional().describe('the worse of several results'),
             kept: z.string().exactOptional().describe('why the verdict is the stored one'),
           }),

@@ -19,7 +19,7 @@ import {
   skipsByReason,
   verdictText,
 } from './digest.ts';
-import { formatFigure, formatRange, formatDuration } from './format.ts';
+import { againText, formatDuration, formatFigure, formatRange } from './format.ts';
 import { type Style, inColourOf, mark } from './style.ts';
 import { counted, oneLine, padEnd, padStart, truncate, widthOf, wrap } from './text.ts';
 
@@ -149,6 +149,7 @@ export function checkLines(
   if (neverStarted(cases)) return [];
   const status = worstOf(cases);
   const where = extent(cases);
+  const again = cases.filter(({ attempts = 1 }) => attempts > 1).length;
   const longest = cases.reduce((most, { durationMs }) => Math.max(most, durationMs), 0);
   const skip = status === 'skipped' ? oneLine(cases[0]?.verdict.reason ?? '') : undefined;
   const wrong = status === 'failed' || status === 'inconclusive';
@@ -156,6 +157,7 @@ export function checkLines(
   const figures = wrong ? '' : figuresOf(cases, room);
   const facts = [
     ...(figures ? [page.style('cyan', figures)] : []),
+    ...(again > 0 ? [`${again} observed again`] : []),
     ...(where ? [wrong ? inColourOf(page.style, status, where) : where] : []),
   ];
   const line = row(page, {
@@ -172,7 +174,7 @@ export function checkLines(
 
 function caseLines(
   page: Page,
-  { id, verdict, durationMs, repeated, kept }: CaseResult,
+  { id, verdict, durationMs, attempts, repeated, kept }: CaseResult,
   steps: readonly Step[] = [],
 ): string[] {
   const figures = Object.entries(verdict.figures ?? {}).map(
@@ -180,6 +182,7 @@ function caseLines(
   );
   const notes = [
     oneLine(verdict.reason),
+    ...(attempts === undefined ? [] : [againText(attempts)]),
     ...(repeated ? ['the worse of several results'] : []),
     ...(kept === undefined ? [] : [`verdict as stored: ${oneLine(kept)}`]),
   ];

@@ -503,12 +503,12 @@ export const established = defineCheck({
   requires: POLICY,
   uses: [canaries],
   exclusive: 'cluster',
-  budgets: { watched: DENY_HOLDS_MS },
+  budgets: { watched: DENY_HOLDS_MS, convergence: CONVERGENCE_MS },
   withoutFaults: 'Kubernetes leaves it open, so this is a figure and no requirement',
   hint: 'Long-lived connections outlive a deny where policies look at the first packet only',
   reference: `${KUBERNETES}: the effect on established connections is implementation-defined`,
 
-  async observe(context, { watched }): Promise<Established> {
+  async observe(context, { watched, convergence }): Promise<Established> {
     const { cluster } = context;
     const [caller, target] = [cluster.site(CANARY_PEER), cluster.site(CANARY)];
     const deny = canaryDeny('canary-established', 'ingress');
@@ -519,12 +519,18 @@ export const established = defineCheck({
       ratePerSecond: STREAM_RATE,
       connections: 'stream',
       timeoutMs: STREAM_TIMEOUT_MS,
-      durationMs: STREAM_WARM_UP_MS + watched + CONVERGENCE_MS.value,
+      durationMs: STREAM_WARM_UP_MS + watched + 2 * convergence,
     });
     await context.sleep(STREAM_WARM_UP_MS);
     await context.apply(deny, cluster.name);
     const deniedAtMs = context.elapsed() - began;
-    const fresh = await callAll(caller, target);
+    // From when on a policy is enforced only traffic shows.
+    const { last: fresh } = await context.converge(() => callAll(caller, target), {
+      succeeded: isClosed,
+      budgetMs: convergence,
+      successes: 1,
+      intervalMs: 0,
+    });
     await context.sleep(watched);
     const sampling = await caller.stopSampling(sampler);
     await context.withdraw(deny, cluster.name);

@@ -5,6 +5,9 @@ export type IpFamily = 'ipv4' | 'ipv6';
 /** One value per IP family in use; a family that is not in use is absent. */
 export type PerFamily<T> = { readonly [family in IpFamily]?: T };
 
+/** IPv4 where there is both. */
+export const firstOf = (addresses: PerFamily<string>): string => (addresses.ipv4 ?? addresses.ipv6) as string;
+
 /** A block of addresses: family, first address as a number, prefix length. */
 export interface Cidr {
   readonly family: IpFamily;

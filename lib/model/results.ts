@@ -13,6 +13,8 @@ export interface CaseResult extends PlannedCase {
   readonly observed?: unknown;
   /** The verdict's `reproduce` as a command to paste on the machine that ran the run. */
   readonly reproduceCommand?: string;
+  /** How often it was observed, when more than once: before the last time this machine was too busy. */
+  readonly attempts?: number;
   /** Several results of this case were merged; this is the worse. */
   readonly repeated?: true;
   /** Why the verdict is the stored one and not judged again. */

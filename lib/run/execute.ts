@@ -392,7 +392,7 @@ class Run {
           planned,
           this.#registry.get(planned.check)!,
           (signal) => toolkitFor(world, planned, signal, member),
-          this.#runner,
+          { ...this.#runner, alone: member === undefined },
         ),
       settle: (planned, verdict) => this.#journal.settle(planned, verdict),
       signal: this.#signal,

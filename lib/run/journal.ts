@@ -62,10 +62,18 @@ export class Journal {
   }
 
   /** The first verdict of a case stands. What was seen is kept where it explains something; the record has all of it. */
-  settle(planned: PlannedCase, verdict: Verdict, durationMs = 0, observed?: unknown): void {
+  settle(
+    planned: PlannedCase,
+    verdict: Verdict,
+    {
+      durationMs = 0,
+      observed,
+      attempts = 1,
+    }: { durationMs?: number; observed?: unknown; attempts?: number } = {},
+  ): void {
     if (this.outcomes.has(planned.id)) return;
     const keeps = observed !== undefined && explains(verdict);
-    this.outcomes.set(planned.id, { verdict, durationMs, ...(keeps && { observed }) });
+    this.outcomes.set(planned.id, { verdict, durationMs, attempts, ...(keeps && { observed }) });
     this.record({ type: 'verdict', case: planned.id, verdict, durationMs });
   }
 

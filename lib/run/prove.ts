@@ -391,6 +391,7 @@ class Proving {
           redactor,
           signal,
           onLeftover,
+          alone: member === undefined,
         });
         const { durationMs = 0, observed } = journal.outcomes.get(id) ?? {};
         journal.outcomes.delete(id);

@@ -11,6 +11,8 @@ export interface CaseOutcome {
   readonly verdict: Verdict;
   readonly durationMs: number;
   readonly observed?: unknown;
+  /** How often it was observed. */
+  readonly attempts: number;
   readonly kept?: string;
 }
 
@@ -40,7 +42,7 @@ function casesOf(facts: RunFacts): CaseResult[] {
 }
 
 function caseResult(planned: PlannedCase, { outcomes, shells }: RunFacts): CaseResult {
-  const { verdict, durationMs, observed, kept } = outcomes.get(planned.id)!;
+  const { verdict, durationMs, observed, attempts, kept } = outcomes.get(planned.id)!;
   const { reproduce } = verdict;
   const shell = reproduce && shells[reproduce.at];
   return {
@@ -49,6 +51,7 @@ function caseResult(planned: PlannedCase, { outcomes, shells }: RunFacts): CaseR
     durationMs,
     ...(explains(verdict) && observed !== undefined && { observed }),
     ...(reproduce && { reproduceCommand: shell ? `${shell} ${reproduce.command}` : reproduce.command }),
+    ...(attempts > 1 && { attempts }),
     ...(kept !== undefined && { kept }),
   };
 }
@@ -207,8 +210,10 @@ function outcomesOf(
         ...(observation && { observation }),
         ...(stored && { verdict: stored.verdict }),
       };
+      const durationMs = stored?.durationMs ?? 0;
+      const { attempt: attempts = 1 } = observation ?? {};
       const observed = observation && { observed: observation.observed };
-      return [one.id, { ...judgeAgain(known, registry), durationMs: stored?.durationMs ?? 0, ...observed }];
+      return [one.id, { ...judgeAgain(known, registry), durationMs, attempts, ...observed }];
     }),
   );
 }

@@ -15,6 +15,11 @@ import { withinSignal } from '../system/withinSignal.ts';
 /** Longest time a case may observe when its check says nothing else. */
 export const CASE_TIMEOUT_MS = 60_000;
 
+/** A machine without time says nothing of the network; the second time it may have some. */
+const MOST_ATTEMPTS = 2;
+const isWorthAnother = ({ status, cause }: Verdict): boolean =>
+  status === 'inconclusive' && cause === 'cpu-saturated';
+
 class CaseTimeoutError extends Error {
   override readonly name = 'CaseTimeoutError';
 }
@@ -29,48 +34,50 @@ export interface CaseRunner {
   readonly onLeftover: (what: string) => void;
 }
 
+/** @param alone false for one that runs together with others: what it injects again would disturb them */
 export async function runCase(
   planned: PlannedCase,
   check: AnyCheck,
   toolkitWithin: (signal: AbortSignal) => CaseToolkit,
-  runner: CaseRunner,
+  { alone = true, ...runner }: CaseRunner & { readonly alone?: boolean },
 ): Promise<Verdict> {
-  const { clock, journal } = runner;
+  const { clock, journal, signal } = runner;
   journal.announce({ type: 'case.started', case: planned.id });
   const began = clock.monotonic();
-  const elapsed = (): number => Math.round(clock.monotonic() - began);
-  const limit = check.timeoutMs ?? CASE_TIMEOUT_MS;
-  const timeout = deadlineAfter(clock, limit, () => new CaseTimeoutError(), runner.signal);
-  const tools = toolkitWithin(timeout.signal);
-  const { verdict, observed } = await observeAndJudge(
-    planned,
-    check,
-    tools,
-    timeout.signal,
-    runner,
-    elapsed,
-  ).finally(timeout.clear);
-  journal.settle(planned, verdict, elapsed(), observed);
-  return verdict;
+  const most = alone ? MOST_ATTEMPTS : 1;
+  for (let attempt = 1; ; attempt++) {
+    const { verdict, observed } = await observeAndJudge(planned, check, toolkitWithin, runner, attempt);
+    if (attempt < most && isWorthAnother(verdict) && !signal.aborted) {
+      noteStep(runner, planned, 'observed again', verdict.reason);
+      continue;
+    }
+    const durationMs = Math.round(clock.monotonic() - began);
+    journal.settle(planned, verdict, { durationMs, observed, attempts: attempt });
+    return verdict;
+  }
 }
 
 async function observeAndJudge(
   planned: PlannedCase,
   check: AnyCheck,
-  tools: CaseToolkit,
-  signal: AbortSignal,
+  toolkitWithin: (signal: AbortSignal) => CaseToolkit,
   runner: CaseRunner,
-  elapsed: () => number,
+  attempt: number,
 ): Promise<{ verdict: Verdict; observed?: unknown }> {
-  const { journal } = runner;
+  const { clock, journal } = runner;
+  const began = clock.monotonic();
+  const limit = check.timeoutMs ?? CASE_TIMEOUT_MS;
+  const timeout = deadlineAfter(clock, limit, () => new CaseTimeoutError(), runner.signal);
+  const tools = toolkitWithin(timeout.signal);
   let observed: unknown;
   try {
     const context = contextFor(planned, tools);
     // What the judge sees is what the record holds, so that judging again gives the same verdict.
     observed = runner.redactor.plain(
-      await withinSignal(Promise.resolve(check.observe(context, planned.budgets)), signal),
+      await withinSignal(Promise.resolve(check.observe(context, planned.budgets)), timeout.signal),
     );
-    journal.record({ type: 'observation', case: planned.id, attempt: 1, observed, durationMs: elapsed() });
+    const durationMs = Math.round(clock.monotonic() - began);
+    journal.record({ type: 'observation', case: planned.id, attempt, observed, durationMs });
   } catch (error) {
     return { verdict: verdictOfError(error, planned, check, tools, runner) };
   } finally {
@@ -78,6 +85,7 @@ async function observeAndJudge(
       noteStep(runner, planned, 'not undone', what);
       runner.onLeftover(`${planned.id}: ${what}`);
     }
+    timeout.clear();
   }
   const { verdict, stack } = judgeCase(check, planned, observed);
   if (stack !== undefined) noteStep(runner, planned, 'judge failed', stack);

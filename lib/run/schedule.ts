@@ -261,7 +261,11 @@ export async function runSchedule(options: ScheduleOptions): Promise<PlannedCase
       all.push(locks);
       for (const lock of locks.own ?? []) taken.add(lock);
     }
-    return { cases: members, locks: locksOfAll(all), company: new Company() };
+    return {
+      cases: members,
+      locks: locksOfAll(all),
+      ...(members.length > 1 && { company: new Company() }),
+    };
   };
 
   const start = ({ cases: group, locks, company }: Group, share: number): void => {

@@ -181,6 +181,44 @@ t.test('every way in which observing can break is inconclusive, never passed, an
   );
 });
 
+t.test(
+  'a case for which the machine had no time is observed once more, unless it runs together',
+  async (t) => {
+    const busyUntil = (last: number) => {
+      let observed = 0;
+      return {
+        observe: () => Promise.resolve({ busy: ++observed <= last }),
+        judge: ({ busy }: { busy: boolean }) =>
+          busy
+            ? ({ status: 'inconclusive', cause: 'cpu-saturated', reason: 'busy' } as const)
+            : ({ status: 'passed', reason: 'well' } as const),
+      };
+    };
+    const together = { name: 'outage', of: 'fleet' } as const;
+    const suites = [
+      suiteOf(
+        's',
+        checkOf('s.once', { scope: 'fleet', ...busyUntil(1) }),
+        checkOf('s.always', { scope: 'fleet', ...busyUntil(9) }),
+        checkOf('s.company', { scope: 'cluster', together, ...busyUntil(1) }),
+        checkOf('s.broken', { scope: 'fleet', observe: () => Promise.reject(new ProbeError('gone')) }),
+      ),
+    ];
+    const { outcome, lines, statusOf } = await run(suites);
+    t.equal(statusOf('s.once[fleet]'), 'passed');
+    t.equal(statusOf('s.always[fleet]'), 'inconclusive');
+    t.equal(statusOf('s.company[east]'), 'inconclusive');
+    const attemptsOf = (id: string) => outcome.results.cases.find((one) => one.id === id)?.attempts;
+    t.strictSame(['s.once[fleet]', 's.always[fleet]', 's.broken[fleet]'].map(attemptsOf), [2, 2, undefined]);
+    const observations = lines
+      .filter((line) => line.includes('"type":"observation"') && line.includes('s.once'))
+      .map((line) => (JSON.parse(line) as { attempt: number }).attempt);
+    t.strictSame(observations, [1, 2]);
+    const [again] = readResults(lines, registryOf(suites));
+    t.equal(again?.cases.find(({ id }) => id === 's.once[fleet]')?.attempts, 2, 'the record says so, too');
+  },
+);
+
 t.test('an overlap is found before anything is created', async (t) => {
   const overlap = checkOf('addressing.overlap', {
     scope: 'fleet',

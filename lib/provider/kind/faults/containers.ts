@@ -1,4 +1,5 @@
 /** Faults of whole clusters and of their DNS: containers and processes that stop, and links that go down. */
+import { firstOf } from '../../../model/cidr.ts';
 import type { Cluster, Gateway } from '../../../model/cluster.ts';
 import { InternalError } from '../../../model/errors.ts';
 import type { Disturbance } from '../../../model/fault.ts';
@@ -9,7 +10,7 @@ import { docker, insideContainer } from '../docker.ts';
 import { gatewayName } from '../names.ts';
 import { nodeContainers } from '../nodes.ts';
 import { type FaultOf, type Injection, clusterOf } from '../../../model/injection.ts';
-import { answersPing, firstOf } from './injector.ts';
+import { answersPing } from './injector.ts';
 
 const LOOKUP_MS = 500;
 const STOP_MS = 1_000;

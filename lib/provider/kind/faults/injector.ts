@@ -1,7 +1,7 @@
 /** What injectors at gateway containers have in common. */
 import type { Cluster, Gateway, Workload } from '../../../model/cluster.ts';
 import { RANGE_KINDS } from '../../../model/addressing.ts';
-import type { IpFamily, PerFamily } from '../../../model/cidr.ts';
+import type { IpFamily } from '../../../model/cidr.ts';
 import { InternalError } from '../../../model/errors.ts';
 import type { Injection } from '../../../model/injection.ts';
 import { prepareMendingAt } from '../../../model/mending.ts';
@@ -14,8 +14,6 @@ export function anyWorkload(cluster: Cluster): Workload {
   if (!workload) throw new InternalError(`cluster ${cluster.name} has no workload to prove this with`);
   return workload;
 }
-
-export const firstOf = (addresses: PerFamily<string>): string => (addresses.ipv4 ?? addresses.ipv6) as string;
 
 /** How nftables calls a family's header. */
 export const HEADER: Readonly<Record<IpFamily, 'ip' | 'ip6'>> = { ipv4: 'ip', ipv6: 'ip6' };

@@ -2,22 +2,13 @@
  * Faults that one nftables table in a gateway makes. Those of the wan strike where packets come in at the far gateway,
  * before anything there sees them: the bridge between the gateways belongs to the machine, and is left alone.
  */
-import { type IpFamily, addressAt, parseCidr } from '../../../model/cidr.ts';
+import { type IpFamily, addressAt, parseCidr, firstOf } from '../../../model/cidr.ts';
 import type { Cluster, Fleet, Gateway, KubernetesCluster, Workload } from '../../../model/cluster.ts';
 import { InternalError, NotApplicableError } from '../../../model/errors.ts';
 import type { Disturbance } from '../../../model/fault.ts';
 import { PORTS, keyOf } from '../../../model/workload.ts';
 import { type FaultOf, type Injection, clusterOf, workloadOf } from '../../../model/injection.ts';
-import {
-  HEADER,
-  addTable,
-  answersPing,
-  anyWorkload,
-  firstOf,
-  ping,
-  rangesOf,
-  renderChain,
-} from './injector.ts';
+import { HEADER, addTable, answersPing, anyWorkload, ping, rangesOf, renderChain } from './injector.ts';
 
 /** Before connection tracking, which would still note what is dropped later. */
 const ARRIVAL = 'filter hook prerouting priority -450; policy accept;';
@@ -256,19 +247,40 @@ const call = async (from: Workload, address: string) => {
   return exchange;
 };
 
+/** Two that talk while nothing is broken: policies of the run keep others apart. */
+async function talkingPair(
+  sender: Cluster,
+  receiver: Cluster,
+): Promise<{ readonly caller: Workload; readonly target: Workload }> {
+  for (const caller of sender.workloads) {
+    const exchanges = await caller.probe.exchange(
+      receiver.workloads.map(({ addresses }) => ({
+        protocol: 'tcp',
+        address: firstOf(addresses),
+        port: PORTS.echo,
+        timeoutMs: EXCHANGE_MS,
+      })),
+    );
+    const target = receiver.workloads[exchanges.findIndex(({ outcome }) => outcome === 'answered')];
+    if (target) return { caller, target };
+  }
+  throw new InternalError(`no workload of ${sender.name} is answered by one of ${receiver.name}`);
+}
+
 export async function rewriteSource(injection: Injection<FaultOf<'source-rewritten'>>): Promise<Disturbance> {
   const { fleet, fault } = injection;
   const sender = clusterOf(fleet, fault.from);
   const receiver = clusterOf(fleet, fault.to);
-  const [caller, target] = [anyWorkload(sender), anyWorkload(receiver)];
+  const { caller, target } = await talkingPair(sender, receiver);
   const chains = renderChain(
     'postrouting',
     'nat hook postrouting priority srcnat; policy accept;',
     fleet.families.map(
       (family) =>
-        `${HEADER[family]} saddr ${sender.ranges.pods[family]} ${HEADER[family]} daddr { ${rangesOf(receiver, family)} } masquerade`,
+        `${HEADER[family]} saddr ${sender.ranges.pods[family]} ${HEADER[family]} daddr { ${rangesOf(receiver, family)} } snat ${HEADER[family]} to ${sender.gateway.nodeAddresses[family]}`,
     ),
   );
+  // The address of its that nodes elsewhere have a way back to.
   const { mend } = await addTable(injection, sender.gateway, 'inet', chains);
   return {
     async tookHold() {

@@ -1,4 +1,5 @@
 /** Packets that come later, or in another order: they make a detour through a tunnel of the fault's own. */
+import { firstOf } from '../../../model/cidr.ts';
 import type { Disturbance } from '../../../model/fault.ts';
 import { RANGE_KINDS } from '../../../model/addressing.ts';
 import { randomBelow } from '../../../system/clock.ts';
@@ -6,7 +7,7 @@ import { runInNetns } from '../namespace.ts';
 import { workloadNetns } from '../names.ts';
 import { relayCommand } from '../relay/config.ts';
 import { type FaultOf, type Injection, workloadOf } from '../../../model/injection.ts';
-import { clusterOf, faultFile, firstOf, newFaultId, ping, prepareMending } from './injector.ts';
+import { clusterOf, faultFile, newFaultId, ping, prepareMending } from './injector.ts';
 import { type Companion, companion } from './processes.ts';
 
 const MEANS = 'a user-space relay between two WireGuard interfaces';

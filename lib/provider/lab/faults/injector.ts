@@ -19,9 +19,6 @@ export const portOf = (fleet: Fleet, cluster: string): string =>
 export const addressesOf = (addresses: { ipv4?: string; ipv6?: string }): string[] =>
   Object.values(addresses);
 
-export const firstOf = (addresses: { readonly ipv4?: string; readonly ipv6?: string }): string =>
-  (addresses.ipv4 ?? addresses.ipv6) as string;
-
 /** Files of faults lie with those of their cluster; each fault has names of its own. */
 export const faultFile = (fleet: Fleet, cluster: string, name: string): string =>
   path.join(clusterFolder(fleet.run, cluster), `fault-${name}`);

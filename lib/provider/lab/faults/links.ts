@@ -1,10 +1,11 @@
 /** A whole cluster without any link. */
+import { firstOf } from '../../../model/cidr.ts';
 import type { Disturbance } from '../../../model/fault.ts';
 import { CLUSTER_INTERFACE, wanNetns } from '../names.ts';
 import { runInNetns } from '../namespace.ts';
 import { asLabCluster } from '../handlers.ts';
 import type { FaultOf, Injection } from '../../../model/injection.ts';
-import { answersPing, clusterOf, firstOf, portOf, prepareMending } from './injector.ts';
+import { answersPing, clusterOf, portOf, prepareMending } from './injector.ts';
 
 /**
  * Unplugs every cable: the gateway's on the wan, and those of the workloads. Addresses and routes stay. What was unplugged

@@ -1,6 +1,6 @@
 /** Faults of the DNS server that workloads ask, and of what clusters tell each other of their services. */
 import path from 'node:path';
-import { addressAt, parseCidr } from '../../../model/cidr.ts';
+import { addressAt, parseCidr, firstOf } from '../../../model/cidr.ts';
 import { InternalError } from '../../../model/errors.ts';
 import type { Disturbance } from '../../../model/fault.ts';
 import type { Resolution } from '../../../model/probe.ts';
@@ -20,7 +20,7 @@ import { hostsFile } from '../controller/records.ts';
 import { applyNft } from '../namespace.ts';
 import { relayCommand } from '../relay/config.ts';
 import type { FaultOf, Injection } from '../../../model/injection.ts';
-import { clusterOf, faultFile, firstOf, newFaultId, prepareMending } from './injector.ts';
+import { clusterOf, faultFile, newFaultId, prepareMending } from './injector.ts';
 import { companion } from './processes.ts';
 
 const LOOKUP_MS = 3_000;

@@ -1,6 +1,6 @@
 /** Faults that one nftables table makes: packets dropped, policed, doubled or rewritten on their way. */
 import { RANGE_KINDS } from '../../../model/addressing.ts';
-import type { IpFamily } from '../../../model/cidr.ts';
+import { type IpFamily, firstOf } from '../../../model/cidr.ts';
 import type { Fleet, Workload } from '../../../model/cluster.ts';
 import { InternalError } from '../../../model/errors.ts';
 import type { Disturbance } from '../../../model/fault.ts';
@@ -8,7 +8,7 @@ import { PORTS, keyOf } from '../../../model/workload.ts';
 import type { LabCluster } from '../cluster.ts';
 import { CLUSTER_INTERFACE, wanNetns, workloadNetns } from '../names.ts';
 import { type FaultOf, type Injection, workloadOf } from '../../../model/injection.ts';
-import { addTable, addressesOf, answersPing, clusterOf, firstOf, ping, portOf } from './injector.ts';
+import { addTable, addressesOf, answersPing, clusterOf, ping, portOf } from './injector.ts';
 
 const HEADER: Readonly<Record<IpFamily, 'ip' | 'ip6'>> = { ipv4: 'ip', ipv6: 'ip6' };
 /** An IP header and that of an echo request, in bytes. */

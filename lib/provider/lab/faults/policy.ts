@@ -1,4 +1,5 @@
 /** Policies that lose their effect, or gain one, in one cluster only. */
+import { firstOf } from '../../../model/cidr.ts';
 import type { Disturbance } from '../../../model/fault.ts';
 import { InternalError } from '../../../model/errors.ts';
 import type { PolicyIntent } from '../../../model/intent.ts';
@@ -7,16 +8,7 @@ import type { LabCluster } from '../cluster.ts';
 import { applyNft } from '../namespace.ts';
 import { POLICY_CHAIN, POLICY_TABLE_PREFIX, tableName } from '../policy.ts';
 import type { FaultOf, Injection } from '../../../model/injection.ts';
-import {
-  addTable,
-  clusterOf,
-  faultFile,
-  firstOf,
-  listTable,
-  newFaultId,
-  ping,
-  prepareMending,
-} from './injector.ts';
+import { addTable, clusterOf, faultFile, listTable, newFaultId, ping, prepareMending } from './injector.ts';
 import { workloadNetns } from '../names.ts';
 
 const placeOf = ({ name, gateway }: LabCluster) => ({ netns: gateway.netns, cluster: name });

@@ -1,4 +1,5 @@
 /** Processes that faults stop, and those that they start. */
+import { firstOf } from '../../../model/cidr.ts';
 import { InternalError } from '../../../model/errors.ts';
 import type { Disturbance } from '../../../model/fault.ts';
 import { systemClock } from '../../../system/clock.ts';
@@ -9,7 +10,7 @@ import { workloadNetns } from '../names.ts';
 import { runInNetns, startInNetns } from '../namespace.ts';
 import { untilReady } from '../processes.ts';
 import type { FaultOf, Injection } from '../../../model/injection.ts';
-import { clusterOf, firstOf, prepareMending } from './injector.ts';
+import { clusterOf, prepareMending } from './injector.ts';
 
 const LOOKUP_MS = 500;
 const STOP_MS = 1_000;
