@@ -243,6 +243,8 @@ export const newWorkload = defineCheck({
   requires: ['endpoint-discovery', 'share-service'],
   dependsOn: ['discovery.answers'],
   uses: [client, discoverable],
+  // All share one service: a failure must have come from nobody else's deletion.
+  oneAtATime: 'of all',
   budgets: { discovery: DISCOVERY_MS, withdrawal: WITHDRAWAL_MS },
   faults: [{ kind: 'control-plane-stopped', cause: 'control-plane-down' }],
   hint: 'Is the control plane of the caller’s cluster up, and how far behind is it? Look at its log and its push times',
