@@ -765,7 +765,8 @@ export const rotation = defineCheck({
     );
     await context.sleep(STEADY_MS);
     const fault = await context.disturb({ kind: 'intermediate-rotated', cluster: to.name });
-    const signed = await context.startWorkload(newcomer(from.name, 'signed'), to.name);
+    const spec = newcomer(from.name, 'signed');
+    const signed = await context.startWorkload(spec, to.name);
     const found = await context.converge(
       async () =>
         (
@@ -779,7 +780,7 @@ export const rotation = defineCheck({
           ])
         )[0],
       {
-        succeeded: (exchange) => exchange?.answeredBy?.workload === newcomer(from.name, 'signed').name,
+        succeeded: (exchange) => exchange?.answeredBy?.workload === spec.name,
         budgetMs: discovery,
         successes: 1,
       },

@@ -2,7 +2,7 @@
  * Faults that one nftables table in a gateway makes. Those of the wan strike where packets come in at the far gateway,
  * before anything there sees them: the bridge between the gateways belongs to the machine, and is left alone.
  */
-import { type IpFamily, addressAt, parseCidr, firstOf } from '../../../model/cidr.ts';
+import { type IpFamily, addressAt, firstOf, parseCidr } from '../../../model/cidr.ts';
 import type { Cluster, Fleet, Gateway, KubernetesCluster, Workload } from '../../../model/cluster.ts';
 import { InternalError, NotApplicableError } from '../../../model/errors.ts';
 import type { Disturbance } from '../../../model/fault.ts';

@@ -1,6 +1,6 @@
 /** Faults of the DNS server that workloads ask, and of what clusters tell each other of their services. */
 import path from 'node:path';
-import { addressAt, parseCidr, firstOf } from '../../../model/cidr.ts';
+import { addressAt, firstOf, parseCidr } from '../../../model/cidr.ts';
 import { InternalError } from '../../../model/errors.ts';
 import type { Disturbance } from '../../../model/fault.ts';
 import type { Resolution } from '../../../model/probe.ts';
