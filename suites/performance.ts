@@ -11,19 +11,19 @@ import {
 import { type PairContext, type Site, type Suite, defineCheck } from '../lib/model/check.ts';
 import { SERVICE_CLASSES } from '../lib/model/cluster.ts';
 import type { Sampling, Throughput } from '../lib/model/probe.ts';
-import { median, percentile, relativeSpread } from '../lib/model/statistics.ts';
+import { holdsShare, median, percentile, relativeSpread } from '../lib/model/statistics.ts';
 import { type Figures, type Verdict, failed, inconclusive, passed } from '../lib/model/verdict.ts';
 import { PORTS } from '../lib/model/workload.ts';
 import { callCommand } from './support/calls.ts';
 
 const MEGABIT = 1e6;
 const ROUNDS = 3;
-/** When three runs would make it fail. */
-const MOST_ROUNDS = 2 * ROUNDS;
+/** Of the path, while too few of them lie too far apart to say whether it holds its share. */
+const MOST_ROUNDS = 4 * ROUNDS;
+/** Before anything is called slow: what disturbed three runs may be over. */
+const FEWEST_SLOW_ROUNDS = 2 * ROUNDS;
 /** Length of one measured stream, whole seconds (iperf3 takes no fractions). */
 const STREAM_SECONDS = 1;
-/** Beyond this, (max − min) / median of repeated runs says more about the machine than about the network. */
-const WIDEST_SPREAD = 0.5;
 /**
  * Share of all CPUs busy from which a low figure may be the machine's fault; a stream that takes all that it can get shows
  * no more, since its start and end count too.
@@ -38,8 +38,9 @@ interface Streams {
   readonly baselines: readonly Throughput[];
 }
 
-const rateOf = (runs: readonly Throughput[]): number =>
-  median(runs.map(({ bitsPerSecond }) => bitsPerSecond));
+const ratesOf = (runs: readonly { readonly bitsPerSecond: number }[]): number[] =>
+  runs.map(({ bitsPerSecond }) => bitsPerSecond);
+const rateOf = (runs: readonly { readonly bitsPerSecond: number }[]): number => median(ratesOf(runs));
 
 async function measureStreams(context: PairContext, streams: number, share: number): Promise<Streams> {
   const { from, to } = context;
@@ -56,15 +57,18 @@ async function measureStreams(context: PairContext, streams: number, share: numb
   const baselines: Throughput[] = [];
   // A tool that hangs takes its whole time limit, and three that hang say no more than one.
   const usable = () => [...paths, ...baselines].every(({ outcome }) => outcome === 'measured');
-  const holds = () => rateOf(paths) >= share * rateOf(baselines);
+  const holds = () => holdsShare(ratesOf(paths), ratesOf(baselines), share);
   if (usable()) baselines.push(await baseline());
   // While the path does not hold its share, each run of it has a baseline right after it: whatever slows the machine slows both.
   while (usable() && paths.length < ROUNDS) {
     paths.push(await path());
-    if (usable() && !holds()) baselines.push(await baseline());
+    if (usable() && holds() !== 'yes') baselines.push(await baseline());
   }
-  // As many more of both, in turn, before anything is called slow: what disturbed three runs may be over.
-  while (usable() && !holds() && paths.length < MOST_ROUNDS) {
+  // More of both, in turn.
+  const undecided = () =>
+    (holds() === 'no' && paths.length < FEWEST_SLOW_ROUNDS) ||
+    (holds() === 'doubtful' && paths.length < MOST_ROUNDS);
+  while (usable() && undecided()) {
     paths.push(await path());
     if (usable()) baselines.push(await baseline());
   }
@@ -84,6 +88,9 @@ export function whatLimits(paths: readonly Throughput[]): string {
   return 'the path itself or the window';
 }
 
+const farApart = (paths: readonly unknown[], ratio: number, share: number): string =>
+  `${paths.length} runs lie too far apart to tell ${(100 * ratio).toFixed(0)} % of the gateways' own from ${100 * share} %`;
+
 function judgeThroughput({ paths, baselines }: Streams, share: number, at: string, target: string): Verdict {
   const broken = [...paths, ...baselines].find(({ outcome }) => outcome !== 'measured');
   if (paths.length < ROUNDS || baselines.length === 0 || broken) {
@@ -95,26 +102,23 @@ function judgeThroughput({ paths, baselines }: Streams, share: number, at: strin
   const throughput = rateOf(paths);
   const baseline = rateOf(baselines);
   const ratio = throughput / baseline;
-  const spread = Math.max(
-    ...[paths, baselines].map((runs) => relativeSpread(runs.map(({ bitsPerSecond }) => bitsPerSecond))),
-  );
   const limit = whatLimits(paths);
   const figures: Figures = {
     throughput: inMegabits(throughput),
     baseline: inMegabits(baseline),
     ratio: { value: ratio, unit: 'of baseline' },
-    spread: { value: spread, unit: 'of the median' },
+    spread: {
+      value: Math.max(...[paths, baselines].map((runs) => relativeSpread(ratesOf(runs)))),
+      unit: 'of the median',
+    },
   };
-  if (ratio >= share) return passed(`limited by ${limit}`, figures);
-  const bestPath = Math.max(...paths.map(({ bitsPerSecond }) => bitsPerSecond));
-  const worstBaseline = Math.min(...baselines.map(({ bitsPerSecond }) => bitsPerSecond));
-  // So low that neither spread nor a busy CPU, from which both suffer, explains it.
-  const beyondDoubt = bestPath < (share / 2) * worstBaseline;
-  if (!beyondDoubt && spread > WIDEST_SPREAD) {
-    return inconclusive('spread-too-wide', `The ${paths.length} runs lie too far apart for a verdict`, {
-      figures,
-    });
+  const holds = holdsShare(ratesOf(paths), ratesOf(baselines), share);
+  if (holds === 'yes') return passed(`limited by ${limit}`, figures);
+  if (holds === 'doubtful') {
+    return inconclusive('spread-too-wide', farApart(paths, ratio, share), { figures });
   }
+  // So low that a busy CPU, from which both suffer, does not explain it.
+  const beyondDoubt = ratio < share / 2;
   if (!beyondDoubt && median(paths.map(({ cpuBusy }) => cpuBusy ?? 0)) >= SATURATED_CPU) {
     return inconclusive('cpu-saturated', 'Throughput is low, but the CPU of this machine was the limit', {
       figures,
@@ -404,6 +408,8 @@ const BULK_CALLS = 40;
 /** A few at once, as a client with a pool has them. */
 const BULK_AT_ONCE = 4;
 const BULK_TIMEOUT_MS = 10_000;
+/** While they lie too far apart to say whether the service holds its share. */
+const MOST_BULK_ROUNDS = 2 * ROUNDS;
 
 /** Bits a second of one run of calls; only what this cluster answered counts. */
 interface Bulk {
@@ -470,7 +476,8 @@ export const serviceThroughput = defineCheck({
     await carryBulk(from.gateway, between, undefined, BULK_AT_ONCE);
     const paths = [await path()];
     const baselines = [await baseline()];
-    while (paths.length < ROUNDS && !(bulkRate(paths) >= share * bulkRate(baselines))) {
+    const holds = () => holdsShare(ratesOf(paths), ratesOf(baselines), share);
+    while (paths.length < (holds() === 'doubtful' ? MOST_BULK_ROUNDS : ROUNDS) && holds() !== 'yes') {
       paths.push(await path());
       baselines.push(await baseline());
     }
@@ -489,20 +496,18 @@ export const serviceThroughput = defineCheck({
     if (baselines.length === 0 || lost) {
       return inconclusive('control-failed', 'Calls between the gateways were lost, so there is no baseline');
     }
-    const [rate, baseline] = [bulkRate(paths), bulkRate(baselines)];
+    const [rate, baseline] = [rateOf(paths), rateOf(baselines)];
     const ratio = rate / baseline;
     const figures: Figures = {
       throughput: inMegabits(rate),
       baseline: inMegabits(baseline),
       ratio: { value: ratio, unit: 'of baseline' },
     };
-    if (ratio >= share)
+    const holds = holdsShare(ratesOf(paths), ratesOf(baselines), share);
+    if (holds === 'yes')
       return passed(`${(100 * ratio).toFixed(0)} % of the same calls between the gateways`, figures);
-    const spread = relativeSpread(paths.map(({ bitsPerSecond }) => bitsPerSecond));
-    if (spread > WIDEST_SPREAD && ratio > share / 2) {
-      return inconclusive('spread-too-wide', `The ${paths.length} runs lie too far apart for a verdict`, {
-        figures,
-      });
+    if (holds === 'doubtful') {
+      return inconclusive('spread-too-wide', farApart(paths, ratio, share), { figures });
     }
     return failed(
       'throughput-low',
@@ -516,8 +521,6 @@ export const serviceThroughput = defineCheck({
     );
   },
 });
-
-const bulkRate = (runs: readonly Bulk[]): number => median(runs.map(({ bitsPerSecond }) => bitsPerSecond));
 
 export const performance: Suite = {
   id: 'performance',

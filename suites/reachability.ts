@@ -14,7 +14,7 @@ import { type PairContext, type Site, type Suite, type Toolkit, defineCheck } fr
 import { type PerFamily, containsAddress, parseCidr } from '../lib/model/cidr.ts';
 import type { Feature } from '../lib/model/cluster.ts';
 import type { FaultExpectation } from '../lib/model/fault.ts';
-import type { Burst, DialProtocol, Exchange, PingResult } from '../lib/model/probe.ts';
+import type { Burst, DialProtocol, Exchange, Outcome, PingResult } from '../lib/model/probe.ts';
 import { type Verdict, failed, inconclusive, passed } from '../lib/model/verdict.ts';
 import { PORTS } from '../lib/model/workload.ts';
 import { everyNode } from './nodes.ts';
@@ -580,6 +580,9 @@ export const hairpin = defineCheck({
   },
 });
 
+/** A proxy in the way takes the connection first, and ends it when it finds nobody to hand it to. */
+const TURNED_AWAY: readonly Outcome[] = ['refused', 'unreachable', 'reset', 'closed'];
+
 interface Refusals {
   readonly cluster: string;
   readonly service: string;
@@ -640,7 +643,7 @@ export const emptyServiceRefuses = defineCheck({
       });
     }
     const slow = exchanges.filter(
-      ({ outcome, durationMs }) => !['refused', 'unreachable'].includes(outcome) || durationMs > refusal,
+      ({ outcome, durationMs }) => !TURNED_AWAY.includes(outcome) || durationMs > refusal,
     );
     const slowest = Math.max(...exchanges.map(({ durationMs }) => durationMs));
     const figures = { slowest: { value: slowest, unit: 'ms' } };

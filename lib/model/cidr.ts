@@ -136,10 +136,12 @@ export function subnet(cidr: Cidr, prefix: number, index: number): Cidr {
   return { family: cidr.family, network, prefix };
 }
 
-/** The `index`-th address of the block, as text (0 is the network address itself). */
+/** The `index`-th address of the block, as text (0 is the network address itself, -1 the last address). */
 export function addressAt(cidr: Cidr, index: number): string {
-  if (BigInt(index) >= sizeOf(cidr)) {
+  const size = sizeOf(cidr);
+  const offset = index < 0 ? size + BigInt(index) : BigInt(index);
+  if (offset < 0n || offset >= size) {
     throw new InternalError(`address ${index} does not fit into ${formatCidr(cidr)}`);
   }
-  return formatAddress(cidr.family, cidr.network + BigInt(index));
+  return formatAddress(cidr.family, cidr.network + offset);
 }

@@ -21,6 +21,32 @@ export function relativeSpread(values: readonly number[]): number {
   return (Math.max(...values) - Math.min(...values)) / median(values);
 }
 
+/** Of the median of a normal distribution, relative to that of the mean: √(π/2). */
+const MEDIAN_TO_MEAN = Math.sqrt(Math.PI / 2);
+
+/** Standard error of the median of repeated measurements, relative to it; infinite for fewer than two. */
+function relativeErrorOfMedian(values: readonly number[]): number {
+  if (values.length < 2) return Number.POSITIVE_INFINITY;
+  const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
+  const variance = values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / (values.length - 1);
+  return (MEDIAN_TO_MEAN * Math.sqrt(variance / values.length)) / median(values);
+}
+
+/**
+ * Whether what was measured holds at least `share` of its baseline, by the medians. `doubtful`: it does not, but by less
+ * than twice the standard error of their ratio, so that as many runs more might say otherwise.
+ */
+export function holdsShare(
+  values: readonly number[],
+  baselines: readonly number[],
+  share: number,
+): 'yes' | 'no' | 'doubtful' {
+  const ratio = median(values) / median(baselines);
+  if (ratio >= share) return 'yes';
+  const error = ratio * Math.hypot(relativeErrorOfMedian(values), relativeErrorOfMedian(baselines));
+  return ratio + 2 * error < share ? 'no' : 'doubtful';
+}
+
 /**
  * Upper bound at 95 % of a rate of which none was seen in `tries`: 1 − 0.05^(1/n), near 3/n (the "rule of three").
  */

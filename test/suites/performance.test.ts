@@ -30,7 +30,21 @@ t.test('performance.throughput', async (t) => {
     'faster runs never fail: the gate is one-sided',
   );
   t.equal(outcomeOf(judge(throughput, streams([300, 310, 305]))), 'failed: throughput-low');
-  t.equal(outcomeOf(judge(throughput, streams([100, 310, 305]))), 'inconclusive: spread-too-wide');
+  t.equal(
+    outcomeOf(judge(throughput, streams([100, 310, 305]))),
+    'inconclusive: spread-too-wide',
+    'one more run like the others might lift it',
+  );
+  t.equal(
+    outcomeOf(judge(throughput, streams([280, 318, 340, 300, 310, 345], {}, [380, 410, 400, 390, 420, 400]))),
+    'inconclusive: spread-too-wide',
+    'just below, and by less than the runs spread',
+  );
+  t.equal(
+    outcomeOf(judge(throughput, streams([270, 272, 280, 268, 270, 275], {}, [380, 410, 400, 390, 420, 400]))),
+    'failed: throughput-low',
+    'just below its budget, and by more than the runs spread',
+  );
   t.equal(
     outcomeOf(judge(throughput, streams([300, 310, 305], {}, [400, 700, 450]))),
     'inconclusive: spread-too-wide',

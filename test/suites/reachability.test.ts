@@ -287,6 +287,11 @@ t.test('reachability.empty-service', async (t) => {
   });
   const cases: [string, object, string][] = [
     ['refused', observation(times(5, refused)), 'passed'],
+    [
+      'a proxy takes the connection and ends it',
+      observation(times(5, () => exchange({ outcome: 'reset' }))),
+      'passed',
+    ],
     ['hangs', observation(times(5, silent)), 'failed: empty-service-hangs'],
     ['hangs once', observation([...times(4, refused), silent()]), 'failed: empty-service-hangs'],
     [

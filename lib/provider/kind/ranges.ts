@@ -11,7 +11,6 @@ import {
   formatCidr,
   overlaps,
   parseCidr,
-  sizeOf,
   subnet,
 } from '../../model/cidr.ts';
 import { UserError } from '../../model/errors.ts';
@@ -81,10 +80,7 @@ function noRoom(cidr: string, whose: string, taken: readonly Taken[]): UserError
 
 /** The last address but one: the engine hands out addresses from the beginning. */
 export function gatewayAddresses(nodes: PerFamily<string>): PerFamily<string> {
-  return mapFamilies(nodes, (cidr) => {
-    const block = parseCidr(cidr);
-    return addressAt(block, Number(sizeOf(block)) - 2);
-  });
+  return mapFamilies(nodes, (cidr) => addressAt(parseCidr(cidr), -2));
 }
 
 /** The first belongs to the bridge itself. */

@@ -267,6 +267,11 @@ async function talkingPair(
   throw new InternalError(`no workload of ${sender.name} is answered by one of ${receiver.name}`);
 }
 
+/**
+ * To an address of the pod range that no node hands out. One of the gateway's own would not do: the Docker engine
+ * masquerades what comes from a range of its networks and leaves by another, bridged packets too, so answers went to the
+ * machine and never back through the tunnel.
+ */
 export async function rewriteSource(injection: Injection<FaultOf<'source-rewritten'>>): Promise<Disturbance> {
   const { fleet, fault } = injection;
   const sender = clusterOf(fleet, fault.from);
@@ -275,12 +280,13 @@ export async function rewriteSource(injection: Injection<FaultOf<'source-rewritt
   const chains = renderChain(
     'postrouting',
     'nat hook postrouting priority srcnat; policy accept;',
-    fleet.families.map(
-      (family) =>
-        `${HEADER[family]} saddr ${sender.ranges.pods[family]} ${HEADER[family]} daddr { ${rangesOf(receiver, family)} } snat ${HEADER[family]} to ${sender.gateway.nodeAddresses[family]}`,
-    ),
+    fleet.families.map((family) => {
+      const header = HEADER[family];
+      const pods = sender.ranges.pods[family] as string;
+      const unused = addressAt(parseCidr(pods), -2);
+      return `${header} saddr ${pods} ${header} daddr { ${rangesOf(receiver, family)} } snat ${header} to ${unused}`;
+    }),
   );
-  // The address of its that nodes elsewhere have a way back to.
   const { mend } = await addTable(injection, sender.gateway, 'inet', chains);
   return {
     async tookHold() {
