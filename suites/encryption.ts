@@ -196,6 +196,7 @@ export const wrongKey = defineCheck({
   dependsOn: ['reachability.tcp'],
   uses: [client, echo],
   exclusive: 'pair',
+  mostlyWaits: true,
   faults: [],
   withoutFaults: 'It injects its own: one end is given a random key of the other',
   hint: 'Traffic that passes with a wrong key does not use this tunnel: look for another route',

@@ -60,12 +60,27 @@ export function answeringClusters(samples: readonly Sample[], from: number, unti
   return [...new Set(names)].toSorted();
 }
 
-/** Milliseconds from `since` until the last failing sample was over; 0 when none failed; undefined when the last one failed. */
+/** From this share of failing requests after it, a calm was none. */
+const RELAPSED_SHARE = 1 / 3;
+
+/**
+ * Milliseconds from `since` until requests succeeded again: until the end of the failure after which none began for
+ * CALM_MS, or none at all; 0 when none failed. Undefined when there was no such calm, or when it did not last.
+ */
 export function recoveryTime(samples: readonly Sample[], since: number, until: number): number | undefined {
   const window = samples.filter((sample) => sample.at >= since && sample.at < until);
-  if (window.length === 0 || !isGood(window.at(-1) as Sample)) return undefined;
-  const lastBad = window.findLast((sample) => !isGood(sample));
-  return lastBad ? lastBad.at + lastBad.latencyMs - since : 0;
+  const failures = window.filter((sample) => !isGood(sample));
+  if (window.length === 0) return undefined;
+  const calmAfter = [undefined, ...failures].findIndex(
+    (failure, index) => (failures[index]?.at ?? until) - (failure?.at ?? since) > CALM_MS,
+  );
+  const last = window.at(-1) as Sample;
+  const recovered = calmAfter >= 0 ? calmAfter : isGood(last) ? failures.length : undefined;
+  if (recovered === undefined) return undefined;
+  const lastFailure = failures[recovered - 1];
+  const rest = window.filter(({ at }) => at > (lastFailure?.at ?? Number.NEGATIVE_INFINITY));
+  if ((failures.length - recovered) / rest.length >= RELAPSED_SHARE) return undefined;
+  return lastFailure ? lastFailure.at + lastFailure.latencyMs - since : 0;
 }
 
 /** What was seen during a drill. */

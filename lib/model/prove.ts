@@ -4,6 +4,13 @@ import type { FaultKind, FaultSpec } from './fault.ts';
 import type { RunResults } from './results.ts';
 import type { Verdict } from './verdict.ts';
 
+/** `megabits` of the faults are `share` of this figure (Mbit/s) of the case's last healthy verdict, once that is known. */
+export interface RelativeSize {
+  readonly figure: string;
+  /** 0 to 1 */
+  readonly share: number;
+}
+
 /** One fault that one case must notice. */
 export interface Aim {
   readonly case: string;
@@ -15,6 +22,8 @@ export interface Aim {
   readonly faults: readonly FaultSpec[];
   /** How large the fault is, where it comes in sizes: `100 bytes`, `0.5 %`. */
   readonly size?: string;
+  /** Where the size follows from what the case measured on the healthy system: see `RelativeSize`. */
+  readonly relativeTo?: RelativeSize;
   /** The largest of its sizes: missing it is a failure, missing a finer one only limits what is detected. */
   readonly gross: boolean;
 }

@@ -24,6 +24,7 @@ import { type RunDependencies, executeRun, planRun } from './execute.ts';
 import { mergeFixtures } from './fixtures.ts';
 import { Journal } from './journal.ts';
 import { findingsOf, verdictOfProof } from './proveJudge.ts';
+import { sizedBy } from './proveFaults.ts';
 import { type ProofPlan, planProof } from './provePlan.ts';
 import { RecordWriter } from './record.ts';
 import { Redactor } from './redact.ts';
@@ -262,8 +263,9 @@ class Proving {
     return this.#healthy[id]?.at(-1)?.verdict.status === 'passed';
   }
 
-  async #tryBatch(batch: Batch, world: World, toolkit: Toolkit): Promise<void> {
+  async #tryBatch(planned: Batch, world: World, toolkit: Toolkit): Promise<void> {
     const { plan, options } = this.#with;
+    const batch = this.#sized(planned);
     const aimed = new Set(batch.aims.map((aim) => aim.case));
     const cases = plan.cases.filter(({ id }) => this.#isSound(id) && (aimed.has(id) || options.blastRadius));
     const during: Record<string, Sighting[]> = {};
@@ -300,6 +302,15 @@ class Proving {
       });
     }
     this.#keep({ ...batch, injection, during, after });
+  }
+
+  /** Sizes that are relative to what the healthy system can do are known by now, or never. */
+  #sized(batch: Batch): Batch {
+    const [aim] = batch.aims;
+    if (!aim?.relativeTo) return batch;
+    const figures = this.#healthy[aim.case]?.at(-1)?.verdict.figures;
+    const faults = sizedBy(batch.faults, aim.relativeTo, figures);
+    return faults ? { faults, aims: [{ ...aim, faults }] } : batch;
   }
 
   #keep(batch: BatchObservation): void {

@@ -1,9 +1,12 @@
 /** From what a check says of a fault to faults that can be injected, for the subject of one of its cases. Pure. */
+import { THROUGHPUT_OF_TUNNEL } from '../model/budgets.ts';
 import type { AnyCheck } from '../model/check.ts';
 import { InternalError } from '../model/errors.ts';
 import type { FaultExpectation, FaultKind, FaultSpec } from '../model/fault.ts';
+import type { RelativeSize } from '../model/prove.ts';
 import type { PlannedCase } from '../model/record.ts';
 import { type Topology, nextHop } from '../model/topology.ts';
+import type { Figures } from '../model/verdict.ts';
 import { type WorkloadSpec, keyOf } from '../model/workload.ts';
 
 /** What a fault is aimed with. */
@@ -21,6 +24,7 @@ export interface AimContext {
 export interface SizedFault {
   readonly faults: readonly FaultSpec[];
   readonly size?: string;
+  readonly relativeTo?: RelativeSize;
 }
 
 /** Where a fault strikes. */
@@ -46,6 +50,7 @@ type Aiming<K extends FaultKind> = (
 ) => readonly (Extract<FaultSpec, { kind: K }> | Sized<K>)[];
 interface Sized<K extends FaultKind> {
   readonly size: string;
+  readonly relativeTo?: RelativeSize;
   readonly fault: Extract<FaultSpec, { kind: K }>;
 }
 
@@ -56,7 +61,7 @@ const graded = <T, K extends FaultKind>(
 ): Sized<K>[] => sizes.map((size) => ({ size: label(size), fault: make(size) }));
 
 const bytes = (count: number): string => `${count} ${count === 1 ? 'byte' : 'bytes'}`;
-const percent = (share: number): string => `${share * 100} %`;
+const percent = (share: number): string => `${Number((share * 100).toPrecision(3))} %`;
 
 /** The link on the wan that leads towards a cluster. */
 const linkTowards = (topology: Topology, from: string, to: string): { from: string; to: string } => ({
@@ -85,6 +90,9 @@ const SILENT_CAUSES: ReadonlySet<FaultExpectation['cause']> = new Set([
 ]);
 /** Far below any limit: what a forgotten default or a second tunnel takes away; and the least there is. */
 const MTU_STEPS = [100, 1];
+
+/** Nine tenths of what the budget asks for. */
+const JUST_BELOW_BUDGET: RelativeSize = { figure: 'baseline', share: 0.9 * THROUGHPUT_OF_TUNNEL.value };
 
 const AIMS: { readonly [K in FaultKind]: Aiming<K> } = {
   'tunnel-down': ({ topology, from, to }) => [
@@ -140,12 +148,18 @@ const AIMS: { readonly [K in FaultKind]: Aiming<K> } = {
     called ? [{ kind: 'workload-cut', cluster: to, workload: keyOf(called) }] : [],
   'node-cut': ({ to }) => [{ kind: 'node-cut', cluster: to }],
   'source-rewritten': ({ from, to }) => [{ kind: 'source-rewritten', from, to }],
-  'rate-limited': (target) =>
-    graded(
+  'rate-limited': (target) => [
+    ...graded(
       [5, 50],
       (megabits) => `${megabits} Mbit/s`,
-      (megabits) => ({ kind: 'rate-limited', ...ofCaller(target), megabits }),
+      (megabits) => ({ kind: 'rate-limited' as const, ...ofCaller(target), megabits }),
     ),
+    {
+      size: `${percent(JUST_BELOW_BUDGET.share)} of the baseline`,
+      relativeTo: JUST_BELOW_BUDGET,
+      fault: { kind: 'rate-limited', ...ofCaller(target), megabits: 0 },
+    },
+  ],
   delayed: (target) =>
     graded(
       [50, 5],
@@ -202,7 +216,22 @@ export function faultsFor(
   if (!aim) throw new InternalError(`nobody has said how to aim the fault ${kind}`);
   const faults = aim({ ...context, check, cause, ...strikingPoint(subject, context), ...partiesOf(check) });
   if (TOGETHER.has(kind)) return faults.length === 0 ? [] : [{ faults: faults as readonly FaultSpec[] }];
-  return faults.map((one) => ('fault' in one ? { faults: [one.fault], size: one.size } : { faults: [one] }));
+  return faults.map((one) => {
+    if (!('fault' in one)) return { faults: [one] };
+    const { fault, ...size } = one;
+    return { faults: [fault], ...size };
+  });
+}
+
+/** @returns the faults in absolute sizes; undefined when the figure that they are relative to was not measured */
+export function sizedBy(
+  faults: readonly FaultSpec[],
+  { figure, share }: RelativeSize,
+  figures: Figures | undefined,
+): FaultSpec[] | undefined {
+  const measured = figures?.[figure]?.value;
+  if (measured === undefined) return undefined;
+  return faults.map((fault) => ('megabits' in fault ? { ...fault, megabits: share * measured } : fault));
 }
 
 function strikingPoint(

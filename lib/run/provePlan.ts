@@ -97,12 +97,14 @@ const expectationsOf = (check: AnyCheck): readonly FaultExpectation[] => check.f
 
 /** Aims of the same faults; services that are not shared are independent of each other, so all of a cluster go together. */
 export function batchesOf(aims: readonly Aim[]): Batch[] {
-  const groups = Map.groupBy(aims, ({ faults }) =>
-    JSON.stringify(
+  const groups = Map.groupBy(aims, ({ faults, relativeTo, ...aim }) =>
+    JSON.stringify([
       faults.map((fault) =>
         fault.kind === 'service-not-shared' ? { kind: fault.kind, cluster: fault.cluster } : fault,
       )[0],
-    ),
+      // What another case measured makes another fault.
+      relativeTo && { ...relativeTo, case: aim.case },
+    ]),
   );
   return [...groups.values()].map((own) => ({
     faults: distinct(own.flatMap(({ faults }) => faults)),

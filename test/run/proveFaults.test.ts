@@ -1,7 +1,7 @@
 import t from 'tap';
 import type { AnyCheck } from '../../lib/model/check.ts';
 import type { FaultExpectation, FaultSpec } from '../../lib/model/fault.ts';
-import { type AimContext, faultsFor } from '../../lib/run/proveFaults.ts';
+import { type AimContext, type SizedFault, faultsFor, sizedBy } from '../../lib/run/proveFaults.ts';
 import { SUITES } from '../../suites/index.ts';
 import { topologyOf } from './support.ts';
 
@@ -127,6 +127,17 @@ t.test('what only workloads suffer is aimed at the caller, so that baselines sta
     workload: 'apps/client',
     from: 'east',
   });
+});
+
+t.test('a size that is relative becomes absolute by what the healthy case measured', async (t) => {
+  const [, , justBelow] = faultsFor({ kind: 'rate-limited', cause: 'throughput-low' }, CHECK, PAIR, CONTEXT);
+  t.match(justBelow, { size: '72 % of the baseline', relativeTo: { figure: 'baseline' } });
+  const { faults, relativeTo } = justBelow as Required<SizedFault>;
+  t.match(sizedBy(faults, relativeTo, { baseline: { value: 200, unit: 'Mbit/s' } }), [
+    { kind: 'rate-limited', workload: 'apps/client', megabits: 144 },
+  ]);
+  t.equal(sizedBy(faults, relativeTo, {}), undefined);
+  t.equal(sizedBy(faults, relativeTo, undefined), undefined);
 });
 
 t.test('every check of the suites names a fault that can be aimed, or says why it has none', async (t) => {

@@ -26,7 +26,7 @@ const samples = (...spans: Span[]): Sample[] =>
     })),
   );
 
-t.test('recovery is the end of the last failure', async (t) => {
+t.test('recovery is the end of the last failure before a calm', async (t) => {
   t.equal(recoveryTime(samples([0, 1000, 'east']), 200, 1000), 0);
   t.equal(
     recoveryTime(samples([0, 500, 'east'], [500, 700, 'refused'], [700, 2000, 'west']), 500, 2000),
@@ -34,6 +34,22 @@ t.test('recovery is the end of the last failure', async (t) => {
   );
   t.equal(recoveryTime(samples([0, 500, 'east'], [500, 2000, 'timed-out']), 500, 2000), undefined);
   t.equal(recoveryTime([], 0, 1000), undefined, 'nothing seen is no recovery');
+  const stalled: Span[] = [
+    [500, 700, 'refused'],
+    [700, 2000, 'west'],
+    [2000, 2200, 'timed-out'],
+  ];
+  t.equal(recoveryTime(samples(...stalled), 500, 2200), 177, 'a stall after it is no failure to recover');
+  t.equal(
+    recoveryTime(samples([500, 1200, 'east'], [1200, 2200, 'timed-out']), 500, 2200),
+    undefined,
+    'a calm that does not last is none',
+  );
+  const partly = Array.from({ length: 20 }, (_, index): Span[] => [
+    [500 + index * 75, 550 + index * 75, 'west'],
+    [550 + index * 75, 575 + index * 75, 'timed-out'],
+  ]).flat();
+  t.equal(recoveryTime(samples(...partly), 500, 2000), undefined, 'one in three fails');
   t.same(answeringClusters(samples([0, 100, 'west'], [100, 200, 'refused'], [200, 300, 'east']), 0, 300), [
     'east',
     'west',

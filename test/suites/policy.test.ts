@@ -283,6 +283,15 @@ t.test('policy.consistency', async (t) => {
       ),
       'inconclusive: control-failed',
     ],
+    [
+      'one cluster refuses whatever comes from outside',
+      fleet((whole) =>
+        whole.to === 'west' && whole.from !== 'west'
+          ? changed(whole, () => true, { outcomes: ['timed-out', 'timed-out'] })
+          : whole,
+      ),
+      'failed: policy-differs',
+    ],
     ['a cluster unseen', { clusters: names, tables: tables.slice(1) }, 'inconclusive: probe-failed'],
     [
       'a cell missing',

@@ -18,6 +18,10 @@ const PING_OVERHEAD: Readonly<Record<IpFamily, number>> = { ipv4: 28, ipv6: 48 }
 /** The finest share that can be asked for: one packet in so many. */
 const SHARES = 100_000;
 const EXCHANGE_MS = 1_000;
+/** A payload that fits into the smallest MTU that IPv6 allows, headers included. */
+const FLOODED_BYTES = 1_200;
+/** Packets a second: more than any machine sends. */
+const AT_ONCE = 200_000;
 
 interface OneWay {
   readonly from: string;
@@ -32,6 +36,8 @@ interface Way {
   chains(statement: string): string;
   /** Whether any of `count` echo requests with this payload is answered. */
   ping(options: { count: number; payload?: number; intervalMs?: number }): Promise<boolean>;
+  /** Sends so many bytes at once, whether or not anybody wants them. */
+  flood(bytes: number): Promise<unknown>;
   readonly family: IpFamily;
 }
 
@@ -48,15 +54,17 @@ async function wanWay(sender: Cluster, receiver: Cluster, family: IpFamily): Pro
   const { gateway } = receiver;
   const file = `/sys/class/net/${sender.gateway.wanInterface}/address`;
   const linkAddress = (await sender.gateway.exec(['cat', file])).trim();
+  const send: Way['ping'] = ({ count, payload = 56, intervalMs = 2 }) =>
+    ping(sender.gateway, [
+      '-q',
+      ...['-c', String(count), '-i', String(intervalMs / 1_000), '-s', String(payload), '-W', '0.5'],
+      firstOf(gateway.wanAddresses),
+    ]);
   return {
     gateway,
     chains: (statement) => renderChain('arrival', ARRIVAL, arrivals(gateway, linkAddress, statement)),
-    ping: ({ count, payload = 56, intervalMs = 2 }) =>
-      ping(sender.gateway, [
-        '-q',
-        ...['-c', String(count), '-i', String(intervalMs / 1_000), '-s', String(payload), '-W', '0.5'],
-        firstOf(gateway.wanAddresses),
-      ]),
+    ping: send,
+    flood: (bytes) => send({ count: Math.ceil(bytes / FLOODED_BYTES), payload: FLOODED_BYTES }),
     family,
   };
 }
@@ -100,6 +108,15 @@ function workloadWay(
       });
       return received > 0;
     },
+    // UDP in whole packets: not every network of pods carries fragments of ICMP (Cilium's does not).
+    flood: (bytes) =>
+      probe.burst({
+        address: firstOf(anyWorkload(receiver).addresses),
+        port: PORTS.echo,
+        count: Math.ceil(bytes / FLOODED_BYTES),
+        packetsPerSecond: AT_ONCE,
+        payload: FLOODED_BYTES,
+      }),
     family,
   };
 }
@@ -150,12 +167,9 @@ export async function limitRate(injection: Injection<FaultOf<'rate-limited'>>): 
   const burst = 16_000;
   const chains = way.chains(`limit rate over ${bytes} bytes/second burst ${burst} bytes counter drop`);
   const { mend, counted } = await addTable(injection, way.gateway, 'inet', chains, 'an nftables policer');
-  // In fragments, which the kernel sends at once, however busy the machine is.
-  const payload = 60_000;
   return {
     async tookHold() {
-      const count = Math.ceil((2 * (bytes + burst)) / payload);
-      await way.ping({ count, payload });
+      await way.flood(2 * (bytes + burst));
       return counted();
     },
     mend,
