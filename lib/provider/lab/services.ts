@@ -10,15 +10,16 @@ import {
   workloadAddresses,
 } from './addresses.ts';
 import type { ControllerConfig, ControllerEndpoint, ControllerService } from './controller/config.ts';
+import { HEALTH_PERIOD_MS } from './controller/health.ts';
 import { clusterFolder } from './names.ts';
 import { fleetPeers } from './peers.ts';
 import { type FleetState, clusterState, serviceOrder } from './state.ts';
 
 type ServiceKey = { namespace: string; name: string };
 
-/** From here on the controllers work less often: a hundred of them share the machine with the traffic they watch. */
-const LARGE_FLEET = 16;
-const LARGE_FLEET_PACE = { healthPeriodMs: 5_000, followPauseMs: 500 } as const;
+/** Per cluster: the more controllers share the machine with the traffic they watch, the less often each of them works. */
+const HEALTH_PERIOD_PER_CLUSTER_MS = 50;
+const FOLLOW_PAUSE_PER_CLUSTER_MS = 10;
 
 export function controllerConfig(fleet: FleetState, cluster: string): ControllerConfig {
   const addresses = gatewayAddresses(fleet.plan, fleet.families, cluster);
@@ -33,7 +34,8 @@ export function controllerConfig(fleet: FleetState, cluster: string): Controller
     listen: addresses.node,
     services: [...ownServices(fleet, cluster), ...importedServices(fleet, cluster)],
     folder: clusterFolder(fleet.run, cluster),
-    ...(fleet.names.length > LARGE_FLEET && LARGE_FLEET_PACE),
+    healthPeriodMs: Math.max(HEALTH_PERIOD_MS, HEALTH_PERIOD_PER_CLUSTER_MS * fleet.names.length),
+    followPauseMs: FOLLOW_PAUSE_PER_CLUSTER_MS * fleet.names.length,
   };
 }
 

@@ -14,7 +14,7 @@ import { type Endpoint, familyOf } from './state.ts';
 /** Between two beats of a session, where nothing else is configured. */
 export const PEER_PERIOD_MS = 200;
 /** A peer that is silent for this long is lost: a lost packet is sent again twice within it, and a busy machine is forgiven. */
-const SILENCE_MS = 1_400;
+const SILENCE_MS = 1_000;
 /** As many beats as that in small fleets; where they are rarer still more than one, which may be lost. */
 const MOST_BEATS = 7;
 const FEWEST_BEATS = 2;
@@ -24,7 +24,7 @@ const LONGEST_SILENCE_MS = 3_000;
 const HELLO_MS = 5_000;
 const CONNECTION_LIMIT = 1024;
 
-/** How many periods without a word make a peer lost: 1.4 s of them, and more where the machine is shared by many. */
+/** How many periods without a word make a peer lost: 1 s of them, and more where the machine is shared by many. */
 export function beatsUntilLost(periodMs: number): number {
   const limitMs = periodMs > PEER_PERIOD_MS ? LONGEST_SILENCE_MS : SILENCE_MS;
   return Math.min(MOST_BEATS, Math.max(FEWEST_BEATS, Math.ceil(limitMs / periodMs)));

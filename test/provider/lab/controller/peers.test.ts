@@ -60,7 +60,7 @@ class Party {
 }
 
 void t.test('a peer is lost after several beats, however rare they are', async (test) => {
-  test.equal(beatsUntilLost(200), 7, '1.4 s');
+  test.equal(beatsUntilLost(200), 5, '1 s');
   test.equal(beatsUntilLost(330), 7, '2.3 s');
   test.equal(beatsUntilLost(1_000), 3);
   test.equal(beatsUntilLost(16_000), 2);
