@@ -1,4 +1,5 @@
 /** Steps to the images of Cilium. */
+import { cp, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { type GoProgram, moduleFolder, programFile } from './go.ts';
 import { type Image, RUNTIME_IMAGE, imageStep } from './images.ts';
@@ -51,6 +52,28 @@ const CLANG = [
   '    rm -rf /tmp/clang*; apt-get clean; rm -f /var/lib/apt/lists/*_*',
 ];
 
+/** The chart of the same version, in a folder of its own: Go may empty its module cache. */
+export const ciliumChart = (places: Places): string => path.join(places.cache, 'charts/cilium');
+
+function chartStep(places: Places): Step {
+  const folder = ciliumChart(places);
+  return {
+    id: 'cilium-chart',
+    title: `chart of Cilium ${version}`,
+    lane: 'network',
+    needs: [],
+    inputs: { module: JSON.stringify(MODULES.cilium) },
+    files: [path.join(folder, 'Chart.yaml')],
+    async run(job) {
+      const chart = path.join(await moduleFolder(job, 'cilium'), 'install/kubernetes/cilium');
+      await rm(folder, { recursive: true, force: true });
+      await cp(chart, folder, { recursive: true });
+      // Go keeps its modules unwritable.
+      await job.run(['chmod', '-R', 'u+w', folder]);
+    },
+  };
+}
+
 export function ciliumSteps(places: Places): Step[] {
   const program = (name: string) => ({ from: programFile(places, name) });
   const inAgent = [
@@ -61,6 +84,7 @@ export function ciliumSteps(places: Places): Step[] {
     'cilium-health-responder',
   ];
   return [
+    chartStep(places),
     imageStep(places, {
       ...ciliumAgentImage,
       title: 'image of the Cilium agent',

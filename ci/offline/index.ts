@@ -11,7 +11,15 @@ import { Console, tableOf } from './console.ts';
 import { ensureEngine, stopEngine } from './engine.ts';
 import { LABEL } from './images.ts';
 import { ensurePrograms } from './packages.ts';
-import { CONFIGURED_IMAGES, CONFIGURED_TOOLS, PARTS, type Part, allSteps, stepsOfParts } from './parts.ts';
+import {
+  CONFIGURED_CHARTS,
+  CONFIGURED_IMAGES,
+  CONFIGURED_TOOLS,
+  PARTS,
+  type Part,
+  allSteps,
+  stepsOfParts,
+} from './parts.ts';
 import { makeFolders, placesOf } from './places.ts';
 import { BuildError, UserError } from './problems.ts';
 import { isUpToDate, runSteps } from './run.ts';
@@ -110,6 +118,12 @@ function builtBy(steps: { has(step: string): boolean }): Built {
       CONFIGURED_TOOLS.filter(({ step }) => steps.has(step)).map(({ name }) => [
         name,
         toolFile(places, name),
+      ]),
+    ),
+    charts: Object.fromEntries(
+      CONFIGURED_CHARTS.filter(({ step }) => steps.has(step)).map(({ name, folder }) => [
+        name,
+        folder(places),
       ]),
     ),
   };

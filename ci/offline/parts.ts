@@ -2,6 +2,7 @@
 import {
   CILIUM_PROGRAMS,
   ciliumAgentImage,
+  ciliumChart,
   ciliumMeshImage,
   ciliumOperatorImage,
   ciliumSteps,
@@ -69,7 +70,7 @@ const wanted: Readonly<Record<Part, readonly string[]>> = {
   images: ['image-probe', 'image-gateway'],
   kubernetes: [tool('kind'), tool('kubectl'), 'image-node'],
   istio: [tool('istioctl'), istioPilotImage.id, istioProxyImage.id],
-  cilium: [tool('helm'), ciliumAgentImage.id, ciliumOperatorImage.id, ciliumMeshImage.id],
+  cilium: [tool('helm'), 'cilium-chart', ciliumAgentImage.id, ciliumOperatorImage.id, ciliumMeshImage.id],
 };
 
 /** Ids of the steps that the parts want, each once, in the order in which others wait for them. */
@@ -100,6 +101,9 @@ export const CONFIGURED_IMAGES: Readonly<Record<string, { step: string; name: st
   ciliumOperator: { step: ciliumOperatorImage.id, name: ciliumOperatorImage.name },
   ciliumClustermeshApiserver: { step: ciliumMeshImage.id, name: ciliumMeshImage.name },
 };
+
+/** Keys of `charts:` in the configuration, each with the step that makes it and its folder. */
+export const CONFIGURED_CHARTS = [{ name: 'cilium', step: 'cilium-chart', folder: ciliumChart }] as const;
 
 /** Keys of `tools:` in the configuration are the tools' names. */
 export const CONFIGURED_TOOLS = Object.keys(TOOLS).map((name) => ({ name, step: tool(name) }));

@@ -13,7 +13,7 @@ export interface Places {
   readonly log: string;
   readonly stamps: string;
   readonly engine: string;
-  /** The user's configuration of the product; only two of its keys are the builder's. */
+  /** The user's configuration of the product; only some of its keys are the builder's. */
   readonly userConfiguration: string;
 }
 

@@ -1,4 +1,4 @@
-/** The two keys of the user's configuration that name what was built; everything else in the file stays as it is. */
+/** The keys of the user's configuration that name what was built; everything else in the file stays as it is. */
 import { type Document, isMap, parseDocument } from 'yaml';
 import { UserError } from './problems.ts';
 
@@ -7,6 +7,8 @@ export interface Built {
   readonly images: Readonly<Record<string, string>>;
   /** Absolute paths by their key under `tools:`. */
   readonly tools: Readonly<Record<string, string>>;
+  /** Absolute paths by their key under `charts:`. */
+  readonly charts: Readonly<Record<string, string>>;
 }
 
 const HEADER =

@@ -35,6 +35,7 @@ function providerOf(spec: RunSpec): Provider {
         clusters: spec.attach === undefined ? spec.topology.members.length : 0,
         images: spec.images,
         tools: spec.tools,
+        charts: spec.charts,
         builtImages: builtImage,
       });
     case 'contexts':

@@ -58,7 +58,12 @@ export function mergeConfiguration(sources: Sources): Configured {
 }
 
 /** Tables whose entries stand for themselves: one file may replace an image without losing those of another. */
-const MERGED_BY_ENTRY = ['images', 'versions', 'tools'] as const satisfies readonly ConfigurationKey[];
+const MERGED_BY_ENTRY = [
+  'images',
+  'versions',
+  'tools',
+  'charts',
+] as const satisfies readonly ConfigurationKey[];
 
 /** Later ones win. */
 function merged<T extends object>(layers: readonly T[]): T {

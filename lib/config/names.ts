@@ -32,7 +32,7 @@ export const CHOICES = {
   ],
   cni: [
     { name: 'default', summary: "the node image's own" },
-    { name: 'cilium', summary: 'Cilium, on clusters created without a CNI', later: true },
+    { name: 'cilium', summary: 'Cilium, on clusters created without a CNI' },
   ],
   istioTopology: [
     { name: 'multi-primary', summary: 'one network, a control plane in each cluster' },

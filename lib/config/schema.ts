@@ -219,6 +219,7 @@ export const configurationSchema = z.strictObject({
   images: z.record(z.string(), text).optional(),
   versions: z.record(z.string(), text).optional(),
   tools: z.record(z.string(), text).optional(),
+  charts: z.record(z.string(), text).optional(),
   extensions: listOf(text).optional(),
 });
 

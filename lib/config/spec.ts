@@ -73,6 +73,7 @@ export function toRunSpec(configured: Configured, known: Known): RunSpec {
     },
     versions: values.versions ?? {},
     tools: values.tools ?? {},
+    charts: values.charts ?? {},
     budgets: budgetOverrides(configured, known.suites),
     out: values.out ?? 'mcnet-report',
     reports: reportsOf(configured, known.reportFormats),

@@ -61,6 +61,8 @@ export interface RunSpec {
   readonly versions: Readonly<Record<string, string>>;
   /** Where programs are, by name; those that are not here are looked for on the PATH. */
   readonly tools: Readonly<Record<string, string>>;
+  /** Helm charts given by the user, by the name of what they install: folders, archives, or as helm knows them. */
+  readonly charts: Readonly<Record<string, string>>;
   /** `<check id>.<name>`. */
   readonly budgets: Readonly<Record<string, number>>;
   readonly out: string;

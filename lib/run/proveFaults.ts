@@ -231,7 +231,9 @@ export function sizedBy(
 ): FaultSpec[] | undefined {
   const measured = figures?.[figure]?.value;
   if (measured === undefined) return undefined;
-  return faults.map((fault) => ('megabits' in fault ? { ...fault, megabits: Math.round(share * measured) } : fault));
+  return faults.map((fault) =>
+    'megabits' in fault ? { ...fault, megabits: Math.round(share * measured) } : fault,
+  );
 }
 
 function strikingPoint(

@@ -93,6 +93,7 @@ export function specOf(changes: Partial<RunSpec> & { names?: readonly string[] }
     images: {},
     versions: {},
     tools: {},
+    charts: {},
     budgets: {},
     out: 'unset',
     reports: [],

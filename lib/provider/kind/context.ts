@@ -22,6 +22,8 @@ export interface KindDependencies {
   /** By the names of the one table; those that are absent have their default. */
   readonly images: Readonly<Record<string, string>>;
   readonly tools: Readonly<Record<string, string>>;
+  /** Helm charts that the user names, by what they install. */
+  readonly charts: Readonly<Record<string, string>>;
   /** What to build where no image is named. */
   readonly builtImages: (name: 'probe' | 'gateway') => Promise<BuiltImage>;
 }

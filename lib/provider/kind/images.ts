@@ -41,17 +41,19 @@ export interface ImageArchive {
 
 /**
  * Writes those that the engine has into one file, with what they have in common once; nodes pull the others themselves.
+ * @param label part of the file's name, apart from others of the run
  * @returns undefined when the engine has none of them
  */
 export async function saveImages(
   images: readonly string[],
   { run, ledger, signal }: Pick<ProviderOptions, 'run' | 'ledger' | 'signal'>,
+  label = 'images',
 ): Promise<ImageArchive | undefined> {
   const found = await Promise.all(images.map(async (name) => ((await inspectImage(name)) ? [name] : [])));
   const present = [...new Set(found.flat())];
   if (present.length === 0) return undefined;
   // Half a gigabyte is for a disk, and runtime folders often are memory.
-  const file = path.join(tmpdir(), `mcnet-${run}-images.tar`);
+  const file = path.join(tmpdir(), `mcnet-${run}-${label}.tar`);
   await ledger.add({ description: `file ${file}`, undo: { kind: 'remove-path', path: file } });
   try {
     await docker(['save', '--output', file, ...present], {

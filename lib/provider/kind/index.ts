@@ -15,6 +15,7 @@ import {
   noteContainers,
   prepareRun,
 } from './create.ts';
+import { installCilium } from './cilium.ts';
 import { docker } from './docker.ts';
 import { kindInjectors } from './faults/index.ts';
 import { type KindFleet, assembleFleet } from './fleet.ts';
@@ -77,6 +78,7 @@ async function createFleet(options: ProviderOptions, dependencies: KindDependenc
     await createCluster(options, name, rangesInUse(options.plan, options.families, name), dependencies);
     const archive = await saving;
     if (archive) await loadImages(run, name, archive, dependencies, signal);
+    if (dependencies.kubernetes.cni === 'cilium') await installCilium(options, name, dependencies);
     return addressesOn(controlPlaneName(run, name), clusterName(run, name));
   });
   const [nodeAddresses, gatewayFacts] = await bothEnded(clusters, gateways);

@@ -6,6 +6,7 @@ import { withBuilt, withoutBuilt } from '../../../ci/offline/userConfiguration.t
 const built = {
   images: { node: 'mcnet-conformance/node:v1.34.4', probe: 'mcnet-conformance/probe:0.1.0' },
   tools: { kind: '/cache/bin/kind' },
+  charts: { cilium: '/cache/charts/cilium' },
 };
 
 test('a file that is not there yet says what it is', async (t) => {
@@ -38,13 +39,15 @@ images:
 out: here
 tools:
   kind: /cache/bin/kind
+charts:
+  cilium: /cache/charts/cilium
 `,
   );
   t.equal(withBuilt(text, built, 'mcnet.yaml'), text, 'a second time changes nothing');
 });
 
 test('nothing built adds no key', async (t) => {
-  t.equal(withBuilt('out: here\n', { images: {}, tools: {} }, 'mcnet.yaml'), 'out: here\n');
+  t.equal(withBuilt('out: here\n', { images: {}, tools: {}, charts: {} }, 'mcnet.yaml'), 'out: here\n');
 });
 
 test('a file that cannot be read is not overwritten', async (t) => {
