@@ -226,19 +226,34 @@ function skipReason(
 
 const pairKey = ({ from, to }: { from: string; to: string }): string => `${from}->${to}`;
 
-/** The pairs that lose the draw: ranked by a hash of seed and pair, so that neither order nor other pairs matter. */
+/**
+ * The pairs that lose the draw. Those are drawn first whose clusters have been drawn least, so that a few pairs meet as many
+ * clusters as they can; among them the order is that of a hash of seed and pair.
+ */
 function pairsOutsideSample(selected: readonly Candidate[], spec: Selection): Set<string> {
   if (spec.pairs.kind === 'all' && spec.pairs.explicit) return new Set();
   const count = spec.pairs.kind === 'sample' ? spec.pairs.count : SAMPLE_SIZE;
-  const pairs = new Set(
+  const pairs = new Map(
     selected.flatMap(({ suite, subject }) =>
-      subject.scope === 'pair' && SAMPLED_SUITES.has(suite.id) ? [pairKey(subject)] : [],
+      subject.scope === 'pair' && SAMPLED_SUITES.has(suite.id) ? [[pairKey(subject), subject] as const] : [],
     ),
   );
   const rank = new Map(
-    [...pairs].map((pair) => [pair, createHash('sha256').update(`${spec.seed} ${pair}`).digest('hex')]),
+    [...pairs.keys()].map((key) => [key, createHash('sha256').update(`${spec.seed} ${key}`).digest('hex')]),
   );
-  return new Set([...pairs].toSorted((a, b) => (rank.get(a)! < rank.get(b)! ? -1 : 1)).slice(count));
+  const ranked = [...pairs].toSorted(([a], [b]) => (rank.get(a)! < rank.get(b)! ? -1 : 1));
+  const left = new Map(ranked);
+  const drawn = new Map<string, number>();
+  const usesOf = ({ from, to }: { from: string; to: string }): number =>
+    (drawn.get(from) ?? 0) + (drawn.get(to) ?? 0);
+  for (let draw = 0; draw < count && left.size > 0; draw++) {
+    let best: [string, { from: string; to: string }] | undefined;
+    for (const one of left) if (!best || usesOf(one[1]) < usesOf(best[1])) best = one;
+    const [key, { from, to }] = best!;
+    left.delete(key);
+    for (const name of [from, to]) drawn.set(name, (drawn.get(name) ?? 0) + 1);
+  }
+  return new Set(left.keys());
 }
 
 function budgetsInForce(

@@ -167,6 +167,8 @@ t.test('sampling is seeded, stable, and the same pairs for every check', (t) => 
   t.strictSame(pairsRun('performance.a', four), pairsRun('failover.a', four));
   const seeds = ['a', 'b', 'c', 'd'].map((seed) => pairsRun('performance.a', { ...four, seed }).join());
   t.ok(new Set(seeds).size > 1, 'another seed draws other pairs');
+  const met = pairsRun('performance.a', { names: names(6) }).flatMap((pair) => pair.match(/\w+/g));
+  t.equal(new Set(met).size, 6, 'a few pairs meet all clusters');
   t.equal(pairsRun('mtu.path', four).length, 12);
   t.equal(pairsRun('performance.a', { names: names(3) }).length, 6, 'six pairs are not sampled');
   t.equal(pairsRun('performance.a', { ...four, pairs: { kind: 'all', explicit: true } }).length, 12);
