@@ -79,6 +79,13 @@ export function renderWan(netns: string): string {
   );
 }
 
+/**
+ * The uplink of every gateway. Without a limit the processor is one, and then the longer way of workloads costs them a
+ * share of it that no real network takes. Not every kernel has the queue for it.
+ */
+const UPLINK_MEGABITS = 100;
+const limitUplink = `tc qdisc add dev ${WAN_INTERFACE} root tbf rate ${UPLINK_MEGABITS}mbit burst 64kb latency 30ms 2> /dev/null || true`;
+
 export interface GatewayLayout {
   readonly cluster: string;
   readonly netns: string;
@@ -108,6 +115,7 @@ export function renderGateway(layout: GatewayLayout): string {
       ...addressLines(values(layout.wanAddresses), WAN_INTERFACE),
       `link set ${WAN_INTERFACE} up`,
     ]),
+    limitUplink,
     batch(
       [
         `link set ${port} alias ${layout.cluster}`,
