@@ -214,6 +214,8 @@ export interface ThroughputRequest {
   readonly port: number;
   readonly seconds: number;
   readonly streams?: number;
+  /** Pace of all streams together, Mbit/s; without it each takes what it can get. */
+  readonly megabits?: number;
   /** Seconds at the beginning that do not count. */
   readonly omitSeconds?: number;
 }

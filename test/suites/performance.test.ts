@@ -54,6 +54,19 @@ t.test('performance.throughput', async (t) => {
     'inconclusive: cpu-saturated',
     'a shaper leaves the machine idle, so what is slow on a busy machine may be the machine',
   );
+  const paced = (paths: number[]) => {
+    const observed = streams([300, 310, 305], { cpuBusy: 0.92 });
+    const runs = {
+      paths: paths.map((path) => run(path)),
+      baselines: [200, 199, 200].map((rate) => run(rate)),
+    };
+    return { ...observed, streams: { ...observed.streams, paced: { megabits: 200, ...runs } } };
+  };
+  t.match(judge(throughput, paced([199, 200, 198])), {
+    status: 'passed',
+    reason: /at a pace of 200; more is/,
+  });
+  t.equal(outcomeOf(judge(throughput, paced([140, 150, 145]))), 'inconclusive: cpu-saturated');
   t.equal(
     outcomeOf(judge(throughput, streams([300, 310, 305], { outcome: 'error', detail: 'x' }))),
     'inconclusive: probe-failed',

@@ -83,6 +83,7 @@ export async function throughput(request: ThroughputRequest, signal: AbortSignal
   const seconds = checkInteger('seconds', request.seconds, 1, 600);
   const omitSeconds = checkInteger('omitSeconds', request.omitSeconds ?? 0, 0, 60);
   const streams = checkInteger('streams', request.streams ?? 1, 1, 64);
+  const pace = checkInteger('megabits', request.megabits ?? 0, 0, 1_000_000);
   const command = [
     'iperf3',
     '-J',
@@ -90,6 +91,8 @@ export async function throughput(request: ThroughputRequest, signal: AbortSignal
     ...['-p', String(checkPort(request.port))],
     ...['-t', String(seconds)],
     ...['-P', String(streams)],
+    // For each stream.
+    ...(pace > 0 ? ['-b', `${Math.max(1, Math.round(pace / streams))}M`] : []),
     ...(omitSeconds > 0 ? ['-O', String(omitSeconds)] : []),
     ...['--connect-timeout', String(CONNECT_TIMEOUT_MS)],
   ] as [string, ...string[]];
