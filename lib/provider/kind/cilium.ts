@@ -1,19 +1,20 @@
 /** Cilium as the CNI of clusters that kind creates without one: https://docs.cilium.io/en/stable/installation/kind/ */
 import type { ProviderOptions } from '../../model/cluster.ts';
 import type { IpFamily, PerFamily } from '../../model/cidr.ts';
-import { UserError } from '../../model/errors.ts';
+import { UserError, messageOf } from '../../model/errors.ts';
 import { CommandError, runCommand } from '../../system/commands.ts';
 import { removePath } from '../../system/files.ts';
 import type { KindDependencies } from './context.ts';
 import { insideContainer } from './docker.ts';
 import { loadImages, saveImages } from './images.ts';
-import { controlPlaneName, kubeconfigFile } from './names.ts';
+import { clusterName, controlPlaneName, kubeconfigFile } from './names.ts';
 
 /** As Cilium's documentation has it, once its repository is added to helm under this name. */
 const CHART = 'cilium/cilium';
 const NAMESPACE = 'kube-system';
-/** With the pull of its images over a slow line. */
-const INSTALL_MS = 10 * 60_000;
+/** With the pull of its images over a slow line, which the nodes wait for. */
+const INSTALL_MS = 5 * 60_000;
+const SLACK_MS = 10_000;
 /** Keys of `images:`, and where the chart takes each. */
 const IMAGES = { ciliumAgent: 'image', ciliumOperator: 'operator.image' } as const;
 
@@ -65,7 +66,7 @@ export function ciliumValues({ families, routed, images }: CiliumWish): object {
   };
 }
 
-/** Installs it and waits until it runs on every node. @throws UserError when helm, its chart or the pods fail */
+/** Installs it and waits until every node is Ready. @throws UserError when helm, its chart or the pods fail */
 export async function installCilium(
   options: ProviderOptions,
   cluster: string,
@@ -88,7 +89,7 @@ export async function installCilium(
         dependencies.tools['helm'] ?? 'helm',
         ...['upgrade', '--install', 'cilium', chart],
         ...['--kubeconfig', kubeconfigFile(run, cluster), '--namespace', NAMESPACE],
-        ...['--values', '-', '--wait', '--timeout', `${INSTALL_MS / 1_000}s`],
+        ...['--values', '-'],
       ],
       { input: JSON.stringify(values), timeoutMs: INSTALL_MS, signal, withDescendants: true },
     );
@@ -98,6 +99,33 @@ export async function installCilium(
     throw new UserError(`Cilium could not be installed in cluster ${cluster}${words ? `: ${words}` : ''}`, {
       where: `helm chart ${chart}`,
       remedy: `Add the repository as Cilium's documentation says (\`helm repo add cilium …\`), or name a folder or archive: \`charts: { cilium: /path/to/chart }\` in mcnet.yaml; see \`kubectl --kubeconfig ${kubeconfigFile(run, cluster)} --namespace ${NAMESPACE} get pods\``,
+      cause: error,
+    });
+  }
+  await untilNodesReady(run, cluster, signal);
+}
+
+/** helm's own wait takes a DaemonSet for ready on a single node that has none of its pods. */
+async function untilNodesReady(run: string, cluster: string, signal: AbortSignal): Promise<void> {
+  const kubectl = (...words: string[]) =>
+    insideContainer(controlPlaneName(run, cluster), [
+      'kubectl',
+      ...['--kubeconfig', '/etc/kubernetes/admin.conf'],
+      ...words,
+    ]);
+  try {
+    await runCommand(
+      kubectl('wait', '--for=condition=Ready', 'nodes', '--all', `--timeout=${INSTALL_MS / 1_000}s`),
+      { timeoutMs: INSTALL_MS + SLACK_MS, signal },
+    );
+  } catch (error) {
+    signal.throwIfAborted();
+    const log = await runCommand(
+      kubectl('--namespace', NAMESPACE, 'logs', 'daemonset/cilium', '--container=cilium-agent', '--tail=3'),
+    ).catch(messageOf);
+    throw new UserError(`Cilium does not make the nodes of cluster ${cluster} Ready`, {
+      where: clusterName(run, cluster),
+      remedy: `See what its agent said last: ${log.trim().split('\n').join(' | ')}`,
       cause: error,
     });
   }
