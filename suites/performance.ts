@@ -46,6 +46,8 @@ interface Streams extends Runs {
   readonly paced?: Runs & { readonly megabits: number };
 }
 
+const isMeasured = ({ outcome }: Throughput): boolean => outcome === 'measured';
+
 const isSaturated = (paths: readonly Throughput[]): boolean =>
   median(paths.map(({ cpuBusy }) => cpuBusy ?? 0)) >= SATURATED_CPU;
 
@@ -73,7 +75,7 @@ async function measureStreams(context: PairContext, streams: number, share: numb
   const paths = [await path()];
   const baselines: Throughput[] = [];
   // A tool that hangs takes its whole time limit, and three that hang say no more than one.
-  const usable = () => [...paths, ...baselines].every(({ outcome }) => outcome === 'measured');
+  const usable = () => [...paths, ...baselines].every(isMeasured);
   const holds = () => holdsShare(ratesOf(paths), ratesOf(baselines), share);
   if (usable()) baselines.push(await baseline());
   // While the path does not hold its share, each run of it has a baseline right after it: whatever slows the machine slows both.
@@ -92,9 +94,10 @@ async function measureStreams(context: PairContext, streams: number, share: numb
   if (!usable() || holds() === 'yes' || !isSaturated(paths)) return { paths, baselines };
   const megabits = Math.round((PACED_SHARE * rateOf(baselines)) / MEGABIT);
   const paced = { paths: [] as Throughput[], baselines: [] as Throughput[] };
-  while (paced.paths.length < ROUNDS) {
+  const stillUsable = () => [...paced.paths, ...paced.baselines].every(isMeasured);
+  while (stillUsable() && paced.paths.length < ROUNDS) {
     paced.paths.push(await path(megabits));
-    paced.baselines.push(await baseline(megabits));
+    if (stillUsable()) paced.baselines.push(await baseline(megabits));
   }
   return { paths, baselines, paced: { megabits, ...paced } };
 }

@@ -310,7 +310,7 @@ class Proving {
     if (!aim?.relativeTo) return batch;
     const figures = this.#healthy[aim.case]?.at(-1)?.verdict.figures;
     const faults = sizedBy(batch.faults, aim.relativeTo, figures);
-    return faults ? { faults, aims: [{ ...aim, faults }] } : batch;
+    return faults ? { faults, aims: batch.aims.map((one) => ({ ...one, faults })) } : batch;
   }
 
   #keep(batch: BatchObservation): void {

@@ -2,11 +2,11 @@
 import type { ProviderOptions } from '../../model/cluster.ts';
 import type { IpFamily, PerFamily } from '../../model/cidr.ts';
 import { UserError, messageOf } from '../../model/errors.ts';
-import { CommandError, runCommand } from '../../system/commands.ts';
+import { runCommand } from '../../system/commands.ts';
 import { removePath } from '../../system/files.ts';
 import type { KindDependencies } from './context.ts';
 import { insideContainer } from './docker.ts';
-import { loadImages, saveImages } from './images.ts';
+import { lastWords, loadImages, saveImages } from './images.ts';
 import { clusterName, controlPlaneName, kubeconfigFile } from './names.ts';
 
 /** As Cilium's documentation has it, once its repository is added to helm under this name. */
@@ -15,8 +15,8 @@ const NAMESPACE = 'kube-system';
 /** With the pull of its images over a slow line, which the nodes wait for. */
 const INSTALL_MS = 5 * 60_000;
 const SLACK_MS = 10_000;
-/** Keys of `images:`, and where the chart takes each. */
-const IMAGES = { ciliumAgent: 'image', ciliumOperator: 'operator.image' } as const;
+/** Keys of `images:`. */
+const IMAGES = ['ciliumAgent', 'ciliumOperator'] as const;
 
 /** The chart's without SYS_MODULE and SYS_RESOURCE, which a machine that is itself a container may lack. */
 const CAPABILITIES = {
@@ -42,7 +42,7 @@ export interface CiliumWish {
  * what needs an Envoy of Cilium's own stays off.
  */
 export function ciliumValues({ families, routed, images }: CiliumWish): object {
-  const [agent, operator] = Object.keys(IMAGES).map((name) => {
+  const [agent, operator] = IMAGES.map((name) => {
     const image = images[name];
     return image === undefined ? {} : { image: { override: image, pullPolicy: 'IfNotPresent' } };
   });
@@ -95,7 +95,7 @@ export async function installCilium(
     );
   } catch (error) {
     signal.throwIfAborted();
-    const words = error instanceof CommandError ? error.output.trim().split('\n').at(-1) : undefined;
+    const words = lastWords(error);
     throw new UserError(`Cilium could not be installed in cluster ${cluster}${words ? `: ${words}` : ''}`, {
       where: `helm chart ${chart}`,
       remedy: `Add the repository as Cilium's documentation says (\`helm repo add cilium …\`), or name a folder or archive: \`charts: { cilium: /path/to/chart }\` in mcnet.yaml; see \`kubectl --kubeconfig ${kubeconfigFile(run, cluster)} --namespace ${NAMESPACE} get pods\``,
@@ -138,7 +138,7 @@ async function loadMissing(
   dependencies: KindDependencies,
 ): Promise<void> {
   const { run, signal } = options;
-  const named = Object.keys(IMAGES).flatMap((name) => dependencies.images[name] ?? []);
+  const named = IMAGES.flatMap((name) => dependencies.images[name] ?? []);
   if (named.length === 0) return;
   const listed = await runCommand(
     insideContainer(controlPlaneName(run, cluster), [

@@ -87,8 +87,12 @@ export async function loadImages(
   }
 }
 
+/** What a program said last; undefined for errors that are no program's. */
+export const lastWords = (error: unknown): string | undefined =>
+  error instanceof CommandError ? error.output.trim().split('\n').at(-1) : undefined;
+
 function imagesError(what: string, images: readonly string[], error: unknown): UserError {
-  const words = error instanceof CommandError ? error.output.trim().split('\n').at(-1) : undefined;
+  const words = lastWords(error);
   return new UserError(`${what}${words ? `: ${words}` : ''}`, {
     where: images.join(', '),
     remedy: 'See that the disk is not full, and that the images are for this architecture',
