@@ -1,7 +1,8 @@
 /** Every fault of the lab, on a lab: it takes hold, and leaves nothing, mended by itself or by the ledger alone. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
 import type { Fleet, Resource } from '../../../lib/model/cluster.ts';
-import type { FaultSpec } from '../../../lib/model/fault.ts';
+import type { Disturbance, FaultSpec } from '../../../lib/model/fault.ts';
 import { newRunId } from '../../../lib/model/ids.ts';
 import type { PolicyIntent } from '../../../lib/model/intent.ts';
 import { PORTS, type ServiceSpec, type WorkloadSpec } from '../../../lib/model/workload.ts';
@@ -182,6 +183,15 @@ t.test('faults of the lab', { skip }, async (t) => {
     return seen;
   }
 
+  /** The kernel tells of a link that is up again within a second, and one ping may get lost. */
+  async function endsToHold(disturbance: Disturbance): Promise<boolean> {
+    for (let tries = 0; tries < 10; tries++) {
+      if (!(await disturbance.tookHold())) return true;
+      await sleep(200);
+    }
+    return false;
+  }
+
   const inject = (fault: FaultSpec) => {
     const injector = provider.injectors.find(({ kinds }) => kinds.includes(fault.kind));
     if (!injector) throw new Error(`no injector for ${fault.kind}`);
@@ -195,7 +205,7 @@ t.test('faults of the lab', { skip }, async (t) => {
       t.ok(resources.length > noted, 'its mending is noted');
       t.equal(await first.tookHold(), true, 'it took hold');
       await first.mend();
-      t.equal(await first.tookHold(), false, 'it does not hold any more');
+      t.equal(await endsToHold(first), true, 'it does not hold any more');
       await first.mend();
 
       const again = resources.length;
@@ -203,7 +213,7 @@ t.test('faults of the lab', { skip }, async (t) => {
       t.equal(await second.tookHold(), true, 'it took hold again');
       await undo(again);
       await undo(again);
-      if (fault.kind !== 'policy-ignored') t.equal(await second.tookHold(), false, 'the ledger ended it');
+      if (fault.kind !== 'policy-ignored') t.equal(await endsToHold(second), true, 'the ledger ended it');
       else await second.mend();
       t.equal(await becomes(before), before, 'the ledger restored everything');
     });

@@ -6,9 +6,10 @@ import { InternalError } from '../../../model/errors.ts';
 import type { Disturbance } from '../../../model/fault.ts';
 import { PORTS, keyOf } from '../../../model/workload.ts';
 import type { LabCluster } from '../cluster.ts';
-import { CLUSTER_INTERFACE, wanNetns, workloadNetns } from '../names.ts';
+import { CLUSTER_INTERFACE, WORKLOAD_INTERFACE, wanNetns, workloadNetns } from '../names.ts';
+import { runInNetns } from '../namespace.ts';
 import { type FaultOf, type Injection, workloadOf } from '../../../model/injection.ts';
-import { addTable, addressesOf, answersPing, clusterOf, ping, portOf } from './injector.ts';
+import { addTable, addressesOf, answersPing, clusterOf, ping, portOf, prepareMending } from './injector.ts';
 
 const HEADER: Readonly<Record<IpFamily, 'ip' | 'ip6'>> = { ipv4: 'ip', ipv6: 'ip6' };
 /** An IP header and that of an echo request, in bytes. */
@@ -22,6 +23,7 @@ const rangesOf = (cluster: LabCluster, family: IpFamily): string =>
   RANGE_KINDS.flatMap((kind) => cluster.ranges[kind][family] ?? []).join(', ');
 
 const FORWARD = 'filter hook forward priority filter; policy accept;';
+const OUTPUT = 'filter hook output priority filter; policy accept;';
 
 const chain = (name: string, type: string, rules: readonly string[]): string =>
   [`  chain ${name} {`, `    type ${type}`, ...rules.map((rule) => `    ${rule}`), '  }'].join('\n');
@@ -33,6 +35,12 @@ interface Way {
   readonly cluster: string;
   /** Chains in which the statement meets exactly these packets. */
   chains(statement: string): string;
+  /** The interface that exactly these packets leave by last, and chains there. */
+  readonly exit: {
+    readonly netns: string;
+    readonly interfaceName: string;
+    chains(statement: string): string;
+  };
   ping(...args: string[]): ReturnType<typeof ping>;
   readonly ipFamily: IpFamily;
 }
@@ -62,26 +70,34 @@ function wayOf(
           FORWARD,
           ways.flatMap(([from, to]) => wanRules(from, to, statement)),
         ),
+      exit: {
+        netns: wanNetns(fleet.run),
+        interfaceName: portOf(fleet, fault.to),
+        chains: (statement) =>
+          chain('forward', FORWARD, wanRules(portOf(fleet, fault.from), portOf(fleet, fault.to), statement)),
+      },
       ping: (...args) => ping(sender.gateway.netns, [...args, firstOf(receiver.gateway.wanAddresses)]),
       ipFamily,
     };
   }
   const { spec, addresses } = workloadOf(sender, fault.workload);
+  const netns = workloadNetns(fleet.run, sender.name, spec);
+  const rules = (statement: string): string[] =>
+    fleet.families.map(
+      (family) =>
+        `${HEADER[family]} saddr ${addresses[family]} ${HEADER[family]} daddr { ${rangesOf(receiver, family)} } ${statement}`,
+    );
   return {
     family: 'inet',
     netns: sender.gateway.netns,
     cluster: fault.from,
-    chains: (statement) =>
-      chain(
-        'forward',
-        FORWARD,
-        fleet.families.map(
-          (family) =>
-            `${HEADER[family]} saddr ${addresses[family]} ${HEADER[family]} daddr { ${rangesOf(receiver, family)} } ${statement}`,
-        ),
-      ),
-    ping: (...args) =>
-      ping(workloadNetns(fleet.run, sender.name, spec), [...args, firstOf(receiver.gateway.nodeAddresses)]),
+    chains: (statement) => chain('forward', FORWARD, rules(statement)),
+    exit: {
+      netns,
+      interfaceName: WORKLOAD_INTERFACE,
+      chains: (statement) => chain('output', OUTPUT, rules(statement)),
+    },
+    ping: (...args) => ping(netns, [...args, firstOf(receiver.gateway.nodeAddresses)]),
     ipFamily,
   };
 }
@@ -126,30 +142,53 @@ export async function loseOnWan(injection: Injection<FaultOf<'wan-loss'>>): Prom
   };
 }
 
+const SHAPED_CLASS = '1:10';
+const BURST_BYTES = 16_000;
+/** A few of the largest packets that a kernel hands on before it cuts them (64 KiB). */
+const QUEUE_BYTES = 200_000;
+
 /**
- * Policing, not shaping: what is too much is dropped at once, and nothing waits in a queue. The kernel lets what a second
- * may take, and the burst, come at once.
+ * A class of a shaper with a short queue, into which one rule sorts the packets; all others pass beside it. A policer of
+ * nftables would be simpler, but its bucket holds a whole second: twice the rate for the second that a measurement lasts.
  */
 export async function limitRate(injection: Injection<FaultOf<'rate-limited'>>): Promise<Disturbance> {
   const { fleet, fault } = injection;
   const way = wayOf(fleet, fault);
-  const bytes = Math.round((fault.megabits * 1e6) / 8);
-  const burst = 16_000;
-  const { mend, counted } = await addTable(
+  const place = { netns: way.exit.netns, cluster: way.cluster, means: 'a shaper (tc htb)' };
+  const device = way.exit.interfaceName;
+  const endShaper = await prepareMending(
     injection,
-    { ...way, means: 'an nftables policer' },
-    way.family,
-    way.chains(`limit rate over ${bytes} bytes/second burst ${burst} bytes counter drop`),
+    place,
+    `tc qdisc del dev ${device} root handle 1: 2> /dev/null || true\n`,
   );
-  // In fragments, which the kernel sends at once, however busy the machine is.
+  await runInNetns(place.netns, ['tc', '-batch', '-'], {
+    input: [
+      `qdisc add dev ${device} root handle 1: htb`,
+      `class add dev ${device} parent 1: classid ${SHAPED_CLASS} htb rate ${fault.megabits}mbit burst ${BURST_BYTES} cburst ${BURST_BYTES}`,
+      `qdisc add dev ${device} parent ${SHAPED_CLASS} bfifo limit ${QUEUE_BYTES}`,
+      '',
+    ].join('\n'),
+  });
+  const { mend: endSorting } = await addTable(
+    injection,
+    place,
+    way.family,
+    way.exit.chains(`counter meta priority set ${SHAPED_CLASS}`),
+  );
+  // In fragments, which the kernel sends at once, however busy the machine is: so some must wait.
   const size = 60_000;
-  const count = String(Math.ceil((1.5 * (bytes + burst)) / size));
+  const count = '4';
   return {
     async tookHold() {
       await way.ping('-q', '-l', count, '-c', count, '-s', String(size), '-w', '1');
-      return counted();
+      const shown = await runInNetns(place.netns, ['tc', '-s', '-j', 'qdisc', 'show', 'dev', device]);
+      const queues = JSON.parse(shown || '[]') as { kind?: string; overlimits?: number }[];
+      return queues.some(({ kind, overlimits = 0 }) => kind === 'htb' && overlimits > 0);
     },
-    mend,
+    async mend() {
+      await endSorting();
+      await endShaper();
+    },
   };
 }
 
