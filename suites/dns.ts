@@ -15,7 +15,7 @@ import {
 } from '../fixtures/workloads.ts';
 import { DNS_P95_MS, DNS_TTL_SECONDS } from '../lib/model/budgets.ts';
 import { type ClusterView, type Site, type Suite, defineCheck } from '../lib/model/check.ts';
-import type { Exchange, Resolution } from '../lib/model/probe.ts';
+import { ADDRESS_RECORD, type Exchange, type Resolution } from '../lib/model/probe.ts';
 import { percentile, upperBoundOfUnseen } from '../lib/model/statistics.ts';
 import { failed, inconclusive, passed } from '../lib/model/verdict.ts';
 import { PORTS, type ServicePort, type ServiceSpec, selects, serviceName } from '../lib/model/workload.ts';
@@ -29,7 +29,6 @@ import {
   malformed,
 } from './support/calls.ts';
 import {
-  ADDRESS_RECORD,
   LOOKUP_TIMEOUT_MS,
   type Lookup,
   judgeAddresses,

@@ -156,6 +156,8 @@ export interface Transfer {
 }
 
 export type RecordType = 'A' | 'AAAA' | 'SRV' | 'TXT';
+/** The record that holds addresses of a family. */
+export const ADDRESS_RECORD: Readonly<Record<IpFamily, 'A' | 'AAAA'>> = { ipv4: 'A', ipv6: 'AAAA' };
 export interface ResolveRequest {
   readonly server: string;
   readonly port?: number;

@@ -12,7 +12,7 @@ import type { ClientKind, DrillClient, DrillObservation, DrillResults, DrillSamp
 import { UserError } from '../model/errors.ts';
 import type { FaultKind, FaultSpec } from '../model/fault.ts';
 import { CLUSTER_NAME } from '../model/ids.ts';
-import type { Sample, SampleRequest } from '../model/probe.ts';
+import { ADDRESS_RECORD, type Sample, type SampleRequest } from '../model/probe.ts';
 import type { RunSpec } from '../model/spec.ts';
 import { type Topology, directedPairs } from '../model/topology.ts';
 import { suggest } from '../config/nearest.ts';
@@ -279,8 +279,9 @@ async function lookUp(
   now: () => number,
 ): Promise<DrillSample> {
   const at = Math.round(now());
-  const type = family === 'ipv4' ? 'A' : 'AAAA';
-  const [resolution] = await site.resolve([{ server, name, type, timeoutMs: REQUEST_TIMEOUT_MS }]);
+  const [resolution] = await site.resolve([
+    { server, name, type: ADDRESS_RECORD[family], timeoutMs: REQUEST_TIMEOUT_MS },
+  ]);
   const ok = resolution?.rcode === 'NOERROR' && resolution.addresses.length > 0;
   const outcome = resolution?.rcode ?? resolution?.outcome ?? 'error';
   return { at, latencyMs: Math.round(now() - at), ok, ...(!ok && { outcome }) };

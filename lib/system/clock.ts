@@ -35,3 +35,19 @@ export const systemClock: Clock = {
 export const randomHex = (bytes: number): string => randomBytes(bytes).toString('hex');
 /** Uniform integer in [0, limit). */
 export const randomBelow = (limit: number): number => randomInt(limit);
+
+const LOOK_MS = 250;
+
+/** Whether it becomes so in time; it is looked at until then, at least once. */
+export async function within(
+  limitMs: number,
+  isSo: () => Promise<boolean>,
+  lookMs: number = LOOK_MS,
+): Promise<boolean> {
+  const end = systemClock.monotonic() + limitMs;
+  while (!(await isSo())) {
+    if (systemClock.monotonic() > end) return false;
+    await systemClock.sleep(lookMs);
+  }
+  return true;
+}

@@ -1,13 +1,11 @@
 /** Lookups at a cluster's own DNS server, and what may be concluded from them. */
 import type { ClusterView, Site, Toolkit } from '../../lib/model/check.ts';
-import { type IpFamily, containsAddress, parseCidr } from '../../lib/model/cidr.ts';
+import { containsAddress, parseCidr } from '../../lib/model/cidr.ts';
 import type { RecordType, Resolution } from '../../lib/model/probe.ts';
 import { type Verdict, failed, inconclusive } from '../../lib/model/verdict.ts';
 
 /** glibc waits 5 s before it asks again; a server that needs even two is of no use. */
 export const LOOKUP_TIMEOUT_MS = 2_000;
-
-export const ADDRESS_RECORD: Record<IpFamily, 'A' | 'AAAA'> = { ipv4: 'A', ipv6: 'AAAA' };
 
 /** A lookup, and where each address belongs, in words. */
 export interface Lookup extends Resolution {

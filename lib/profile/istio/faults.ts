@@ -10,12 +10,13 @@ import { InternalError } from '../../model/errors.ts';
 import { applicable } from '../../model/applicable.ts';
 import { clusterOf, injectorOf, workloadOf } from '../../model/injection.ts';
 import { prepareRestoring } from '../../model/mending.ts';
+import { isReady } from '../../model/readiness.ts';
 import type { WorkloadSpec } from '../../model/workload.ts';
-import { systemClock } from '../../system/clock.ts';
+import { systemClock, within } from '../../system/clock.ts';
 import { createRoot, validFor } from './certificates.ts';
 import { type ControlPlanes, asKubernetes } from './clusters.ts';
 import { giveIntermediates } from './authorities.ts';
-import { connectedProxies, controlPlanePods, isReady, watchedClusters } from './controlPlane.ts';
+import { connectedProxies, controlPlanePods, watchedClusters } from './controlPlane.ts';
 import {
   AUTHORITY,
   LABELS,
@@ -31,25 +32,18 @@ import { accessIn, hasProxy } from './links.ts';
 /** A control plane that starts waits half a minute for clusters that it cannot reach. */
 const HOLD_LIMIT_MS = 120_000;
 const QUIT_LIMIT_MS = 10_000;
-const POLL_MS = 500;
+const LOOK_MS = 500;
 /** Label that the injector of proxies gives to pods. */
 const PROXIED = 'security.istio.io/tlsMode=istio';
 
-async function within(held: () => Promise<boolean>): Promise<boolean> {
-  const end = systemClock.monotonic() + HOLD_LIMIT_MS;
-  for (;;) {
-    if (await held()) return true;
-    if (systemClock.monotonic() > end) return false;
-    await systemClock.sleep(POLL_MS);
-  }
-}
+const holds = (held: () => Promise<boolean>): Promise<boolean> => within(HOLD_LIMIT_MS, held, LOOK_MS);
 
 /** As an update does: what it knew of other clusters it has to learn anew. */
 async function restartControlPlane(primary: KubernetesCluster): Promise<void> {
   const pods = await controlPlanePods(primary);
   const old = new Set(pods.map(({ metadata: { name } }) => name));
   await primary.objects.delete([...old].map((name) => systemReference('v1', 'Pod', name)));
-  await within(async () =>
+  await holds(async () =>
     (await controlPlanePods(primary)).some((pod) => isReady(pod) && !old.has(pod.metadata.name)),
   );
 }
@@ -81,7 +75,7 @@ async function restartProxies(cluster: KubernetesCluster): Promise<void> {
         .catch(() => undefined),
     ),
   );
-  await within(async () =>
+  await holds(async () =>
     (await proxiedPods(cluster)).every(
       (pod) => isReady(pod) && restartsOf(pod) > (before.get(pod.metadata.name) ?? -1),
     ),
@@ -109,8 +103,7 @@ export function meshInjectors(planes: ControlPlanes): readonly FaultInjector[] {
       const restore = await prepareRestoring(primary, fault, { before: [secret] }, ledger);
       await primary.objects.delete([reference]);
       return {
-        tookHold: () =>
-          within(async () => (await watchedClusters(primary)).every(({ id }) => id !== cluster)),
+        tookHold: () => holds(async () => (await watchedClusters(primary)).every(({ id }) => id !== cluster)),
         mend: restore,
       };
     },
@@ -142,7 +135,7 @@ export function meshInjectors(planes: ControlPlanes): readonly FaultInjector[] {
       return {
         // Proxies keep what they were told last until they have found the new control plane.
         tookHold: () =>
-          within(async () => {
+          holds(async () => {
             const [watched, connected, pods] = await Promise.all([
               watchedClusters(primary),
               connectedProxies(primary),
@@ -157,7 +150,7 @@ export function meshInjectors(planes: ControlPlanes): readonly FaultInjector[] {
           }),
         mend: async () => {
           await restore();
-          await within(async () =>
+          await holds(async () =>
             (await watchedClusters(primary)).some(({ id, status }) => id === cluster && status === 'synced'),
           );
         },
@@ -176,10 +169,10 @@ export function meshInjectors(planes: ControlPlanes): readonly FaultInjector[] {
       const restore = await prepareRestoring(primary, fault, { before: [scaled(1)] }, ledger);
       await primary.objects.apply([scaled(0)]);
       return {
-        tookHold: () => within(async () => !(await controlPlanePods(primary)).some(isReady)),
+        tookHold: () => holds(async () => !(await controlPlanePods(primary)).some(isReady)),
         mend: async () => {
           await restore();
-          await within(async () => (await controlPlanePods(primary)).some(isReady));
+          await holds(async () => (await controlPlanePods(primary)).some(isReady));
         },
       };
     },
@@ -263,14 +256,14 @@ export function meshInjectors(planes: ControlPlanes): readonly FaultInjector[] {
         return (map?.data as Record<string, string> | undefined)?.['root-cert.pem'];
       };
       const original = secretText(before, 'root-cert.pem')?.trim();
-      await within(async () => (await trusted())?.trim() !== original);
+      await holds(async () => (await trusted())?.trim() !== original);
       await restartProxies(place);
       return {
         tookHold: async () => (await trusted())?.trim() !== original,
         mend: async () => {
           await restore();
           await restartControlPlane(place);
-          await within(async () => (await trusted())?.trim() === original);
+          await holds(async () => (await trusted())?.trim() === original);
           await restartProxies(place);
         },
       };
@@ -305,7 +298,30 @@ export function meshInjectors(planes: ControlPlanes): readonly FaultInjector[] {
     'cluster',
   );
 
+  /** The namespace is not the same there: what has no Service in a cluster has no endpoints in it for any other. */
+  const notShared = injectorOf('service-not-shared', async ({ fault, fleet, ledger }) => {
+    const place = named(fleet, fault.cluster);
+    const reference: ObjectReference = {
+      apiVersion: 'v1',
+      kind: 'Service',
+      metadata: { name: fault.service, namespace: place.namespaceOf(fault.namespace) },
+    };
+    // With the address that it had, which its callers know.
+    const restore = await prepareRestoring(
+      place,
+      fault,
+      { before: [await existing(place, reference)] },
+      ledger,
+    );
+    await place.objects.delete([reference]);
+    return {
+      tookHold: async () => (await place.objects.read(reference)) === undefined,
+      mend: restore,
+    };
+  });
+
   return [
+    notShared,
     secretDeleted,
     secretLoopback,
     stopped,

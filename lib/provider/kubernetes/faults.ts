@@ -5,7 +5,7 @@ import type { Disturbance, FaultSpec } from '../../model/fault.ts';
 import { type FaultOf, type Injection, clusterOf, injectorOf } from '../../model/injection.ts';
 import { prepareRestoring } from '../../model/mending.ts';
 import { PORTS } from '../../model/workload.ts';
-import { systemClock } from '../../system/clock.ts';
+import { within } from '../../system/clock.ts';
 import type { KubernetesClusterHandle } from './cluster.ts';
 import { asKubernetesCluster } from './handlers.ts';
 import { APPLICATION, LABELS, runSelector } from './names.ts';
@@ -117,12 +117,7 @@ async function isRefused(
   if (!target || !caller) {
     throw new InternalError(`namespace ${namespace} of ${cluster.name} has no workload to refuse`);
   }
-  const end = systemClock.monotonic() + ENFORCED_MS;
-  while (await isAnswered(caller, target)) {
-    if (systemClock.monotonic() > end) return false;
-    await systemClock.sleep(LOOK_MS);
-  }
-  return true;
+  return within(ENFORCED_MS, async () => !(await isAnswered(caller, target)), LOOK_MS);
 }
 
 async function isAnswered(caller: Workload, target: Workload): Promise<boolean> {

@@ -6,6 +6,9 @@ import { networkPolicyHandler } from './handlers.ts';
 export type { KubernetesClusterHandle, KubernetesClusterOptions } from './cluster.ts';
 export { kubernetesInjectors } from './faults.ts';
 export { asKubernetesCluster } from './handlers.ts';
+export { runSelector } from './names.ts';
+export { addressesOf } from './podState.ts';
+export { DEFAULT_DOMAIN } from './resolver.ts';
 
 /** What every such cluster offers by itself; the profile says what passes between clusters. */
 export const KUBERNETES_FEATURES: readonly Feature[] = ['dns', 'policy', 'l7.service', 'nodes'];

@@ -3,6 +3,8 @@ import type { FaultInjector } from '../../../model/cluster.ts';
 import { kubernetesInjectors } from '../../kubernetes/index.ts';
 import { freezeCluster, stopDns, takeClusterAway } from './containers.ts';
 import { injectorOf } from '../../../model/injection.ts';
+import { ignorePolicies } from './enforcement.ts';
+import { answerFromOtherCluster, denyNames, keepNamesLong, keepOldRecords, slowDns } from './names.ts';
 import {
   answerFromElsewhere,
   cutNode,
@@ -28,5 +30,11 @@ export const kindInjectors: readonly FaultInjector[] = [
   injectorOf('wrong-answerer', answerFromElsewhere),
   injectorOf('cluster-gone', takeClusterAway),
   injectorOf('cluster-frozen', freezeCluster),
+  injectorOf('policy-ignored', ignorePolicies),
   injectorOf('dns-stopped', stopDns),
+  injectorOf('dns-slow', slowDns),
+  injectorOf('dns-nxdomain', denyNames),
+  injectorOf('dns-stale', keepOldRecords),
+  injectorOf('dns-ttl-long', keepNamesLong),
+  injectorOf('dns-wrong-address', answerFromOtherCluster),
 ];

@@ -3,7 +3,7 @@ import path from 'node:path';
 import { addressAt, firstOf, parseCidr } from '../../../model/cidr.ts';
 import { InternalError } from '../../../model/errors.ts';
 import type { Disturbance } from '../../../model/fault.ts';
-import type { Resolution } from '../../../model/probe.ts';
+import { ADDRESS_RECORD, type Resolution } from '../../../model/probe.ts';
 import { keyOf } from '../../../model/workload.ts';
 import { randomBelow, systemClock } from '../../../system/clock.ts';
 import { quoteCommand } from '../../../system/commands.ts';
@@ -127,7 +127,7 @@ async function lookUp(cluster: LabCluster, name: string): Promise<Resolution | u
   const [workload] = cluster.workloads;
   if (!workload) throw new InternalError(`cluster ${cluster.name} has no workload to ask its DNS server`);
   const server = firstOf(cluster.dns);
-  const type = server.includes(':') ? 'AAAA' : 'A';
+  const type = ADDRESS_RECORD[server.includes(':') ? 'ipv6' : 'ipv4'];
   const [answer] = await workload.probe.resolve([{ server, name, type, timeoutMs: LOOKUP_MS }]);
   return answer;
 }

@@ -1,0 +1,253 @@
+/**
+ * Faults of a cluster's DNS server by its own configuration, as an operator's mistake makes them. CoreDNS is started anew,
+ * since it may take minutes to notice a change of its ConfigMap by itself; so it does when a later process mends.
+ */
+import { addressAt, firstOf, parseCidr } from '../../../model/cidr.ts';
+import type { Cluster, Fleet, KubernetesObject, Ledger, ObjectReference } from '../../../model/cluster.ts';
+import { InternalError } from '../../../model/errors.ts';
+import type { Disturbance, FaultSpec } from '../../../model/fault.ts';
+import { type FaultOf, type Injection, clusterOf } from '../../../model/injection.ts';
+import { prepareRestoring } from '../../../model/mending.ts';
+import { ADDRESS_RECORD, type RecordType, type Resolution } from '../../../model/probe.ts';
+import { isReady } from '../../../model/readiness.ts';
+import { randomHex, within } from '../../../system/clock.ts';
+import { runCommand } from '../../../system/commands.ts';
+import {
+  DEFAULT_DOMAIN,
+  type KubernetesClusterHandle,
+  addressesOf,
+  asKubernetesCluster,
+  runSelector,
+} from '../../kubernetes/index.ts';
+import { insideContainer } from '../docker.ts';
+import { nodeContainers } from '../nodes.ts';
+import { denying, forwarding, remembering, withTtl } from './corefile.ts';
+import { anyWorkload } from './injector.ts';
+
+const NAMESPACE = 'kube-system';
+const PODS = 'k8s-app=kube-dns';
+const CONFIGURATION: ObjectReference = {
+  apiVersion: 'v1',
+  kind: 'ConfigMap',
+  metadata: { name: 'coredns', namespace: NAMESPACE },
+};
+/** A name of every cluster. */
+const API_SERVER = `kubernetes.default.svc.${DEFAULT_DOMAIN}`;
+
+const LOOKUP_MS = 3_000;
+/** Two pods that start, and a readiness probe every ten seconds. */
+const RESTART_LIMIT_MS = 60_000;
+/** Until every node sends questions to the new pods. */
+const HOLD_LIMIT_MS = 15_000;
+
+const kubernetesClusterOf = (fleet: Fleet, name: string): KubernetesClusterHandle =>
+  asKubernetesCluster(clusterOf(fleet, name));
+
+const podsOf = (cluster: KubernetesClusterHandle): Promise<readonly KubernetesObject[]> =>
+  cluster.objects.list({ apiVersion: 'v1', kind: 'Pod', namespace: NAMESPACE, labelSelector: PODS });
+
+/** @throws Error when no new one gets ready */
+async function restart(cluster: KubernetesClusterHandle): Promise<void> {
+  const before = await podsOf(cluster);
+  const old = new Set(before.map(({ metadata: { name } }) => name));
+  // Those that end keep answering for a while from what they know, and none of it is wanted.
+  await Promise.all(before.map((pod) => cluster.objects.deleteOne(pod, 1)));
+  const started = await within(RESTART_LIMIT_MS, async () => {
+    const pods = await podsOf(cluster);
+    return pods.length > 0 && pods.every((pod) => !old.has(pod.metadata.name) && isReady(pod));
+  });
+  if (!started) throw new Error(`CoreDNS of ${cluster.name} did not get ready within ${RESTART_LIMIT_MS} ms`);
+}
+
+async function ask(cluster: Cluster, name: string, type?: RecordType): Promise<Resolution | undefined> {
+  const server = firstOf(cluster.dns);
+  const family = server.includes(':') ? 'ipv6' : 'ipv4';
+  const [answer] = await anyWorkload(cluster).probe.resolve([
+    { server, name, type: type ?? ADDRESS_RECORD[family], timeoutMs: LOOKUP_MS },
+  ]);
+  return answer;
+}
+
+interface Reconfiguration {
+  readonly cluster: KubernetesClusterHandle;
+  readonly fault: FaultSpec;
+  readonly ledger: Ledger;
+  /** @returns undefined where this configuration has no place for it */
+  readonly change: (corefile: string) => string | undefined;
+  readonly tookHold: () => Promise<boolean>;
+}
+
+async function reconfigure({
+  cluster,
+  fault,
+  ledger,
+  change,
+  tookHold,
+}: Reconfiguration): Promise<Disturbance> {
+  const before = await cluster.objects.read(CONFIGURATION);
+  const corefile = (before?.['data'] as Readonly<Record<string, string>> | undefined)?.['Corefile'];
+  const changed = corefile === undefined ? undefined : change(corefile);
+  if (!before || changed === undefined) {
+    throw new InternalError(`cluster ${cluster.name} has no CoreDNS that could be configured so`);
+  }
+  const restore = await prepareRestoring(cluster, fault, { before: [before] }, ledger);
+  await cluster.objects.apply([{ ...CONFIGURATION, data: { Corefile: changed } }]);
+  await restart(cluster);
+  let mended = false;
+  return {
+    tookHold: () => within(HOLD_LIMIT_MS, tookHold),
+    async mend() {
+      if (mended) return;
+      await restore();
+      await restart(cluster);
+      mended = true;
+    },
+  };
+}
+
+export async function denyNames({
+  fault,
+  fleet,
+  ledger,
+}: Injection<FaultOf<'dns-nxdomain'>>): Promise<Disturbance> {
+  const cluster = kubernetesClusterOf(fleet, fault.cluster);
+  return reconfigure({
+    cluster,
+    fault,
+    ledger,
+    change: (corefile) => denying(corefile, DEFAULT_DOMAIN),
+    tookHold: async () => (await ask(cluster, API_SERVER))?.rcode === 'NXDOMAIN',
+  });
+}
+
+export async function answerFromOtherCluster({
+  fault,
+  fleet,
+  ledger,
+}: Injection<FaultOf<'dns-wrong-address'>>): Promise<Disturbance> {
+  const cluster = kubernetesClusterOf(fleet, fault.cluster);
+  const other = kubernetesClusterOf(fleet, fault.instead);
+  const servers = (await podsOf(other)).filter(isReady).map((pod) => firstOf(addressesOf(pod)));
+  const expected = (await ask(other, API_SERVER))?.addresses ?? [];
+  return reconfigure({
+    cluster,
+    fault,
+    ledger,
+    change: (corefile) => forwarding(corefile, DEFAULT_DOMAIN, servers),
+    tookHold: async () => {
+      const seen = (await ask(cluster, API_SERVER))?.addresses ?? [];
+      return seen.length > 0 && seen.every((address) => expected.includes(address));
+    },
+  });
+}
+
+export async function keepNamesLong({
+  fault,
+  fleet,
+  ledger,
+}: Injection<FaultOf<'dns-ttl-long'>>): Promise<Disturbance> {
+  const cluster = kubernetesClusterOf(fleet, fault.cluster);
+  return reconfigure({
+    cluster,
+    fault,
+    ledger,
+    change: (corefile) => withTtl(corefile, fault.seconds),
+    tookHold: async () => (await ask(cluster, API_SERVER))?.ttls.includes(fault.seconds) === true,
+  });
+}
+
+/** Names of the headless services of this run, each with its addresses. */
+async function headlessRecords(cluster: KubernetesClusterHandle, run: string) {
+  const services = await cluster.objects.list({
+    apiVersion: 'v1',
+    kind: 'Service',
+    labelSelector: runSelector(run),
+  });
+  const headless = services.filter(
+    (service) => (service['spec'] as { readonly clusterIP?: string } | undefined)?.clusterIP === 'None',
+  );
+  return Promise.all(
+    headless.map(async ({ metadata: { name, namespace = '' } }) => {
+      const full = `${name}.${namespace}.svc.${DEFAULT_DOMAIN}`;
+      const addresses: { ipv4?: readonly string[]; ipv6?: readonly string[] } = {};
+      for (const family of ['ipv4', 'ipv6'] as const) {
+        const answer = await ask(cluster, full, ADDRESS_RECORD[family]);
+        if (answer?.addresses.length) addresses[family] = answer.addresses;
+      }
+      return { name: full, addresses };
+    }),
+  );
+}
+
+/** From the end of the pods: nobody has it. */
+const VACANT_INDEX = -3;
+
+/** The first endpoint of every headless name is one that is no more. */
+export async function keepOldRecords({
+  fault,
+  fleet,
+  ledger,
+}: Injection<FaultOf<'dns-stale'>>): Promise<Disturbance> {
+  const cluster = kubernetesClusterOf(fleet, fault.cluster);
+  const vacant = (family: 'ipv4' | 'ipv6'): string =>
+    addressAt(parseCidr(cluster.ranges.pods[family] as string), VACANT_INDEX);
+  const old = (await headlessRecords(cluster, fleet.run)).map(({ name, addresses }) => ({
+    name,
+    addresses: {
+      ...(addresses.ipv4 && { ipv4: [vacant('ipv4'), ...addresses.ipv4.slice(1)] }),
+      ...(addresses.ipv6 && { ipv6: [vacant('ipv6'), ...addresses.ipv6.slice(1)] }),
+    },
+  }));
+  const one = old.find(({ addresses }) => Object.keys(addresses).length > 0);
+  if (!one) throw new InternalError(`cluster ${cluster.name} has no headless service with endpoints`);
+  return reconfigure({
+    cluster,
+    fault,
+    ledger,
+    change: (corefile) => remembering(corefile, old),
+    tookHold: async () => {
+      const family = one.addresses.ipv4 ? 'ipv4' : 'ipv6';
+      const answer = await ask(cluster, one.name, ADDRESS_RECORD[family]);
+      return answer?.addresses.includes(vacant(family)) === true;
+    },
+  });
+}
+
+const PAUSE_SECONDS = 0.02;
+const SAMPLES = 5;
+
+/** The processes stop for as long, work for a moment, and stop again: on average a question waits for half of it. */
+export async function slowDns({
+  fault,
+  fleet,
+  ledger,
+}: Injection<FaultOf<'dns-slow'>>): Promise<Disturbance> {
+  const cluster = clusterOf(fleet, fault.cluster);
+  const nodes = await nodeContainers(fleet.run, cluster.name);
+  const flag = `/run/mcnet-slow-dns-${randomHex(4)}`;
+  const loop = [
+    `touch ${flag}`,
+    `while [ -e ${flag} ]; do pkill -STOP -x coredns; sleep ${fault.milliseconds / 1_000}; pkill -CONT -x coredns; sleep ${PAUSE_SECONDS}; done < /dev/null > /dev/null 2>&1 &`,
+  ].join('\n');
+  const mending = (node: string) =>
+    insideContainer(node, ['sh', '-c', `rm -f ${flag}; pkill -CONT -x coredns || true`]);
+  for (const node of nodes) {
+    await ledger.add({
+      description: `fault ${JSON.stringify(fault)} on ${node}, by processes that stop again and again`,
+      undo: { kind: 'run', command: mending(node) },
+    });
+  }
+  await Promise.all(nodes.map((node) => runCommand(insideContainer(node, ['sh', '-c', loop]))));
+  return {
+    async tookHold() {
+      const seen: number[] = [];
+      for (let sample = 0; sample < SAMPLES; sample++) {
+        seen.push((await ask(cluster, API_SERVER))?.durationMs ?? 0);
+      }
+      return Math.max(...seen) >= fault.milliseconds / 2;
+    },
+    async mend() {
+      await Promise.all(nodes.map((node) => runCommand(mending(node))));
+    },
+  };
+}
