@@ -181,6 +181,7 @@ const throughputCheck = (id: string, level: 'core' | 'extended', streams: number
     dependsOn: ['mtu.path'],
     uses: [client, echo],
     exclusive: 'fleet',
+    together: { name: id, of: 'fleet', where: 'separateUplinks' },
     budgets: { share: THROUGHPUT_OF_TUNNEL },
     faults: [{ kind: 'rate-limited', cause: 'throughput-low' }],
     hint: 'Compare window, retransmissions and CPU of both runs; a shaper or a slow policy engine between workload and gateway shows here',

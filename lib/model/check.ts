@@ -185,8 +185,13 @@ export interface Check<S extends Scope = Scope, B extends Budgets = Budgets, O =
   /**
    * Its cases start at the same time as all others of this name: of the whole fleet, or of the same two clusters. What one
    * of them injects stands until all have seen enough, and what they want for themselves they share with each other.
+   * `where`: only at providers whose limits say so; of those that use the same uplink, one at a time.
    */
-  readonly together?: { readonly name: string; readonly of: 'fleet' | 'pair' };
+  readonly together?: {
+    readonly name: string;
+    readonly of: 'fleet' | 'pair';
+    readonly where?: 'separateUplinks';
+  };
   /** A cluster's case that sends nothing across a link and counts no answer of another cluster. */
   readonly staysInside?: boolean;
   /** Its cases wait far more than they work: many more of them than of others may run at once. */

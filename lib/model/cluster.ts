@@ -245,6 +245,8 @@ export interface FaultInjector {
    * made (`own`).
    */
   readonly reach: 'run' | 'cluster';
+  /** Whether one fault is in place as soon as the other is, with the same proof; default: when they are equal. */
+  readonly isSame?: (one: FaultSpec, other: FaultSpec) => boolean;
   /** Writes how to mend it to the ledger before anything is changed. */
   inject(fault: FaultSpec, fleet: Fleet, ledger: Ledger): Promise<Disturbance>;
 }
@@ -405,6 +407,8 @@ export interface ProviderLimits {
   readonly teardownPerClusterMs: number;
   /** Cases that run beside each other at most, where clusters share this machine or serve others; those that wait count too. */
   readonly casesAtOnce?: number;
+  /** This machine carries what all gateways' uplinks can: what leaves by one slows what leaves by no other. */
+  readonly separateUplinks?: true;
 }
 
 export interface Provider {

@@ -4,6 +4,7 @@
  * nobody waiting.
  */
 import { isDeepStrictEqual } from 'node:util';
+import type { FaultInjector } from '../model/cluster.ts';
 import type { Disturbance, FaultSpec } from '../model/fault.ts';
 
 /** How far a member has come, in this order. */
@@ -17,6 +18,12 @@ export interface SharedDisturbance extends Pick<Disturbance, 'tookHold'> {
    * left while others still need it
    */
   mend(): Promise<boolean>;
+}
+
+/** How a fault is injected, and which others are the same; default: equal ones. */
+export interface SharedInjection {
+  readonly inject: () => Promise<Disturbance>;
+  readonly isSame?: FaultInjector['isSame'];
 }
 
 interface SharedFault {
@@ -62,8 +69,8 @@ export class Company {
   }
 
   /** The same fault is injected once. */
-  share(fault: FaultSpec, inject: () => Promise<Disturbance>): SharedFault {
-    const known = this.#faults.find((one) => one.users > 0 && isDeepStrictEqual(one.fault, fault));
+  share(fault: FaultSpec, { inject, isSame = isDeepStrictEqual }: SharedInjection): SharedFault {
+    const known = this.#faults.find((one) => one.users > 0 && isSame(one.fault, fault));
     if (known) {
       known.users++;
       return known;
@@ -110,8 +117,8 @@ export class Member {
     if (this.stage === 'ready') this.stage = 'watching';
   }
 
-  async inject(fault: FaultSpec, inject: () => Promise<Disturbance>): Promise<SharedDisturbance> {
-    const shared = this.#company.share(fault, inject);
+  async inject(fault: FaultSpec, injection: SharedInjection): Promise<SharedDisturbance> {
+    const shared = this.#company.share(fault, injection);
     let disturbance: Disturbance;
     try {
       disturbance = await shared.disturbance;

@@ -386,7 +386,8 @@ class Run {
       mostlyWaits: ({ check }) =>
         casesAtOnce === undefined && (this.#registry.get(check)!.mostlyWaits ?? false),
       concurrency: concurrencyFor(this.#with.concurrency, this.#with.provider.limits),
-      company: (planned) => companyOf(this.#registry.get(planned.check)!, planned),
+      company: (planned) =>
+        companyOf(this.#registry.get(planned.check)!, planned, this.#with.provider.limits),
       execute: (planned, member) =>
         runCase(
           planned,

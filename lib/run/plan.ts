@@ -10,7 +10,7 @@ import { type Subject, caseId, matchesGlob } from '../model/ids.ts';
 import type { Intent } from '../model/intent.ts';
 import type { PlannedCase } from '../model/record.ts';
 import type { RunSpec } from '../model/spec.ts';
-import { type PairPath, type Topology, directedPairs, pathBetween } from '../model/topology.ts';
+import { type PairPath, type Topology, directedPairs, pathBetween, wayOf } from '../model/topology.ts';
 
 /** Suites of which a large fleet runs only a sample of the pairs: each case of them takes many seconds. */
 const SAMPLED_SUITES: ReadonlySet<string> = new Set(['performance', 'failover']);
@@ -224,11 +224,17 @@ function skipReason(
   return undefined;
 }
 
-const pairKey = ({ from, to }: { from: string; to: string }): string => `${from}->${to}`;
+interface Pair {
+  readonly from: string;
+  readonly to: string;
+}
+
+const pairKey = ({ from, to }: Pair): string => `${from}->${to}`;
 
 /**
  * The pairs that lose the draw. Those are drawn first whose clusters have been drawn least, so that a few pairs meet as many
- * clusters as they can; among them the order is that of a hash of seed and pair.
+ * clusters as they can, and then those of the way that has been drawn less, since drills of different ways run beside each
+ * other; among them the order is that of a hash of seed and pair.
  */
 function pairsOutsideSample(selected: readonly Candidate[], spec: Selection): Set<string> {
   if (spec.pairs.kind === 'all' && spec.pairs.explicit) return new Set();
@@ -244,14 +250,20 @@ function pairsOutsideSample(selected: readonly Candidate[], spec: Selection): Se
   const ranked = [...pairs].toSorted(([a], [b]) => (rank.get(a)! < rank.get(b)! ? -1 : 1));
   const left = new Map(ranked);
   const drawn = new Map<string, number>();
-  const usesOf = ({ from, to }: { from: string; to: string }): number =>
-    (drawn.get(from) ?? 0) + (drawn.get(to) ?? 0);
+  const names = spec.topology.members.map(({ name }) => name);
+  // No cluster can be called so.
+  const wayKey = (pair: Pair): string => `way ${wayOf(names, pair)}`;
+  const usesOf = (name: string): number => drawn.get(name) ?? 0;
+  const isBetter = (a: Pair, b: Pair): boolean => {
+    const [clusters, others] = [a, b].map(({ from, to }) => usesOf(from) + usesOf(to)) as [number, number];
+    return clusters < others || (clusters === others && usesOf(wayKey(a)) < usesOf(wayKey(b)));
+  };
   for (let draw = 0; draw < count && left.size > 0; draw++) {
-    let best: [string, { from: string; to: string }] | undefined;
-    for (const one of left) if (!best || usesOf(one[1]) < usesOf(best[1])) best = one;
-    const [key, { from, to }] = best!;
+    let best: [string, Pair] | undefined;
+    for (const one of left) if (!best || isBetter(one[1], best[1])) best = one;
+    const [key, pair] = best!;
     left.delete(key);
-    for (const name of [from, to]) drawn.set(name, (drawn.get(name) ?? 0) + 1);
+    for (const name of [pair.from, pair.to, wayKey(pair)]) drawn.set(name, usesOf(name) + 1);
   }
   return new Set(left.keys());
 }

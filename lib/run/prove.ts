@@ -390,7 +390,7 @@ class Proving {
       concurrency: concurrencyFor(dependencies.concurrency, dependencies.provider.limits),
       signal,
       settle: () => undefined,
-      company: (planned) => companyOf(registry.get(planned.check)!, planned),
+      company: (planned) => companyOf(registry.get(planned.check)!, planned, dependencies.provider.limits),
       execute: async (planned, member) => {
         // Journals keep the first verdict of a case; here each run of it is one of its own.
         const id = `${planned.id}#${++this.#runs}`;

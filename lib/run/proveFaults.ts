@@ -91,8 +91,8 @@ const SILENT_CAUSES: ReadonlySet<FaultExpectation['cause']> = new Set([
 /** Far below any limit: what a forgotten default or a second tunnel takes away; and the least there is. */
 const MTU_STEPS = [100, 1];
 
-/** Nine tenths of what the budget asks for. */
-const JUST_BELOW_BUDGET: RelativeSize = { figure: 'baseline', share: 0.9 * THROUGHPUT_OF_TUNNEL.value };
+/** Half of what the path carries, and nine tenths of what the budget asks for. */
+const SLOW_SHARES = [0.5, 0.9 * THROUGHPUT_OF_TUNNEL.value];
 
 const AIMS: { readonly [K in FaultKind]: Aiming<K> } = {
   'tunnel-down': ({ topology, from, to }) => [
@@ -149,16 +149,12 @@ const AIMS: { readonly [K in FaultKind]: Aiming<K> } = {
   'node-cut': ({ to }) => [{ kind: 'node-cut', cluster: to }],
   'source-rewritten': ({ from, to }) => [{ kind: 'source-rewritten', from, to }],
   'rate-limited': (target) => [
-    ...graded(
-      [5, 50],
-      (megabits) => `${megabits} Mbit/s`,
-      (megabits) => ({ kind: 'rate-limited' as const, ...ofCaller(target), megabits }),
-    ),
-    {
-      size: `${percent(JUST_BELOW_BUDGET.share)} of the baseline`,
-      relativeTo: JUST_BELOW_BUDGET,
-      fault: { kind: 'rate-limited', ...ofCaller(target), megabits: 0 },
-    },
+    { size: '2 Mbit/s', fault: { kind: 'rate-limited', ...ofCaller(target), megabits: 2 } },
+    ...SLOW_SHARES.map((share) => ({
+      size: `${percent(share)} of the baseline`,
+      relativeTo: { figure: 'baseline', share },
+      fault: { kind: 'rate-limited' as const, ...ofCaller(target), megabits: 0 },
+    })),
   ],
   delayed: (target) =>
     graded(

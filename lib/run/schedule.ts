@@ -4,7 +4,7 @@ import type { Provider } from '../model/cluster.ts';
 import { InternalError } from '../model/errors.ts';
 import { type Subject } from '../model/ids.ts';
 import type { PlannedCase } from '../model/record.ts';
-import { type Topology, areNeighbours, linksOf, wayOf } from '../model/topology.ts';
+import { type Topology, areNeighbours, linksOf, pathBetween, wayOf } from '../model/topology.ts';
 import { type Verdict, inconclusive } from '../model/verdict.ts';
 import { Company, type Member } from './company.ts';
 
@@ -31,7 +31,7 @@ export interface Locks {
   readonly own?: readonly string[];
 }
 
-type Declared = Pick<AnyCheck, 'id' | 'exclusive' | 'oneAtATime' | 'staysInside'>;
+type Declared = Pick<AnyCheck, 'id' | 'exclusive' | 'oneAtATime' | 'staysInside' | 'together'>;
 
 /**
  * - `none` shares the fleet, the clusters it can meet and the links it crosses.
@@ -47,6 +47,8 @@ export function locksOf(
   { casesAtOnce }: Pick<Provider['limits'], 'casesAtOnce'> = {},
 ): Locks {
   const locks = locksOfSubject(check, subject, topology);
+  if (check.together?.where === 'separateUplinks' && subject.scope === 'pair')
+    return { ...locks, own: wiresOf(topology, subject) };
   if (!check.oneAtATime) return locks;
   // Where little runs at once, two drills of a kind would measure each other.
   if (check.oneAtATime === 'of all' || casesAtOnce !== undefined)
@@ -54,6 +56,13 @@ export function locksOf(
   if (subject.scope !== 'pair') throw new InternalError('only a pair has a way');
   const names = topology.members.map(({ name }) => name);
   return { ...locks, own: [`check ${check.id} ${wayOf(names, subject)}`] };
+}
+
+/** The uplinks by which a pair's traffic leaves, and the downlink at its end. */
+function wiresOf(topology: Topology, { from, to }: { readonly from: string; readonly to: string }): string[] {
+  const path = pathBetween(topology, from, to);
+  const hops = path.kind === 'via' ? path.hops : [];
+  return [...[from, ...hops].map((name) => `uplink ${name}`), `downlink ${to}`];
 }
 
 /** What cases need that run together: they share with each other what each of them wants alone. */
@@ -67,8 +76,9 @@ function locksOfAll(all: readonly Locks[]): Locks {
 export function companyOf(
   { together }: Pick<AnyCheck, 'together'>,
   { subject, variants }: PlannedCase,
+  limits: Pick<Provider['limits'], 'separateUplinks'> = {},
 ): string | undefined {
-  if (!together) return undefined;
+  if (!together || (together.where && !limits[together.where])) return undefined;
   const ends =
     together.of === 'pair' && subject.scope === 'pair' ? [subject.from, subject.to].toSorted() : [];
   return [together.name, ...variants, ...ends].join(' ');

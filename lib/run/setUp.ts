@@ -19,8 +19,10 @@ import type { Journal } from './journal.ts';
 import type { StateFile } from './state.ts';
 import { untilSettled } from './toolkit.ts';
 
-/** Starts at once; more only queue for the CPUs. */
-const CONCURRENCY = 8;
+/** Workloads that start at once; more only queue for the CPUs. */
+const STARTS_AT_ONCE = 8;
+/** Requests at once to the control plane of each cluster. */
+const REQUESTS_AT_ONCE = 8;
 /** Control planes that tell each other of their services take longer the more of them there are. */
 const SETTLING_PER_CLUSTER_MS = 1_000;
 
@@ -97,6 +99,7 @@ async function allSettled(promises: readonly Promise<void>[]): Promise<void> {
 
 async function eachLimited<T>(
   items: readonly T[],
+  width: number,
   signal: AbortSignal,
   action: (item: T) => Promise<void>,
 ): Promise<void> {
@@ -107,7 +110,7 @@ async function eachLimited<T>(
       await action(item);
     }
   };
-  await allSettled(Array.from({ length: CONCURRENCY }, worker));
+  await allSettled(Array.from({ length: width }, worker));
 }
 
 interface MissingWorkload {
@@ -130,7 +133,12 @@ function missingWorkloads(fleet: Fleet, { fixtures, profile }: SetUpOptions): Mi
 }
 
 async function startWorkloads(missing: readonly MissingWorkload[], signal: AbortSignal): Promise<void> {
-  await eachLimited(missing, signal, async ({ cluster, spec }) => void (await cluster.startWorkload(spec)));
+  await eachLimited(
+    missing,
+    STARTS_AT_ONCE,
+    signal,
+    async ({ cluster, spec }) => void (await cluster.startWorkload(spec)),
+  );
 }
 
 async function exposeServices(fleet: Fleet, { fixtures, state, signal }: SetUpOptions): Promise<void> {
@@ -139,7 +147,8 @@ async function exposeServices(fleet: Fleet, { fixtures, state, signal }: SetUpOp
   const wanted = fleet.clusters.flatMap((cluster) =>
     missing.filter((service) => existsIn(service, cluster.name)).map((service) => ({ cluster, service })),
   );
-  await eachLimited(wanted, signal, ({ cluster, service }) => cluster.exposeService(service));
+  const width = REQUESTS_AT_ONCE * fleet.clusters.length;
+  await eachLimited(wanted, width, signal, ({ cluster, service }) => cluster.exposeService(service));
 }
 
 async function applyIntents(fleet: Fleet, options: SetUpOptions): Promise<void> {
@@ -152,7 +161,8 @@ async function applyIntents(fleet: Fleet, options: SetUpOptions): Promise<void> 
       .map((intent) => ({ cluster, intent })),
   );
   const inPlace: { what: string; applied: AppliedIntent }[] = [];
-  await eachLimited(wanted, signal, async ({ cluster, intent }) => {
+  const width = REQUESTS_AT_ONCE * fleet.clusters.length;
+  await eachLimited(wanted, width, signal, async ({ cluster, intent }) => {
     const handler = handlerFor(options, intent);
     // Cases whose fixtures cannot be expressed were skipped when the run was planned.
     if (!handler) throw new InternalError(`nothing can express ${intentKey(intent)}`);
@@ -161,7 +171,7 @@ async function applyIntents(fleet: Fleet, options: SetUpOptions): Promise<void> 
   });
   // All are in place before the first is waited for: they settle beside each other.
   const limitMs = CONVERGENCE_MS.value + SETTLING_PER_CLUSTER_MS * fleet.clusters.length;
-  await eachLimited(inPlace, signal, ({ what, applied }) =>
+  await eachLimited(inPlace, width, signal, ({ what, applied }) =>
     untilSettled(() => applied.settled(), what, options.clock, signal, limitMs),
   );
 }

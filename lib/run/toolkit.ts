@@ -295,7 +295,9 @@ export function toolkitFor(
     if (company) await step(AWAIT_CONTROLS, undefined, () => company.readyForFault());
     const inject = (): Promise<Disturbance> => injector.inject(fault, fleet, world.ledger);
     const injectShared = (): Promise<SharedDisturbance> =>
-      company ? company.inject(fault, inject) : inject().then(unshared);
+      company
+        ? company.inject(fault, { inject, ...(injector.isSame && { isSame: injector.isSame }) })
+        : inject().then(unshared);
     const starting = { current: undefined as Promise<SharedDisturbance> | undefined };
     const entry = stack.push({
       what: `fault ${fault.kind}`,

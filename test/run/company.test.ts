@@ -1,12 +1,12 @@
 import t from 'tap';
 import type { Disturbance, FaultSpec } from '../../lib/model/fault.ts';
-import { Company } from '../../lib/run/company.ts';
+import { Company, type SharedInjection } from '../../lib/run/company.ts';
 
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 const fault: FaultSpec = { kind: 'tunnel-down', between: ['east', 'west'] };
 
-function disturbanceIn(log: string[], name: string): () => Promise<Disturbance> {
-  return async () => {
+function disturbanceIn(log: string[], name: string): SharedInjection {
+  const inject = async (): Promise<Disturbance> => {
     log.push(`inject ${name}`);
     return {
       tookHold: async () => {
@@ -16,6 +16,7 @@ function disturbanceIn(log: string[], name: string): () => Promise<Disturbance> 
       mend: async () => void log.push(`mend ${name}`),
     };
   };
+  return { inject };
 }
 
 t.test('a fault stands from when all have had their controls until all have seen enough', async (t) => {
@@ -62,12 +63,28 @@ t.test('whoever ends early keeps nobody waiting, and takes the fault from nobody
   t.strictSame(log, ['inject it', 'mend it']);
 });
 
+t.test('a fault that is in place with another one is injected with it', async (t) => {
+  const company = new Company();
+  const [a, b] = [company.join(), company.join()];
+  const log: string[] = [];
+  const north: FaultSpec = { kind: 'tunnel-down', between: ['east', 'north'] };
+  const isSame = (one: FaultSpec, other: FaultSpec): boolean => one.kind === other.kind;
+  const [ofA, ofB] = await Promise.all([
+    a.inject(fault, { ...disturbanceIn(log, 'west'), isSame }),
+    b.inject(north, { ...disturbanceIn(log, 'north'), isSame }),
+  ]);
+  t.ok(await ofB.tookHold());
+  await Promise.all([a.seenEnough(), b.seenEnough()]);
+  await Promise.all([ofA.mend(), ofB.mend()]);
+  t.strictSame(log, ['inject west', 'look west', 'mend west']);
+});
+
 t.test('different faults are each injected; one that cannot be fails those who wanted it', async (t) => {
   const company = new Company();
   const [a, b, c] = [company.join(), company.join(), company.join()];
   const log: string[] = [];
   const other: FaultSpec = { kind: 'tunnel-down', between: ['west', 'east'] };
-  const broken = (): Promise<Disturbance> => Promise.reject(new Error('no such interface'));
+  const broken = { inject: () => Promise.reject(new Error('no such interface')) };
   const [, ofB] = await Promise.all([
     t.rejects(a.inject(other, broken), /no such interface/),
     b.inject(fault, disturbanceIn(log, 'it')),

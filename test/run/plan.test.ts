@@ -169,6 +169,11 @@ t.test('sampling is seeded, stable, and the same pairs for every check', (t) => 
   t.ok(new Set(seeds).size > 1, 'another seed draws other pairs');
   const met = pairsRun('performance.a', { names: names(6) }).flatMap((pair) => pair.match(/\w+/g));
   t.equal(new Set(met).size, 6, 'a few pairs meet all clusters');
+  const ways = pairsRun('performance.a', { names: names(10) }).map((pair) => {
+    const [from, to] = pair.match(/\w+/g) as [string, string];
+    return names(10).indexOf(from) < names(10).indexOf(to);
+  });
+  t.equal(ways.filter(Boolean).length, 3, 'as many there as back');
   t.equal(pairsRun('mtu.path', four).length, 12);
   t.equal(pairsRun('performance.a', { names: names(3) }).length, 6, 'six pairs are not sampled');
   t.equal(pairsRun('performance.a', { ...four, pairs: { kind: 'all', explicit: true } }).length, 12);

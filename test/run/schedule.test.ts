@@ -134,6 +134,12 @@ t.test('what each kind takes', (t) => {
   t.ok(conflict(onHub, locksOf({ id: 'x' }, pair, topology)), 'transit traffic never meets a disturbed hub');
   t.ok(conflict(onA, locksOf({ id: 'x' }, { scope: 'cluster', cluster: 'b' }, topology)));
   t.strictSame(locksOf({ id: 'x', exclusive: 'fleet' }, pair, topology), { shared: [], alone: ['fleet'] });
+  const together = { name: 'streams', of: 'fleet', where: 'separateUplinks' } as const;
+  t.strictSame(locksOf({ id: 'x', exclusive: 'fleet', together }, pair, topology).own, [
+    'uplink a',
+    'uplink hub',
+    'downlink b',
+  ]);
   const [clusterA, clusterB] = (['a', 'b'] as const).map(
     (cluster) => ({ scope: 'cluster', cluster }) as const,
   );
@@ -327,5 +333,8 @@ t.test('a company is named by its check, its variants and, where asked for, its 
   t.equal(companyOf(ofPair, back), companyOf(ofPair, there));
   t.equal(companyOf({ together: { name: 'outage', of: 'fleet' } }, there), 'outage ipv6');
   t.equal(companyOf({}, there), undefined);
+  const apart = { together: { name: 'streams', of: 'fleet', where: 'separateUplinks' } } as const;
+  t.equal(companyOf(apart, there), undefined, 'streams by one link slow each other');
+  t.equal(companyOf(apart, there, { separateUplinks: true }), 'streams ipv6');
   t.end();
 });

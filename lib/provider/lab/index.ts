@@ -28,6 +28,7 @@ const LIMITS: ProviderLimits = {
   graceMs: 5_000,
   teardownMs: 30_000,
   teardownPerClusterMs: 1_000,
+  separateUplinks: true,
 };
 
 export function createLabProvider(dependencies: LabDependencies): Provider {
@@ -144,6 +145,7 @@ function buildGateway(context: LabContext, cluster: string): Promise<void> {
       netns,
       wanNetns: wanNetns(run),
       index: names.indexOf(cluster),
+      clusters: names.length,
       families,
       podAddresses: withPrefix(addresses.pods, rangesInUse(plan, families, cluster).pods),
       wanAddresses: withPrefix(addresses.wan, inUse(plan.wan, families)),

@@ -79,12 +79,18 @@ export function renderWan(netns: string): string {
   );
 }
 
+/** What tunnels in user space carry on two processors, in Mbit/s, and the least that a link is worth. */
+const CARRIED_MEGABITS = 100;
+const LEAST_MEGABITS = 10;
+
 /**
- * The uplink of every gateway. Without a limit the processor is one, and then the longer way of workloads costs them a
- * share of it that no real network takes. Not every kernel has the queue for it.
+ * The uplink of every gateway, so slow that all of them can be used at once. Without a limit the processor is one, and then
+ * the longer way of workloads costs them a share of it that no real network takes. Not every kernel has the queue for it.
  */
-const UPLINK_MEGABITS = 100;
-const limitUplink = `tc qdisc add dev ${WAN_INTERFACE} root tbf rate ${UPLINK_MEGABITS}mbit burst 64kb latency 30ms 2> /dev/null || true`;
+function limitUplink(clusters: number): string {
+  const megabits = Math.max(LEAST_MEGABITS, Math.round(CARRIED_MEGABITS / clusters));
+  return `tc qdisc add dev ${WAN_INTERFACE} root tbf rate ${megabits}mbit burst 64kb latency 30ms 2> /dev/null || true`;
+}
 
 export interface GatewayLayout {
   readonly cluster: string;
@@ -92,6 +98,7 @@ export interface GatewayLayout {
   readonly wanNetns: string;
   /** Place of the cluster in the fleet, from 0. */
   readonly index: number;
+  readonly clusters: number;
   readonly families: readonly IpFamily[];
   /** With the prefix length of their ranges. */
   readonly podAddresses: PerFamily<string>;
@@ -115,7 +122,7 @@ export function renderGateway(layout: GatewayLayout): string {
       ...addressLines(values(layout.wanAddresses), WAN_INTERFACE),
       `link set ${WAN_INTERFACE} up`,
     ]),
-    limitUplink,
+    limitUplink(layout.clusters),
     batch(
       [
         `link set ${port} alias ${layout.cluster}`,

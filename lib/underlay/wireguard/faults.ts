@@ -43,8 +43,8 @@ async function awaitLink(gateway: Gateway, fleet: Fleet, neighbour: string, cloc
  * A gateway has one interface for all its tunnels, so the first cluster loses them all; the second cluster keeps its
  * own routes and sends into the void.
  */
-const tunnelDown = (clock: Clock): FaultInjector =>
-  injectorOf('tunnel-down', async ({ fault, fleet, ledger }) => {
+const tunnelDown = (clock: Clock): FaultInjector => ({
+  ...injectorOf('tunnel-down', async ({ fault, fleet, ledger }) => {
     const [from, to] = fault.between;
     const gateway = gatewayOf(fleet, from);
     const neighbour = nextHop(fleet.topology, from, to);
@@ -70,7 +70,10 @@ const tunnelDown = (clock: Clock): FaultInjector =>
         if (hadLink) await awaitLink(gateway, fleet, neighbour, clock);
       },
     };
-  });
+  }),
+  isSame: (one, other) =>
+    one.kind === 'tunnel-down' && other.kind === 'tunnel-down' && one.between[0] === other.between[0],
+});
 
 /**
  * `wrong-peer-key`: the gateway `at` gets another public key for `peer` (or for the neighbour that leads there), of which

@@ -10,16 +10,18 @@ const workload = renderWorkload({
   addresses: { ipv4: '10.0.0.5', ipv6: 'fd00::5' },
   gatewayAddresses: { ipv4: '10.0.0.1', ipv6: 'fd00::1' },
 });
-const gateway = renderGateway({
+const layout = {
   cluster: 'east',
   netns: 'mcnet-abc123-east',
   wanNetns: 'mcnet-abc123-wan',
   index: 4,
-  families: ['ipv4'],
+  clusters: 5,
+  families: ['ipv4'] as const,
   podAddresses: { ipv4: '10.0.0.1/13' },
   wanAddresses: { ipv4: '198.18.0.5/16' },
   nodeAddresses: { ipv4: '10.12.0.1' },
-});
+};
+const gateway = renderGateway(layout);
 
 t.test('a workload has host routes only and an isolated port: all it sends passes the gateway', async (t) => {
   t.match(workload, 'addr add 10.0.0.5/32 dev eth0\n');
@@ -59,3 +61,12 @@ t.test('addresses get the prefix length of their range', async (t) => {
     ipv6: 'fd00::1/64',
   });
 });
+
+t.test(
+  'an uplink is so slow that all can be used at once, and never slower than a link is worth',
+  async (t) => {
+    const rateOf = (clusters: number) =>
+      /root tbf rate (\d+)mbit /.exec(renderGateway({ ...layout, clusters }))?.[1];
+    t.same([2, 5, 10, 100].map(rateOf), ['50', '20', '10', '10']);
+  },
+);
