@@ -1,5 +1,5 @@
 /** Health of the own backends: each (address, port) is checked once, however many services it stands behind. */
-import { checkHealth } from './health-check.ts';
+import { HealthCheck } from './health-check.ts';
 
 /** Between the starts of two checks of a backend. A fifth of a second keeps failover well below what a client notices. */
 export const HEALTH_PERIOD_MS = 200;
@@ -41,6 +41,7 @@ export interface Target {
 
 interface Watched {
   readonly target: Target;
+  readonly check: HealthCheck;
   health: Health;
   /** When the present state began, on the monotonic clock. */
   since: number;
@@ -68,6 +69,7 @@ export class HealthChecks {
       if (wanted.has(name)) continue;
       watched.stopped = true;
       clearTimeout(watched.timer);
+      watched.check.stop();
       this.#watched.delete(name);
     }
     const added = [...wanted].filter(([name]) => !this.#watched.has(name));
@@ -75,6 +77,7 @@ export class HealthChecks {
       added.map(([name, target]) => {
         const watched: Watched = {
           target,
+          check: new HealthCheck(target.address, target.port, HEALTH_PATH),
           health: { state: 'unknown', failures: 0 },
           since: performance.now(),
           timer: undefined,
@@ -103,9 +106,11 @@ export class HealthChecks {
   /** Never rejects. */
   async #check(watched: Watched): Promise<void> {
     const started = performance.now();
-    const { address, port } = watched.target;
-    const failure = await checkHealth(address, port, HEALTH_PATH, HEALTH_TIMEOUT_MS);
-    if (watched.stopped) return;
+    const failure = await watched.check.run(HEALTH_TIMEOUT_MS);
+    if (watched.stopped) {
+      watched.check.stop();
+      return;
+    }
     const before = watched.health;
     watched.health = nextHealth(before, failure === undefined);
     const periodMs = failure === undefined ? this.#periodMs : Math.min(this.#periodMs, RECHECK_MS);
