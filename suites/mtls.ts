@@ -190,6 +190,7 @@ export const principal = defineCheck({
   uses: [client, guarded],
   budgets: { holds: DENY_HOLDS_MS },
   withoutFaults: 'policy.identity looks at the same policy in all clusters, and is shown able to fail there',
+  mostlyWaits: true,
   hint: 'Compare the policy by identity of both clusters, and the identities that both workloads really have',
   reference: SPIFFE,
 
@@ -252,6 +253,7 @@ export const plaintext = defineCheck({
   requires: ['mtls'],
   uses: [client, echo, sharedEcho, outsider, mutualTls],
   exclusive: 'cluster',
+  mostlyWaits: true,
   budgets: { holds: DENY_HOLDS_MS },
   faults: [{ kind: 'clear-text-accepted', cause: 'plaintext-accepted' }],
   hint: 'Look for a policy of the namespace or of the workload that accepts both (Istio: PeerAuthentication PERMISSIVE)',
@@ -638,6 +640,7 @@ export const wire = defineCheck({
   requires: ['mtls', 'share-service', 'l3.pod', 'gateway.probe', 'wan.capture'],
   dependsOn: ['mtls.identity'],
   uses: [client, echo, sharedEcho, mutualTls],
+  mostlyWaits: true,
   faults: [],
   withoutFaults: 'mtls.plaintext shows that clear text is refused where it arrives',
   hint: 'Does a proxy stand beside caller and server? One without sends what it is given',

@@ -33,6 +33,7 @@ export const byIdentity = defineCheck({
   classes: SERVICE_CLASSES,
   requires: ['mtls', 'share-service'],
   uses: [client, guarded],
+  mostlyWaits: true,
   budgets: { holds: DENY_HOLDS_MS },
   faults: [{ kind: 'identity-policy-missing', cause: 'policy-differs' }],
   hint: 'Compare the policies by identity of all clusters: none distributes them to the others',

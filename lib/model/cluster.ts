@@ -405,7 +405,7 @@ export interface ProviderLimits {
   readonly graceMs: number;
   readonly teardownMs: number;
   readonly teardownPerClusterMs: number;
-  /** Cases that run beside each other at most, where clusters share this machine or serve others; those that wait count too. */
+  /** Cases that run beside each other at most, where clusters share this machine or serve others. */
   readonly casesAtOnce?: number;
   /** This machine carries what all gateways' uplinks can: what leaves by one slows what leaves by no other. */
   readonly separateUplinks?: true;

@@ -16,9 +16,11 @@ import {
   checkOf,
   fastClock,
   never,
+  planOf,
   specOf,
   suiteOf,
   temporaryFolder,
+  topologyOf,
 } from './support.ts';
 
 const fixture = {
@@ -216,6 +218,41 @@ t.test(
     t.strictSame(observations, [1, 2]);
     const [again] = readResults(lines, registryOf(suites));
     t.equal(again?.cases.find(({ id }) => id === 's.once[fleet]')?.attempts, 2, 'the record says so, too');
+  },
+);
+
+t.test(
+  'where few cases run at once, those that wait are parts of one, unless they look at the time',
+  async (t) => {
+    const most = { waiting: 0, timed: 0 };
+    const counting = (kind: keyof typeof most) => {
+      let running = 0;
+      return {
+        observe: async () => {
+          most[kind] = Math.max(most[kind], ++running);
+          await new Promise<void>((resolve) => setImmediate(resolve));
+          running--;
+          return { ok: true };
+        },
+      };
+    };
+    const names = Array.from({ length: 12 }, (_, index) => `c${index}`);
+    await run(
+      [
+        suiteOf(
+          's',
+          checkOf('s.waiting', { scope: 'cluster', mostlyWaits: true, ...counting('waiting') }),
+          checkOf('s.timed', { scope: 'cluster', mostlyWaits: true, timed: true, ...counting('timed') }),
+        ),
+      ],
+      {
+        spec: { topology: topologyOf(names), plan: planOf(names) },
+        change: ({ provider }) => ({
+          provider: { ...provider, limits: { ...provider.limits, casesAtOnce: 2 } },
+        }),
+      },
+    );
+    t.same(most, { waiting: 12, timed: 2 });
   },
 );
 
