@@ -4,15 +4,20 @@
  */
 import { type IpFamily, addressAt, firstOf, parseCidr } from '../../../model/cidr.ts';
 import type { Cluster, Fleet, Gateway, KubernetesCluster, Workload } from '../../../model/cluster.ts';
+import { RANGE_KINDS } from '../../../model/addressing.ts';
 import { InternalError, NotApplicableError } from '../../../model/errors.ts';
 import type { Disturbance } from '../../../model/fault.ts';
+import { prepareMendingAt } from '../../../model/mending.ts';
 import { PORTS, keyOf } from '../../../model/workload.ts';
+import { randomHex } from '../../../system/clock.ts';
 import { type FaultOf, type Injection, clusterOf, workloadOf } from '../../../model/injection.ts';
+import { SORTED, WAITING_BYTES, hasLimited, renderRemoval, renderShaper, showShaper } from '../../shaper.ts';
 import { HEADER, addTable, answersPing, anyWorkload, ping, rangesOf, renderChain } from './injector.ts';
 
 /** Before connection tracking, which would still note what is dropped later. */
 const ARRIVAL = 'filter hook prerouting priority -450; policy accept;';
 const FORWARD = 'filter hook forward priority filter; policy accept;';
+const DEPARTURE = 'filter hook postrouting priority filter; policy accept;';
 /** An IP header and that of an echo request, in bytes. */
 const PING_OVERHEAD: Readonly<Record<IpFamily, number>> = { ipv4: 28, ipv6: 48 };
 /** The finest share that can be asked for: one packet in so many. */
@@ -37,6 +42,12 @@ interface Way {
   chains(statement: string): string;
   /** Whether any of `count` echo requests with this payload is answered. */
   ping(options: { count: number; payload?: number; intervalMs?: number }): Promise<boolean>;
+  /** Where exactly these packets leave a gateway, and chains that meet them before. */
+  exit(): Promise<{
+    readonly gateway: Gateway;
+    readonly interfaceName: string;
+    readonly chains: (statement: string) => string;
+  }>;
   /** Sends so many bytes at once, whether or not anybody wants them. */
   flood(bytes: number): Promise<unknown>;
   readonly family: IpFamily;
@@ -64,6 +75,12 @@ async function wanWay(sender: Cluster, receiver: Cluster, family: IpFamily): Pro
   return {
     gateway,
     chains: (statement) => renderChain('arrival', ARRIVAL, arrivals(gateway, linkAddress, statement)),
+    exit: async () => ({
+      gateway: sender.gateway,
+      interfaceName: sender.gateway.wanInterface,
+      chains: (statement) =>
+        renderChain('departure', DEPARTURE, departures(sender.gateway, receiver, statement)),
+    }),
     ping: send,
     // In fragments, which the kernel sends at once, however busy the machine is.
     flood: (bytes) => send({ count: Math.ceil(bytes / FRAGMENTED_BYTES), payload: FRAGMENTED_BYTES }),
@@ -83,23 +100,41 @@ function arrivals(at: Gateway, linkAddress: string, statement: string): string[]
   ];
 }
 
+/** In a tunnel, or as they are where there is none. */
+function departures(at: Gateway, { gateway, ranges }: Cluster, statement: string): string[] {
+  return (Object.keys(HEADER) as IpFamily[]).flatMap((family) => {
+    const addresses = [gateway.wanAddresses[family], ...RANGE_KINDS.map((kind) => ranges[kind][family])];
+    const present = addresses.filter((one) => one !== undefined);
+    return present.length === 0
+      ? []
+      : [`oifname "${at.wanInterface}" ${HEADER[family]} daddr { ${present.join(', ')} } ${statement}`];
+  });
+}
+
 function workloadWay(
   fleet: Fleet,
   { cluster, addresses, probe }: Workload,
   receiver: Cluster,
   family: IpFamily,
 ): Way {
-  return {
-    gateway: clusterOf(fleet, cluster).gateway,
-    chains: (statement) =>
-      renderChain(
-        'forward',
-        FORWARD,
-        fleet.families.map(
-          (one) =>
-            `${HEADER[one]} saddr ${addresses[one]} ${HEADER[one]} daddr { ${rangesOf(receiver, one)} } ${statement}`,
-        ),
+  const { gateway } = clusterOf(fleet, cluster);
+  const chains = (statement: string): string =>
+    renderChain(
+      'forward',
+      FORWARD,
+      fleet.families.map(
+        (one) =>
+          `${HEADER[one]} saddr ${addresses[one]} ${HEADER[one]} daddr { ${rangesOf(receiver, one)} } ${statement}`,
       ),
+    );
+  return {
+    gateway,
+    chains,
+    exit: async () => ({
+      gateway,
+      interfaceName: await interfaceTowards(gateway, firstOf(receiver.gateway.nodeAddresses)),
+      chains,
+    }),
     async ping({ count, payload, intervalMs = 20 }) {
       const { received } = await probe.ping({
         address: firstOf(receiver.gateway.nodeAddresses),
@@ -121,6 +156,13 @@ function workloadWay(
       }),
     family,
   };
+}
+
+async function interfaceTowards(gateway: Gateway, address: string): Promise<string> {
+  const shown = await gateway.exec(['ip', '-json', 'route', 'get', address]);
+  const [route] = JSON.parse(shown) as { dev?: string }[];
+  if (route?.dev === undefined) throw new InternalError(`${gateway.cluster} has no route to ${address}`);
+  return route.dev;
 }
 
 const shareOf = (share: number): string => `numgen random mod ${SHARES} < ${Math.round(share * SHARES)}`;
@@ -161,20 +203,27 @@ export async function loseOnWan(injection: Injection<FaultOf<'wan-loss'>>): Prom
   };
 }
 
-/** Policing, not shaping: what is too much is dropped at once, and nothing waits in a queue. */
 export async function limitRate(injection: Injection<FaultOf<'rate-limited'>>): Promise<Disturbance> {
-  const { fleet, fault } = injection;
+  const { fleet, fault, ledger } = injection;
   const way = await wayOf(fleet, fault);
-  const bytes = Math.round((fault.megabits * 1e6) / 8);
-  const burst = 16_000;
-  const chains = way.chains(`limit rate over ${bytes} bytes/second burst ${burst} bytes counter drop`);
-  const { mend, counted } = await addTable(injection, way.gateway, 'inet', chains, 'an nftables policer');
+  const { gateway, interfaceName, chains } = await way.exit();
+  const endShaper = await prepareMendingAt(
+    gateway,
+    { fault, id: randomHex(4), means: 'a shaper (tc htb)' },
+    renderRemoval(interfaceName),
+    ledger,
+  );
+  await gateway.exec(['tc', '-batch', '-'], { input: renderShaper(interfaceName, fault.megabits) });
+  const { mend: endSorting } = await addTable(injection, gateway, 'inet', chains(SORTED));
   return {
     async tookHold() {
-      await way.flood(2 * (bytes + burst));
-      return counted();
+      await way.flood(WAITING_BYTES);
+      return hasLimited(await gateway.exec(showShaper(interfaceName)));
     },
-    mend,
+    async mend() {
+      await endSorting();
+      await endShaper();
+    },
   };
 }
 

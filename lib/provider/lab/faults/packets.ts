@@ -6,6 +6,7 @@ import { InternalError } from '../../../model/errors.ts';
 import type { Disturbance } from '../../../model/fault.ts';
 import { PORTS, keyOf } from '../../../model/workload.ts';
 import type { LabCluster } from '../cluster.ts';
+import { SORTED, WAITING_BYTES, hasLimited, renderRemoval, renderShaper, showShaper } from '../../shaper.ts';
 import { CLUSTER_INTERFACE, WORKLOAD_INTERFACE, wanNetns, workloadNetns } from '../names.ts';
 import { runInNetns } from '../namespace.ts';
 import { type FaultOf, type Injection, workloadOf } from '../../../model/injection.ts';
@@ -142,48 +143,22 @@ export async function loseOnWan(injection: Injection<FaultOf<'wan-loss'>>): Prom
   };
 }
 
-const SHAPED_CLASS = '1:10';
-const BURST_BYTES = 16_000;
-/** A few of the largest packets that a kernel hands on before it cuts them (64 KiB). */
-const QUEUE_BYTES = 200_000;
+/** In fragments, which the kernel sends at once, however busy the machine is. */
+const FRAGMENTED_BYTES = 60_000;
 
-/**
- * A class of a shaper with a short queue, into which one rule sorts the packets; all others pass beside it. A policer of
- * nftables would be simpler, but its bucket holds a whole second: twice the rate for the second that a measurement lasts.
- */
 export async function limitRate(injection: Injection<FaultOf<'rate-limited'>>): Promise<Disturbance> {
   const { fleet, fault } = injection;
   const way = wayOf(fleet, fault);
-  const place = { netns: way.exit.netns, cluster: way.cluster, means: 'a shaper (tc htb)' };
-  const device = way.exit.interfaceName;
-  const endShaper = await prepareMending(
-    injection,
-    place,
-    `tc qdisc del dev ${device} root handle 1: 2> /dev/null || true\n`,
-  );
-  await runInNetns(place.netns, ['tc', '-batch', '-'], {
-    input: [
-      `qdisc add dev ${device} root handle 1: htb`,
-      `class add dev ${device} parent 1: classid ${SHAPED_CLASS} htb rate ${fault.megabits}mbit burst ${BURST_BYTES} cburst ${BURST_BYTES}`,
-      `qdisc add dev ${device} parent ${SHAPED_CLASS} bfifo limit ${QUEUE_BYTES}`,
-      '',
-    ].join('\n'),
-  });
-  const { mend: endSorting } = await addTable(
-    injection,
-    place,
-    way.family,
-    way.exit.chains(`counter meta priority set ${SHAPED_CLASS}`),
-  );
-  // In fragments, which the kernel sends at once, however busy the machine is: so some must wait.
-  const size = 60_000;
-  const count = '4';
+  const { netns, interfaceName } = way.exit;
+  const place = { netns, cluster: way.cluster, means: 'a shaper (tc htb)' };
+  const endShaper = await prepareMending(injection, place, renderRemoval(interfaceName));
+  await runInNetns(netns, ['tc', '-batch', '-'], { input: renderShaper(interfaceName, fault.megabits) });
+  const { mend: endSorting } = await addTable(injection, place, way.family, way.exit.chains(SORTED));
+  const count = String(Math.ceil(WAITING_BYTES / FRAGMENTED_BYTES));
   return {
     async tookHold() {
-      await way.ping('-q', '-l', count, '-c', count, '-s', String(size), '-w', '1');
-      const shown = await runInNetns(place.netns, ['tc', '-s', '-j', 'qdisc', 'show', 'dev', device]);
-      const queues = JSON.parse(shown || '[]') as { kind?: string; overlimits?: number }[];
-      return queues.some(({ kind, overlimits = 0 }) => kind === 'htb' && overlimits > 0);
+      await way.ping('-q', '-l', count, '-c', count, '-s', String(FRAGMENTED_BYTES), '-w', '1');
+      return hasLimited(await runInNetns(netns, showShaper(interfaceName)));
     },
     async mend() {
       await endSorting();
