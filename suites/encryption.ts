@@ -15,11 +15,15 @@ const HANDSHAKE_MAX_AGE_S = 180;
 /** The marker travels as the nonce of every exchange, whole within one segment. */
 const newMarker = (context: PairContext): string => `mcnet-marker-${context.nonce()}`;
 
+/** One of each kind: enough to tell whether there is a path. */
+const FEW_EXCHANGES = 3;
+
 /** Marked messages by TCP, UDP and HTTP from the caller to the target. */
 function sendMarked(
   { from, to }: PairContext,
   marker: string,
   timeoutMs: number,
+  count = MARKED_EXCHANGES,
 ): Promise<readonly Exchange[]> {
   const target = to.site(ECHO).address;
   const kinds = [
@@ -28,7 +32,7 @@ function sendMarked(
     { protocol: 'http', port: PORTS.http },
   ] as const;
   return from.site(CLIENT).exchange(
-    Array.from({ length: MARKED_EXCHANGES }, (_, index) => ({
+    Array.from({ length: count }, (_, index) => ({
       ...(kinds[index % kinds.length] as (typeof kinds)[number]),
       address: target,
       nonce: marker,
@@ -289,13 +293,13 @@ export const failsClosed = defineCheck({
     const { from, to, disturb, converge, tunnelFilter = NO_FILTER } = context;
     const marker = newMarker(context);
     const target = to.site(ECHO).address;
-    const before = await sendMarked(context, marker, 2_000);
+    const before = await sendMarked(context, marker, 2_000, FEW_EXCHANGES);
     const fault = await disturb({ kind: 'tunnel-down', between: [from.name, to.name] });
     const { traffic, ...captures } = await captureWhile(from, { marker, tunnelFilter }, () =>
       sendMarked(context, marker, CLOSED_TIMEOUT_MS),
     );
     await fault.mend();
-    const after = await converge(() => sendMarked(context, marker, 2_000), {
+    const after = await converge(() => sendMarked(context, marker, 2_000, FEW_EXCHANGES), {
       succeeded: (exchanges) => exchanges.every(({ outcome }) => outcome === 'answered'),
       budgetMs: RECOVERY_MS,
       successes: 1,

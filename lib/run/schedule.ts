@@ -84,7 +84,8 @@ export function companyOf(
   return [together.name, ...variants, ...ends].join(' ');
 }
 
-const START_ORDER: readonly Exclusive[] = ['none', 'target', 'caller', 'cluster', 'pair', 'fleet'];
+/** What disturbs a cluster leaves room for what disturbs a link between others. */
+const START_ORDER: readonly Exclusive[] = ['none', 'target', 'pair', 'caller', 'cluster', 'fleet'];
 
 /**
  * Cases that share come first, whatever their suite: beside each other they mostly wait, while one that wants

@@ -246,7 +246,7 @@ t.test(
     const ordered = inStartOrder(cases, ({ id }) => checks[id]!);
     t.strictSame(
       ordered.map(({ id }) => id),
-      ['f', 'b', 'd', 'e', 'c', 'a'],
+      ['f', 'b', 'd', 'c', 'e', 'a'],
     );
   },
 );
