@@ -19,7 +19,9 @@ type ServiceKey = { namespace: string; name: string };
 
 /** Per cluster: the more controllers share the machine with the traffic they watch, the less often each of them works. */
 const HEALTH_PERIOD_PER_CLUSTER_MS = 50;
-const FOLLOW_PAUSE_PER_CLUSTER_MS = 10;
+const FOLLOW_PAUSE_PER_CLUSTER_MS = 20;
+/** And yet nobody waits longer than this for the next change. */
+const LONGEST_FOLLOW_PAUSE_MS = 1_000;
 
 export function controllerConfig(fleet: FleetState, cluster: string): ControllerConfig {
   const addresses = gatewayAddresses(fleet.plan, fleet.families, cluster);
@@ -35,7 +37,7 @@ export function controllerConfig(fleet: FleetState, cluster: string): Controller
     services: [...ownServices(fleet, cluster), ...importedServices(fleet, cluster)],
     folder: clusterFolder(fleet.run, cluster),
     healthPeriodMs: Math.max(HEALTH_PERIOD_MS, HEALTH_PERIOD_PER_CLUSTER_MS * fleet.names.length),
-    followPauseMs: FOLLOW_PAUSE_PER_CLUSTER_MS * fleet.names.length,
+    followPauseMs: Math.min(LONGEST_FOLLOW_PAUSE_MS, FOLLOW_PAUSE_PER_CLUSTER_MS * fleet.names.length),
   };
 }
 
