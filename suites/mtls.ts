@@ -493,7 +493,7 @@ export const validity = defineCheck({
   requires: ['mtls'],
   uses: [client, echo, sharedEcho, outsider, mutualTls],
   budgets: { left: CERTIFICATE_LEFT, rootDays: ROOT_DAYS_LEFT },
-  withoutFaults: 'Certificates that end soon are shown to the judge in its own tests',
+  faults: [{ kind: 'certificate-ending', cause: 'certificate-ending' }],
   hint: 'Renew the certificate that is named: leaves by the control plane, intermediates and roots by whoever issued them',
   reference: 'RFC 5280, section 4.1.2.5',
 

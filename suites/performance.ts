@@ -339,6 +339,7 @@ export const latency = defineCheck({
     const milliseconds = (value: number) => ({ value, unit: 'ms' });
     const figures: Figures = {
       p50: milliseconds(median(rounds.map(({ path }) => path.p50))),
+      'p50 baseline': milliseconds(median(rounds.map((round) => baselineOf(round, 'p50')))),
       p95: milliseconds(median(rounds.map(({ path }) => path.p95))),
       p99: milliseconds(p99),
       'p99 gateway to gateway': milliseconds(median(rounds.map(({ gateways }) => gateways.p99))),

@@ -91,6 +91,8 @@ export type FaultSpec =
   | { readonly kind: 'proxy-missing'; readonly cluster: string; readonly workload: string }
   /** Certificates of this cluster are signed below a root that no other cluster knows. */
   | { readonly kind: 'foreign-root'; readonly cluster: string }
+  /** Certificates of this cluster are signed by an intermediate that ends soon, below the same root. */
+  | { readonly kind: 'certificate-ending'; readonly cluster: string }
   /** Certificates of this cluster are signed by another intermediate, below the same root, from now on. */
   | { readonly kind: 'intermediate-rotated'; readonly cluster: string }
   | { readonly kind: 'clear-text-route'; readonly from: string; readonly to: string }

@@ -4,11 +4,14 @@ import type { FaultKind, FaultSpec } from './fault.ts';
 import type { RunResults } from './results.ts';
 import type { Verdict } from './verdict.ts';
 
-/** `megabits` of the faults are `share` of this figure (Mbit/s) of the case's last healthy verdict, once that is known. */
+/**
+ * `megabits` or `milliseconds` of the faults are so many times this figure (Mbit/s, ms) of the case's last healthy verdict,
+ * once that is known, and `plus` of the same unit.
+ */
 export interface RelativeSize {
   readonly figure: string;
-  /** 0 to 1 */
   readonly share: number;
+  readonly plus?: number;
 }
 
 /** One fault that one case must notice. */

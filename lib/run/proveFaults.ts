@@ -1,5 +1,5 @@
 /** From what a check says of a fault to faults that can be injected, for the subject of one of its cases. Pure. */
-import { THROUGHPUT_OF_TUNNEL } from '../model/budgets.ts';
+import { LATENCY_ALLOWANCE_MS, LATENCY_FACTOR, THROUGHPUT_OF_TUNNEL } from '../model/budgets.ts';
 import type { AnyCheck } from '../model/check.ts';
 import { InternalError } from '../model/errors.ts';
 import type { FaultExpectation, FaultKind, FaultSpec } from '../model/fault.ts';
@@ -94,11 +94,26 @@ const MTU_STEPS = [100, 1];
 /** Half of what the path carries, and nine tenths of what the budget asks for. */
 const SLOW_SHARES = [0.5, 0.9 * THROUGHPUT_OF_TUNNEL.value];
 
+/** A tenth above what the budget allows beside the baseline itself. */
+const LATE: RelativeSize = {
+  figure: 'p50 baseline',
+  share: 1.1 * (LATENCY_FACTOR.value - 1),
+  plus: 1.1 * LATENCY_ALLOWANCE_MS.value,
+};
+
 const AIMS: { readonly [K in FaultKind]: Aiming<K> } = {
   'tunnel-down': ({ topology, from, to }) => [
     { kind: 'tunnel-down', between: [from, nextHop(topology, from, to)] },
   ],
-  'wan-drop': (target) => [{ kind: 'wan-drop', ...wayOf(target) }],
+  'wan-drop': (target) => {
+    const oneWay = { kind: 'wan-drop', ...wayOf(target) } as const;
+    // When both get lost, it is the requests that do.
+    if (target.cause === 'reply-lost') return [oneWay];
+    return [
+      { size: 'both ways', fault: { ...oneWay, both: true } },
+      { size: 'one way', fault: oneWay },
+    ];
+  },
   'wrong-peer-key': ({ topology, from, to }) => [
     { kind: 'wrong-peer-key', at: from, peer: nextHop(topology, from, to) },
   ],
@@ -156,12 +171,18 @@ const AIMS: { readonly [K in FaultKind]: Aiming<K> } = {
       fault: { kind: 'rate-limited' as const, ...ofCaller(target), megabits: 0 },
     })),
   ],
-  delayed: (target) =>
-    graded(
+  delayed: (target) => [
+    ...graded(
       [50, 5],
       (milliseconds) => `${milliseconds} ms`,
-      (milliseconds) => ({ kind: 'delayed', ...ofCaller(target), milliseconds }),
+      (milliseconds) => ({ kind: 'delayed' as const, ...ofCaller(target), milliseconds }),
     ),
+    {
+      size: 'just above the budget',
+      relativeTo: LATE,
+      fault: { kind: 'delayed', ...ofCaller(target), milliseconds: 0 },
+    },
+  ],
   'wan-loss': (target) =>
     graded([0.05, 0.005], percent, (share) => ({ kind: 'wan-loss', ...wayOf(target), share })),
   reordered: (target) =>
@@ -181,6 +202,7 @@ const AIMS: { readonly [K in FaultKind]: Aiming<K> } = {
   'proxy-missing': ({ from, caller }) =>
     caller ? [{ kind: 'proxy-missing', cluster: from, workload: keyOf(caller) }] : [],
   'foreign-root': ({ to }) => [{ kind: 'foreign-root', cluster: to }],
+  'certificate-ending': ({ own }) => [{ kind: 'certificate-ending', cluster: own }],
   'intermediate-rotated': ({ own }) => [{ kind: 'intermediate-rotated', cluster: own }],
   'clear-text-route': ({ from, to }) => [{ kind: 'clear-text-route', from, to }],
   'clear-text-fallback': ({ from, to }) => [{ kind: 'clear-text-fallback', from, to }],
@@ -222,14 +244,17 @@ export function faultsFor(
 /** @returns the faults in absolute sizes; undefined when the figure that they are relative to was not measured */
 export function sizedBy(
   faults: readonly FaultSpec[],
-  { figure, share }: RelativeSize,
+  { figure, share, plus = 0 }: RelativeSize,
   figures: Figures | undefined,
 ): FaultSpec[] | undefined {
   const measured = figures?.[figure]?.value;
   if (measured === undefined) return undefined;
-  return faults.map((fault) =>
-    'megabits' in fault ? { ...fault, megabits: Math.round(share * measured) } : fault,
-  );
+  const size = share * measured + plus;
+  return faults.map((fault) => {
+    if ('megabits' in fault) return { ...fault, megabits: Math.round(size) };
+    // Timers count whole milliseconds.
+    return 'milliseconds' in fault ? { ...fault, milliseconds: Math.ceil(size) } : fault;
+  });
 }
 
 function strikingPoint(

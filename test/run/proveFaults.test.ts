@@ -39,7 +39,10 @@ const aim = (
 ): FaultSpec[] => faultsFor(expectation, CHECK, planned, context).flatMap(({ faults }) => faults);
 
 t.test('the cause says which way packets get lost', async (t) => {
-  t.same(aim({ kind: 'wan-drop', cause: 'request-lost' }), [{ kind: 'wan-drop', from: 'east', to: 'west' }]);
+  t.same(aim({ kind: 'wan-drop', cause: 'request-lost' }), [
+    { kind: 'wan-drop', from: 'east', to: 'west', both: true },
+    { kind: 'wan-drop', from: 'east', to: 'west' },
+  ]);
   t.same(aim({ kind: 'wan-drop', cause: 'reply-lost' }), [{ kind: 'wan-drop', from: 'west', to: 'east' }]);
 });
 
@@ -47,6 +50,7 @@ t.test('behind a hub the first link of the way is struck, from whichever end', a
   const topology = topologyOf(['hub', 'east', 'west'], 'hub-and-spoke');
   const context = { ...CONTEXT, topology };
   t.same(aim({ kind: 'wan-drop', cause: 'request-lost' }, PAIR, context), [
+    { kind: 'wan-drop', from: 'east', to: 'hub', both: true },
     { kind: 'wan-drop', from: 'east', to: 'hub' },
   ]);
   t.same(aim({ kind: 'wan-drop', cause: 'reply-lost' }, PAIR, context), [
@@ -137,6 +141,13 @@ t.test('a size that is relative becomes absolute by what the healthy case measur
     { kind: 'rate-limited', workload: 'apps/client', megabits: 144 },
   ]);
   t.equal(sizedBy(faults, relativeTo, {}), undefined);
+  const [, , late] = faultsFor({ kind: 'delayed', cause: 'latency-high' }, CHECK, PAIR, CONTEXT);
+  const { faults: delays, relativeTo: baseline } = late as Required<SizedFault>;
+  t.match(
+    sizedBy(delays, baseline, { 'p50 baseline': { value: 1, unit: 'ms' } }),
+    [{ kind: 'delayed', milliseconds: 5 }],
+    'above 3 × 1 ms + 2 ms by a tenth of what the path adds',
+  );
   t.equal(sizedBy(faults, relativeTo, undefined), undefined);
 });
 

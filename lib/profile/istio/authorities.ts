@@ -3,11 +3,14 @@ import path from 'node:path';
 import type { KubernetesCluster, Ledger } from '../../model/cluster.ts';
 import { makePrivateFolder, runtimeFolder } from '../../system/files.ts';
 import { type Authority, createIntermediate, createRoot, validFor } from './certificates.ts';
-import type { AuthorityName } from './names.ts';
+import { type AuthorityName, ENDING_AUTHORITY } from './names.ts';
 import { certificateAuthority } from './objects.ts';
 
 const ROOT_DAYS = 3_650;
 const INTERMEDIATE_DAYS = 730;
+/** More than a leaf lasts (a day), and next to nothing of its lifetime. */
+const ENDING_DAYS = 3;
+const DAY_MS = 24 * 60 * 60 * 1_000;
 
 const folderOf = (run: string): string => path.join(runtimeFolder(run), 'istio');
 
@@ -25,15 +28,17 @@ export const newRoot = (run: string, now: Date): Promise<Authority> =>
 export const operatorFile = (run: string, cluster: string): string =>
   path.join(folderOf(run), `${cluster}.json`);
 
-/** Gives a control plane its own intermediates: the one it signs with, which it reads when it starts, or the next one. */
+/** Gives a control plane its own intermediates: the one it signs with, which it reads when it starts, and those for later. */
 export async function giveIntermediates(
   cluster: KubernetesCluster,
   root: Authority,
   { now, names }: { now: Date; names: readonly AuthorityName[] },
 ): Promise<void> {
-  const validity = validFor(INTERMEDIATE_DAYS, now);
-  const secrets = names.map(async (name) =>
-    certificateAuthority(name, root, await createIntermediate(`istiod of ${cluster.name}`, root, validity)),
-  );
+  const begun = new Date(now.getTime() - (INTERMEDIATE_DAYS - ENDING_DAYS) * DAY_MS);
+  const secrets = names.map(async (name) => {
+    const validity = validFor(INTERMEDIATE_DAYS, name === ENDING_AUTHORITY ? begun : now);
+    const intermediate = await createIntermediate(`istiod of ${cluster.name}`, root, validity);
+    return certificateAuthority(name, root, intermediate);
+  });
   await cluster.objects.apply(await Promise.all(secrets));
 }

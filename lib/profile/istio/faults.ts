@@ -8,7 +8,8 @@ import type {
 } from '../../model/cluster.ts';
 import { InternalError } from '../../model/errors.ts';
 import { applicable } from '../../model/applicable.ts';
-import { clusterOf, injectorOf, workloadOf } from '../../model/injection.ts';
+import type { Disturbance } from '../../model/fault.ts';
+import { type FaultOf, type Injection, clusterOf, injectorOf, workloadOf } from '../../model/injection.ts';
 import { prepareRestoring } from '../../model/mending.ts';
 import { isReady } from '../../model/readiness.ts';
 import type { WorkloadSpec } from '../../model/workload.ts';
@@ -19,6 +20,8 @@ import { giveIntermediates } from './authorities.ts';
 import { connectedProxies, controlPlanePods, watchedClusters } from './controlPlane.ts';
 import {
   AUTHORITY,
+  type AuthorityName,
+  ENDING_AUTHORITY,
   LABELS,
   NEXT_AUTHORITY,
   PROXY_CONTAINER,
@@ -271,30 +274,48 @@ export function meshInjectors(planes: ControlPlanes): readonly FaultInjector[] {
     'cluster',
   );
 
+  /** The control plane of a cluster signs with one of the intermediates that wait beside its own. */
+  async function signWith(
+    name: AuthorityName,
+    { fault, fleet, ledger }: Injection<FaultOf<'intermediate-rotated' | 'certificate-ending'>>,
+    restartHolders: (primary: KubernetesCluster) => Promise<void>,
+  ): Promise<Disturbance> {
+    const primary = planes.primaryOf(named(fleet, fault.cluster));
+    const reference = systemReference('v1', 'Secret', AUTHORITY);
+    const [before, next] = await Promise.all([
+      existing(primary, reference),
+      existing(primary, systemReference('v1', 'Secret', name)),
+    ]);
+    const restore = await prepareRestoring(primary, fault, { before: [before] }, ledger);
+    await primary.objects.apply([{ ...applicable(before), data: next.data }]);
+    await restartControlPlane(primary);
+    await restartHolders(primary);
+    const certificateOf = (secret: KubernetesObject | undefined) => secretText(secret, 'ca-cert.pem');
+    return {
+      tookHold: async () => {
+        const [now, pods] = await Promise.all([primary.objects.read(reference), controlPlanePods(primary)]);
+        return certificateOf(now) === certificateOf(next) && pods.some(isReady);
+      },
+      mend: async () => {
+        await restore();
+        await restartControlPlane(primary);
+        await restartHolders(primary);
+      },
+    };
+  }
+
   const rotated = injectorOf(
     'intermediate-rotated',
-    async ({ fault, fleet, ledger }) => {
-      const primary = planes.primaryOf(named(fleet, fault.cluster));
-      const reference = systemReference('v1', 'Secret', AUTHORITY);
-      const [before, next] = await Promise.all([
-        existing(primary, reference),
-        existing(primary, systemReference('v1', 'Secret', NEXT_AUTHORITY)),
-      ]);
-      const restore = await prepareRestoring(primary, fault, { before: [before] }, ledger);
-      await primary.objects.apply([{ ...applicable(before), data: next.data }]);
-      await restartControlPlane(primary);
-      const certificateOf = (secret: KubernetesObject | undefined) => secretText(secret, 'ca-cert.pem');
-      return {
-        tookHold: async () => {
-          const [now, pods] = await Promise.all([primary.objects.read(reference), controlPlanePods(primary)]);
-          return certificateOf(now) === certificateOf(next) && pods.some(isReady);
-        },
-        mend: async () => {
-          await restore();
-          await restartControlPlane(primary);
-        },
-      };
-    },
+    (injection) => signWith(NEXT_AUTHORITY, injection, async () => undefined),
+    'cluster',
+  );
+
+  const ending = injectorOf(
+    'certificate-ending',
+    (injection) =>
+      signWith(ENDING_AUTHORITY, injection, () =>
+        restartProxies(named(injection.fleet, injection.fault.cluster)),
+      ),
     'cluster',
   );
 
@@ -330,5 +351,6 @@ export function meshInjectors(planes: ControlPlanes): readonly FaultInjector[] {
     proxyMissing,
     foreignRoot,
     rotated,
+    ending,
   ];
 }

@@ -8,7 +8,7 @@ import { giveIntermediates, makeFolder, newRoot, operatorFile } from './authorit
 import type { ControlPlanes } from './clusters.ts';
 import { watchedClusters } from './controlPlane.ts';
 import { lacksOwnFilters } from './images.ts';
-import { AUTHORITY, NEXT_AUTHORITY, networkOf } from './names.ts';
+import { AUTHORITY, ENDING_AUTHORITY, NEXT_AUTHORITY, networkOf } from './names.ts';
 import {
   exposeControlPlane,
   exposeServices,
@@ -56,7 +56,8 @@ export async function installIstio(
       await cluster.objects.apply([
         systemNamespace(networkOf(cluster.name, apart), remote ? first?.name : undefined),
       ]);
-      if (!remote) await giveIntermediates(cluster, root, { now, names: [AUTHORITY, NEXT_AUTHORITY] });
+      if (!remote)
+        await giveIntermediates(cluster, root, { now, names: [AUTHORITY, NEXT_AUTHORITY, ENDING_AUTHORITY] });
     }),
   );
   await Promise.all(

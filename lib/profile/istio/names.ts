@@ -12,7 +12,9 @@ export const READER_TOKEN = `${READER_ACCOUNT}-istio-remote-secret-token`;
 export const AUTHORITY = 'cacerts';
 /** Where the one that comes after it waits: the root's key is gone by then. */
 export const NEXT_AUTHORITY = 'mcnet-next-cacerts';
-export type AuthorityName = typeof AUTHORITY | typeof NEXT_AUTHORITY;
+/** One that ends soon, for the fault of that name. */
+export const ENDING_AUTHORITY = 'mcnet-ending-cacerts';
+export type AuthorityName = typeof AUTHORITY | typeof NEXT_AUTHORITY | typeof ENDING_AUTHORITY;
 
 export const LABELS = {
   inject: 'sidecar.istio.io/inject',
