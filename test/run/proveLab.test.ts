@@ -1,4 +1,4 @@
-/** On the lab, as root: a few checks of two suites under all of their faults. */
+/** On the lab, as root: every check under the largest of each of its faults, and what an interruption leaves. */
 import path from 'node:path';
 import t from 'tap';
 import { partsOf } from '../../lib/cli/compose.ts';
@@ -9,13 +9,17 @@ import { systemClock } from '../../lib/system/clock.ts';
 import { listFolder } from '../../lib/system/storage.ts';
 import { temporaryFolder } from './support.ts';
 
-t.setTimeout(120_000);
+t.setTimeout(900_000);
 
 const skip = process.getuid?.() === 0 ? false : 'needs root: network namespaces';
 
-async function proveOnLab(checks: readonly string[], underFault: () => void, signal: AbortSignal) {
+async function proveOnLab(
+  selection: Readonly<Record<string, unknown>>,
+  underFault: () => void,
+  signal: AbortSignal,
+) {
   const folder = await temporaryFolder();
-  const spec = { ...(await readSpec({ check: checks }, {})), out: path.join(folder, 'out') };
+  const spec = { ...(await readSpec(selection, {})), out: path.join(folder, 'out') };
   const results = await prove(
     spec,
     { graded: false, blastRadius: false, repeat: 1 },
@@ -33,34 +37,41 @@ async function proveOnLab(checks: readonly string[], underFault: () => void, sig
   return { results, namespaces, state: await listFolder(path.join(folder, 'state', 'runs')) };
 }
 
-t.test('checks of the lab catch their faults, with the right cause', { skip }, async (t) => {
-  const checks = ['reachability.tcp', 'dns.not-shared'];
-  const { signal } = new AbortController();
-  const { results, namespaces, state } = await proveOnLab(checks, () => undefined, signal);
-  const { proofs } = results;
-  t.same([...new Set(proofs.map(({ check }) => check))], checks);
-  const wanDrops = proofs.filter(({ kind }) => kind === 'wan-drop');
-  t.same(
-    wanDrops.map(({ outcome, cause, verdict }) => [outcome, verdict?.cause === cause]),
-    [
-      ['caught', true],
-      ['caught', true],
-    ],
-  );
-  t.same(
-    proofs.filter(({ outcome }) => outcome !== 'caught' && outcome !== 'not applicable'),
-    [],
-  );
-  t.same(results.falseAlarms, []);
-  t.equal(results.run.exitCode, 0);
-  t.same([...namespaces, ...state], []);
-});
+/** A machine that is too busy proves nothing, and says so; that is no failure of a check. */
+const EXCUSED = /\((cpu-saturated|spread-too-wide)\)/;
+
+t.test(
+  'the table of the lab: every check catches every fault that it names, with the right cause',
+  { skip },
+  async (t) => {
+    const { signal } = new AbortController();
+    const { results, namespaces, state } = await proveOnLab({ level: 'all' }, () => undefined, signal);
+    const { proofs, withoutFaults, falseAlarms } = results;
+    const shown = ({ check, kind, cause, outcome, reason }: (typeof proofs)[number]): string =>
+      `${check} under ${kind} (${cause}): ${outcome}: ${reason}`;
+    const wanting = proofs.filter(({ outcome }) => outcome !== 'caught');
+    const excused = wanting.filter(
+      ({ outcome, reason }) => ['not proved', 'missed'].includes(outcome) && EXCUSED.test(reason),
+    );
+    for (const one of excused) t.comment(shown(one));
+    t.same(wanting.filter((one) => !excused.includes(one)).map(shown), []);
+    t.ok(excused.length < 4, 'nearly all of it could be proved');
+    t.ok(proofs.length > 70, `${proofs.length} proofs`);
+    t.same(
+      withoutFaults.filter(({ reason }) => reason === ''),
+      [],
+      'a check without faults says why',
+    );
+    t.same(falseAlarms, []);
+    t.same([...namespaces, ...state], []);
+  },
+);
 
 t.test('interrupted while a fault stands, nothing is left', { skip }, async (t) => {
   const controller = new AbortController();
   const interrupt = (): void => controller.abort(new InterruptedError('SIGTERM received', 'SIGTERM'));
   const { results, namespaces, state } = await proveOnLab(
-    ['reachability.icmp'],
+    { check: ['reachability.icmp'] },
     interrupt,
     controller.signal,
   );
