@@ -42,6 +42,7 @@ import {
   concurrencyFor,
   dependencyFailed,
   inStartOrder,
+  mayRepeat,
   locksOf,
   runSchedule,
 } from './schedule.ts';
@@ -395,7 +396,7 @@ class Run {
           planned,
           this.#registry.get(planned.check)!,
           (signal) => toolkitFor(world, planned, signal, member),
-          { ...this.#runner, alone: member === undefined },
+          { ...this.#runner, mayRepeat: mayRepeat(this.#registry.get(planned.check)!, member) },
         ),
       settle: (planned, verdict) => this.#journal.settle(planned, verdict),
       signal: this.#signal,

@@ -30,7 +30,7 @@ import { RecordWriter } from './record.ts';
 import { Redactor } from './redact.ts';
 import { type CheckRegistry, registryOf } from './registry.ts';
 import { runCase } from './runCase.ts';
-import { companyOf, concurrencyFor, locksOf, runSchedule } from './schedule.ts';
+import { companyOf, concurrencyFor, locksOf, mayRepeat, runSchedule } from './schedule.ts';
 import { loadAttachable } from './state.ts';
 import { type World, toolkitFor } from './toolkit.ts';
 
@@ -402,7 +402,7 @@ class Proving {
           redactor,
           signal,
           onLeftover,
-          alone: member === undefined,
+          mayRepeat: mayRepeat(check, member),
         });
         const { durationMs = 0, observed } = journal.outcomes.get(id) ?? {};
         journal.outcomes.delete(id);

@@ -34,17 +34,17 @@ export interface CaseRunner {
   readonly onLeftover: (what: string) => void;
 }
 
-/** @param alone false for one that runs together with others: what it injects again would disturb them */
+/** @param mayRepeat false for one that would disturb others if it were observed again */
 export async function runCase(
   planned: PlannedCase,
   check: AnyCheck,
   toolkitWithin: (signal: AbortSignal) => CaseToolkit,
-  { alone = true, ...runner }: CaseRunner & { readonly alone?: boolean },
+  { mayRepeat = true, ...runner }: CaseRunner & { readonly mayRepeat?: boolean },
 ): Promise<Verdict> {
   const { clock, journal, signal } = runner;
   journal.announce({ type: 'case.started', case: planned.id });
   const began = clock.monotonic();
-  const most = alone ? MOST_ATTEMPTS : 1;
+  const most = mayRepeat ? MOST_ATTEMPTS : 1;
   for (let attempt = 1; ; attempt++) {
     const { verdict, observed } = await observeAndJudge(planned, check, toolkitWithin, runner, attempt);
     if (attempt < most && isWorthAnother(verdict) && !signal.aborted) {

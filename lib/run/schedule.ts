@@ -84,6 +84,10 @@ export function companyOf(
   return [together.name, ...variants, ...ends].join(' ');
 }
 
+/** Whether a case may be observed once more: what it injects again would disturb those that run together with it. */
+export const mayRepeat = ({ together }: Pick<AnyCheck, 'together'>, member: Member | undefined): boolean =>
+  member === undefined || together?.where !== undefined;
+
 /** What disturbs a cluster leaves room for what disturbs a link between others. */
 const START_ORDER: readonly Exclusive[] = ['none', 'target', 'pair', 'caller', 'cluster', 'fleet'];
 
