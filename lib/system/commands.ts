@@ -120,24 +120,6 @@ interface DetachedOptions {
   readonly cwd?: string;
 }
 
-/** Runs a program to its end. @returns its standard output, byte by byte @throws CommandError */
-export async function readCommand(command: Command, timeoutMs = COMMAND_TIMEOUT_MS): Promise<Buffer> {
-  const [file, ...args] = command;
-  const result = await execa(file, args, {
-    stdin: 'ignore',
-    timeout: timeoutMs,
-    reject: false,
-    encoding: 'buffer',
-  });
-  if (result.exitCode === 0) return Buffer.from(result.stdout);
-  throw new CommandError(command, {
-    ...(result.exitCode !== undefined && { exitCode: result.exitCode }),
-    output: Buffer.from(result.stderr).toString('utf8'),
-    timedOut: result.timedOut,
-    notFound: result.code === 'ENOENT',
-  });
-}
-
 /** Like a socket's: whether it keeps this process alive. */
 export type CommandStream = Duplex & { ref(): void; unref(): void };
 

@@ -3,7 +3,8 @@ import type { PerFamily } from '../../model/cidr.ts';
 import type { Capture, Gateway } from '../../model/cluster.ts';
 import { InternalError } from '../../model/errors.ts';
 import type { Probe } from '../../model/probe.ts';
-import { type Command, openCommand, quoteCommand, readCommand, runCommand } from '../../system/commands.ts';
+import { type Command, openCommand, quoteCommand, runCommand } from '../../system/commands.ts';
+import { SHELL_SESSION, ShellSession } from '../../system/shellSession.ts';
 import { RUN_MARK } from '../../system/processes.ts';
 import { Captures, LISTENING, type RunningTcpdump, type View, tcpdumpCommand } from '../capture/tcpdump.ts';
 import { lazyProbe } from '../lazyProbe.ts';
@@ -46,6 +47,8 @@ export class KindGateway implements Gateway {
   /** Its agent is started on first use. */
   readonly probe: Probe;
   readonly #captures = new Captures((view) => this.#startTcpdump(view));
+  /** One shell for all programs that end: the engine takes long to start each. */
+  readonly #commands = new ShellSession(() => openCommand(insideContainer(this.container, SHELL_SESSION)));
 
   constructor(facts: GatewayFacts, connectProbe: ConnectProbe) {
     this.run = facts.run;
@@ -67,12 +70,18 @@ export class KindGateway implements Gateway {
     return { where: `the gateway of ${this.cluster}`, open: () => openCommand(bridge) };
   }
 
-  exec(command: Command, options: { input?: string; timeoutMs?: number } = {}): Promise<string> {
+  async exec(command: Command, options: { input?: string; timeoutMs?: number } = {}): Promise<string> {
+    return (await this.#read(command, options)).toString();
+  }
+
+  /** What it prints, byte by byte. */
+  #read(command: Command, options: { input?: string; timeoutMs?: number } = {}): Promise<Buffer> {
     const { timeoutMs = EXEC_MS, input } = options;
     // Ending the client would leave the program in the container running.
     const limited: Command = ['timeout', '--signal=KILL', (timeoutMs / 1_000).toFixed(3), ...command];
-    return runCommand(insideContainer(this.container, limited), {
+    return this.#commands.run(limited, {
       timeoutMs: timeoutMs + CLIENT_MARGIN_MS,
+      shown: insideContainer(this.container, limited),
       ...(input !== undefined && { input }),
     });
   }
@@ -94,12 +103,12 @@ export class KindGateway implements Gateway {
       script,
     ]);
     const end = systemClock.monotonic() + START_MS;
-    while ((await this.#read(`${name}.pid`)).trim() === '') {
+    while ((await this.#text(`${name}.pid`)).trim() === '') {
       if (systemClock.monotonic() > end) throw new Error(`${name} did not start in ${this.container}`);
       await systemClock.sleep(POLL_MS);
     }
     if ((await this.daemonPid(name)) === undefined) {
-      throw new Error(`${name} ended at once: ${(await this.#read(`${name}.log`)).slice(-2_000).trim()}`);
+      throw new Error(`${name} ended at once: ${(await this.#text(`${name}.log`)).slice(-2_000).trim()}`);
     }
   }
 
@@ -123,7 +132,7 @@ export class KindGateway implements Gateway {
     return shown === '' ? undefined : Number(shown);
   }
 
-  #read(name: string): Promise<string> {
+  #text(name: string): Promise<string> {
     return this.exec(['sh', '-c', `cat ${inFolder(name)} 2> /dev/null || true`]);
   }
 
@@ -143,7 +152,7 @@ export class KindGateway implements Gateway {
     const pcap = inFolder(`${name}.pcap`);
     await this.startDaemon(name, tcpdumpCommand(view, pcap));
     const pid = await this.daemonPid(name);
-    const log = (): Promise<string> => this.#read(`${name}.log`);
+    const log = (): Promise<string> => this.#text(`${name}.log`);
     const end = systemClock.monotonic() + START_MS;
     while (!(await log()).includes(LISTENING)) {
       if (systemClock.monotonic() > end) throw new Error(`tcpdump was not ready: ${await log()}`);
@@ -155,7 +164,7 @@ export class KindGateway implements Gateway {
         await this.exec(['sh', '-c', `kill -${signal.slice(3)} ${pid} || true`]);
       },
       hasEnded: async () => (await this.daemonPid(name)) === undefined,
-      readPcap: () => readCommand(['docker', 'exec', this.container, 'cat', pcap]),
+      readPcap: () => this.#read(['cat', pcap]),
       remove: async () => {
         await this.exec(['sh', '-c', `rm -f ${inFolder(name)}.*`]);
       },
