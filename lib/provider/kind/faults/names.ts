@@ -2,10 +2,10 @@
  * Faults of a cluster's DNS server by its own configuration, as an operator's mistake makes them. CoreDNS is started anew,
  * since it may take minutes to notice a change of its ConfigMap by itself; so it does when a later process mends.
  */
-import { addressAt, firstOf, parseCidr } from '../../../model/cidr.ts';
-import type { Cluster, Fleet, KubernetesObject, Ledger, ObjectReference } from '../../../model/cluster.ts';
+import { type IpFamily, addressAt, firstOf, parseCidr } from '../../../model/cidr.ts';
+import type { Cluster, Fleet, KubernetesObject, ObjectReference } from '../../../model/cluster.ts';
 import { InternalError } from '../../../model/errors.ts';
-import type { Disturbance, FaultSpec } from '../../../model/fault.ts';
+import type { Disturbance } from '../../../model/fault.ts';
 import { type FaultOf, type Injection, clusterOf } from '../../../model/injection.ts';
 import { prepareRestoring } from '../../../model/mending.ts';
 import { ADDRESS_RECORD, type RecordType, type Resolution } from '../../../model/probe.ts';
@@ -68,22 +68,15 @@ async function ask(cluster: Cluster, name: string, type?: RecordType): Promise<R
   return answer;
 }
 
-interface Reconfiguration {
-  readonly cluster: KubernetesClusterHandle;
-  readonly fault: FaultSpec;
-  readonly ledger: Ledger;
-  /** @returns undefined where this configuration has no place for it */
-  readonly change: (corefile: string) => string | undefined;
-  readonly tookHold: () => Promise<boolean>;
-}
+type NameFault = FaultOf<'dns-nxdomain' | 'dns-wrong-address' | 'dns-ttl-long' | 'dns-stale'>;
 
-async function reconfigure({
-  cluster,
-  fault,
-  ledger,
-  change,
-  tookHold,
-}: Reconfiguration): Promise<Disturbance> {
+async function reconfigure(
+  { fault, fleet, ledger }: Injection<NameFault>,
+  /** @returns undefined where this configuration has no place for it */
+  change: (corefile: string) => string | undefined,
+  tookHold: () => Promise<boolean>,
+): Promise<Disturbance> {
+  const cluster = kubernetesClusterOf(fleet, fault.cluster);
   const before = await cluster.objects.read(CONFIGURATION);
   const corefile = (before?.['data'] as Readonly<Record<string, string>> | undefined)?.['Corefile'];
   const changed = corefile === undefined ? undefined : change(corefile);
@@ -105,55 +98,41 @@ async function reconfigure({
   };
 }
 
-export async function denyNames({
-  fault,
-  fleet,
-  ledger,
-}: Injection<FaultOf<'dns-nxdomain'>>): Promise<Disturbance> {
-  const cluster = kubernetesClusterOf(fleet, fault.cluster);
-  return reconfigure({
-    cluster,
-    fault,
-    ledger,
-    change: (corefile) => denying(corefile, DEFAULT_DOMAIN),
-    tookHold: async () => (await ask(cluster, API_SERVER))?.rcode === 'NXDOMAIN',
-  });
+export function denyNames(injection: Injection<FaultOf<'dns-nxdomain'>>): Promise<Disturbance> {
+  const cluster = clusterOf(injection.fleet, injection.fault.cluster);
+  return reconfigure(
+    injection,
+    (corefile) => denying(corefile, DEFAULT_DOMAIN),
+    async () => (await ask(cluster, API_SERVER))?.rcode === 'NXDOMAIN',
+  );
 }
 
-export async function answerFromOtherCluster({
-  fault,
-  fleet,
-  ledger,
-}: Injection<FaultOf<'dns-wrong-address'>>): Promise<Disturbance> {
-  const cluster = kubernetesClusterOf(fleet, fault.cluster);
+export async function answerFromOtherCluster(
+  injection: Injection<FaultOf<'dns-wrong-address'>>,
+): Promise<Disturbance> {
+  const { fault, fleet } = injection;
+  const cluster = clusterOf(fleet, fault.cluster);
   const other = kubernetesClusterOf(fleet, fault.instead);
   const servers = (await podsOf(other)).filter(isReady).map((pod) => firstOf(addressesOf(pod)));
   const expected = (await ask(other, API_SERVER))?.addresses ?? [];
-  return reconfigure({
-    cluster,
-    fault,
-    ledger,
-    change: (corefile) => forwarding(corefile, DEFAULT_DOMAIN, servers),
-    tookHold: async () => {
+  return reconfigure(
+    injection,
+    (corefile) => forwarding(corefile, DEFAULT_DOMAIN, servers),
+    async () => {
       const seen = (await ask(cluster, API_SERVER))?.addresses ?? [];
       return seen.length > 0 && seen.every((address) => expected.includes(address));
     },
-  });
+  );
 }
 
-export async function keepNamesLong({
-  fault,
-  fleet,
-  ledger,
-}: Injection<FaultOf<'dns-ttl-long'>>): Promise<Disturbance> {
-  const cluster = kubernetesClusterOf(fleet, fault.cluster);
-  return reconfigure({
-    cluster,
-    fault,
-    ledger,
-    change: (corefile) => withTtl(corefile, fault.seconds),
-    tookHold: async () => (await ask(cluster, API_SERVER))?.ttls.includes(fault.seconds) === true,
-  });
+export function keepNamesLong(injection: Injection<FaultOf<'dns-ttl-long'>>): Promise<Disturbance> {
+  const { fault, fleet } = injection;
+  const cluster = clusterOf(fleet, fault.cluster);
+  return reconfigure(
+    injection,
+    (corefile) => withTtl(corefile, fault.seconds),
+    async () => (await ask(cluster, API_SERVER))?.ttls.includes(fault.seconds) === true,
+  );
 }
 
 /** Names of the headless services of this run, each with its addresses. */
@@ -183,13 +162,10 @@ async function headlessRecords(cluster: KubernetesClusterHandle, run: string) {
 const VACANT_INDEX = -3;
 
 /** The first endpoint of every headless name is one that is no more. */
-export async function keepOldRecords({
-  fault,
-  fleet,
-  ledger,
-}: Injection<FaultOf<'dns-stale'>>): Promise<Disturbance> {
+export async function keepOldRecords(injection: Injection<FaultOf<'dns-stale'>>): Promise<Disturbance> {
+  const { fault, fleet } = injection;
   const cluster = kubernetesClusterOf(fleet, fault.cluster);
-  const vacant = (family: 'ipv4' | 'ipv6'): string =>
+  const vacant = (family: IpFamily): string =>
     addressAt(parseCidr(cluster.ranges.pods[family] as string), VACANT_INDEX);
   const old = (await headlessRecords(cluster, fleet.run)).map(({ name, addresses }) => ({
     name,
@@ -200,17 +176,13 @@ export async function keepOldRecords({
   }));
   const one = old.find(({ addresses }) => Object.keys(addresses).length > 0);
   if (!one) throw new InternalError(`cluster ${cluster.name} has no headless service with endpoints`);
-  return reconfigure({
-    cluster,
-    fault,
-    ledger,
-    change: (corefile) => remembering(corefile, old),
-    tookHold: async () => {
-      const family = one.addresses.ipv4 ? 'ipv4' : 'ipv6';
-      const answer = await ask(cluster, one.name, ADDRESS_RECORD[family]);
-      return answer?.addresses.includes(vacant(family)) === true;
-    },
-  });
+  const family = one.addresses.ipv4 ? 'ipv4' : 'ipv6';
+  return reconfigure(
+    injection,
+    (corefile) => remembering(corefile, old),
+    async () =>
+      (await ask(cluster, one.name, ADDRESS_RECORD[family]))?.addresses.includes(vacant(family)) === true,
+  );
 }
 
 const PAUSE_SECONDS = 0.02;
