@@ -40,12 +40,7 @@ const MAY_USE: Record<string, readonly string[]> = {
 };
 
 /** Rooms whose files may start processes, read the clock and touch files. */
-const TOUCHES_THE_WORLD = [
-  'lib/system',
-  'lib/probe',
-  'lib/provider/lab/controller',
-  'lib/provider/lab/relay',
-];
+const TOUCHES_THE_WORLD = ['lib/system', 'lib/probe', 'lib/provider/lab/controller', 'lib/provider/relay'];
 const WORLDLY_MODULES =
   /^node:(?:child_process|fs|fs\/promises|timers|timers\/promises|net|dgram|http|http2|tls)$/;
 

@@ -31,7 +31,7 @@ const entries = {
   backend: 'lib/probe/agent/backend.ts',
   controller: 'lib/provider/lab/controller/main.ts',
   launcher: 'lib/system/launcher/main.ts',
-  relay: 'lib/provider/lab/relay/main.ts',
+  relay: 'lib/provider/relay/main.ts',
 };
 const built = await Promise.all([
   // Commands are imported when they are asked for: `--help` reads only the first chunk.

@@ -30,7 +30,7 @@ const POLL_MS = 50;
 const AGENT = 'agent';
 const AGENT_SOCKET = `${GATEWAY_FOLDER}/agent.sock`;
 /** In the environment of a daemon, so that its process id is not taken for a later one's. */
-const DAEMON_MARK = 'MCNET_DAEMON';
+export const DAEMON_MARK = 'MCNET_DAEMON';
 
 const inFolder = (name: string): string => `${GATEWAY_FOLDER}/${name}`;
 

@@ -1,6 +1,7 @@
 /** Faults that the provider injects itself: those of the wan, of whole clusters and of their names. */
 import type { FaultInjector } from '../../../model/cluster.ts';
 import { kubernetesInjectors } from '../../kubernetes/index.ts';
+import { delay, reorder } from './delay.ts';
 import { freezeCluster, stopDns, takeClusterAway } from './containers.ts';
 import { injectorOf } from '../../../model/injection.ts';
 import { ignorePolicies } from './enforcement.ts';
@@ -24,6 +25,8 @@ export const kindInjectors: readonly FaultInjector[] = [
   injectorOf('rate-limited', limitRate),
   injectorOf('large-packets-dropped', dropLargePackets),
   injectorOf('duplicated', duplicate),
+  injectorOf('delayed', delay),
+  injectorOf('reordered', reorder),
   injectorOf('workload-cut', cutWorkload),
   injectorOf('node-cut', cutNode),
   injectorOf('source-rewritten', rewriteSource),

@@ -5,7 +5,8 @@ import { RANGE_KINDS } from '../../../model/addressing.ts';
 import { randomBelow } from '../../../system/clock.ts';
 import { runInNetns } from '../namespace.ts';
 import { workloadNetns } from '../names.ts';
-import { relayCommand } from '../relay/config.ts';
+import { HELD_MS, pingsFor, renderDetour } from '../../detour.ts';
+import { relayCommand } from '../../relay/config.ts';
 import { type FaultOf, type Injection, workloadOf } from '../../../model/injection.ts';
 import { clusterOf, faultFile, newFaultId, ping, prepareMending } from './injector.ts';
 import { type Companion, companion } from './processes.ts';
@@ -18,8 +19,6 @@ const FIRST_TABLE = 10_000;
 const TABLES = 10_000;
 /** Whose preference comes before that of the main table. */
 const RULE_PREFERENCE = 900;
-/** Of the networks here: the detour is on the loopback interface, which takes what a packet grows by. */
-const MTU = 1_500;
 const SOCKET_FOLDER = '/var/run/wireguard';
 
 interface Detour {
@@ -108,10 +107,7 @@ async function takeDetour(
   ]);
   await runInNetns(netns, ['sh', '-e', '-s'], {
     input: [
-      'a=$(wg genkey); b=$(wg genkey); pa=$(echo "$a" | wg pubkey); pb=$(echo "$b" | wg pubkey)',
-      `echo "$a" | wg set ${into} private-key /dev/stdin peer "$pb" endpoint 127.0.0.1:${port} allowed-ips 0.0.0.0/0,::/0`,
-      `echo "$b" | wg set ${out} listen-port ${port + 1} private-key /dev/stdin peer "$pa" allowed-ips 0.0.0.0/0,::/0`,
-      ...[into, out].map((name) => `ip link set ${name} mtu ${MTU} addrgenmode none up`),
+      ...renderDetour({ into, out, port }),
       // What comes out was sent from here, and only passes through.
       `echo 1 > /proc/sys/net/ipv4/conf/${out}/accept_local`,
       `echo 1 > /proc/sys/net/ipv4/conf/${out}/forwarding`,
@@ -159,16 +155,11 @@ export async function delay(injection: Injection<FaultOf<'delayed'>>): Promise<D
   };
 }
 
-/** Long enough to be overtaken by what follows at a moderate rate, short enough to be no loss. */
-const HOLD_MS = 20;
-const LEAST_PINGS = 200;
-const MOST_PINGS = 1_000;
-
 export async function reorder(injection: Injection<FaultOf<'reordered'>>): Promise<Disturbance> {
   const detour = detourOf(injection);
   const { share } = injection.fault;
-  const mend = await takeDetour(injection, detour, { delayMs: 0, heldShare: share, holdMs: HOLD_MS });
-  const count = Math.min(MOST_PINGS, Math.max(LEAST_PINGS, Math.ceil(7 / share)));
+  const mend = await takeDetour(injection, detour, { delayMs: 0, heldShare: share, holdMs: HELD_MS });
+  const count = pingsFor(share);
   return {
     async tookHold() {
       const { output } = await detour.ping('-c', String(count), '-i', '0.002', '-W', '1');

@@ -18,7 +18,7 @@ import {
 } from '../controller/config.ts';
 import { hostsFile } from '../controller/records.ts';
 import { applyNft } from '../namespace.ts';
-import { relayCommand } from '../relay/config.ts';
+import { relayCommand } from '../../relay/config.ts';
 import type { FaultOf, Injection } from '../../../model/injection.ts';
 import { clusterOf, faultFile, newFaultId, prepareMending } from './injector.ts';
 import { companion } from './processes.ts';

@@ -1,5 +1,5 @@
 /** What a relay is told: datagrams that come to `listen` go on to `to`, later or in another order; answers go straight back. */
-import { entryFile } from '../../../model/entry.ts';
+import { entryFile } from '../../model/entry.ts';
 
 export interface RelayConfig {
   readonly ways: readonly { readonly listen: Endpoint; readonly to: Endpoint }[];
