@@ -9,6 +9,9 @@ export const HEALTH_TIMEOUT_MS = 400;
 export const FAILURES_UNTIL_DOWN = 2;
 /** A backend that has failed a check is checked again no later than this, where the period is longer. */
 const RECHECK_MS = 1_000;
+/** One that was never there, or has been away for long, is no news: controllers that share a machine look less often. */
+const FAILURES_UNTIL_FORGOTTEN = 5;
+const LONGEST_RECHECK_MS = 2_000;
 
 const HEALTH_PATH = '/healthz';
 
@@ -32,6 +35,14 @@ export function nextHealth(before: Health, succeeded: boolean): Health {
   const failures = before.failures + 1;
   const isDown = before.state !== 'up' || failures >= FAILURES_UNTIL_DOWN;
   return { state: isDown ? 'down' : 'up', failures };
+}
+
+/** Between the starts of two checks, by what the first of them showed. */
+export function untilNextCheck({ failures }: Health, periodMs: number): number {
+  if (failures === 0) return periodMs;
+  if (failures > FAILURES_UNTIL_FORGOTTEN && periodMs > HEALTH_PERIOD_MS)
+    return Math.min(2 * periodMs, LONGEST_RECHECK_MS);
+  return Math.min(periodMs, RECHECK_MS);
 }
 
 export interface Target {
@@ -113,8 +124,7 @@ export class HealthChecks {
     }
     const before = watched.health;
     watched.health = nextHealth(before, failure === undefined);
-    const periodMs = failure === undefined ? this.#periodMs : Math.min(this.#periodMs, RECHECK_MS);
-    const delay = Math.max(0, periodMs - (performance.now() - started));
+    const delay = Math.max(0, untilNextCheck(watched.health, this.#periodMs) - (performance.now() - started));
     watched.timer = setTimeout(() => void this.#check(watched), delay);
     if (watched.health.state !== before.state) {
       watched.since = performance.now();

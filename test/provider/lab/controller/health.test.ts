@@ -4,6 +4,7 @@ import { HealthCheck } from '../../../../lib/provider/lab/controller/health-chec
 import {
   type Health,
   nextHealth,
+  untilNextCheck,
   worstCaseDetectionMs,
 } from '../../../../lib/provider/lab/controller/health.ts';
 
@@ -46,6 +47,14 @@ async function serving(answer: (socket: Socket, request: number) => void) {
     },
   };
 }
+
+void t.test('what has just failed is looked at soon, what has long been away less often', async (test) => {
+  const next = (failures: number, periodMs: number) =>
+    untilNextCheck({ state: failures > 1 ? 'down' : 'up', failures }, periodMs);
+  test.strictSame([next(0, 200), next(1, 200), next(9, 200)], [200, 200, 200]);
+  test.strictSame([next(0, 500), next(1, 500), next(9, 500)], [500, 500, 1_000]);
+  test.strictSame([next(0, 5_000), next(1, 5_000), next(9, 5_000)], [5_000, 1_000, 2_000]);
+});
 
 void t.test('only a status 200 is healthy', async (test) => {
   const answering = async (answer: string | undefined) => {
