@@ -173,7 +173,7 @@ const AIMS: { readonly [K in FaultKind]: Aiming<K> } = {
   ],
   delayed: (target) => [
     ...graded(
-      [50, 5],
+      [50, 20, 10],
       (milliseconds) => `${milliseconds} ms`,
       (milliseconds) => ({ kind: 'delayed' as const, ...ofCaller(target), milliseconds }),
     ),

@@ -141,7 +141,7 @@ t.test('a size that is relative becomes absolute by what the healthy case measur
     { kind: 'rate-limited', workload: 'apps/client', megabits: 144 },
   ]);
   t.equal(sizedBy(faults, relativeTo, {}), undefined);
-  const [, , late] = faultsFor({ kind: 'delayed', cause: 'latency-high' }, CHECK, PAIR, CONTEXT);
+  const [, , , late] = faultsFor({ kind: 'delayed', cause: 'latency-high' }, CHECK, PAIR, CONTEXT);
   const { faults: delays, relativeTo: baseline } = late as Required<SizedFault>;
   t.match(
     sizedBy(delays, baseline, { 'p50 baseline': { value: 1, unit: 'ms' } }),

@@ -66,6 +66,8 @@ export type ControllerReply =
 
 export interface ControllerStatus {
   readonly cluster: string;
+  /** Rules and records say what it knows: no change waits to be followed. */
+  readonly upToDate: boolean;
   readonly services: readonly {
     /** `namespace/name`. */
     readonly service: string;

@@ -33,6 +33,8 @@ export class Controller {
   #config: ControllerConfig | undefined;
   #rules = '';
   #following = false;
+  /** Steps in the queue that have not ended. */
+  #working = 0;
   /** When rules and records last followed a change, on the monotonic clock. */
   #followed = Number.NEGATIVE_INFINITY;
   #stopped = false;
@@ -146,6 +148,7 @@ export class Controller {
     const dnsPid = this.#dns.pid;
     return {
       cluster: config.cluster,
+      upToDate: !this.#following && this.#working === 0,
       services: config.services.map((service) => ({
         service: keyOf(service.spec),
         endpoints: [
@@ -166,7 +169,8 @@ export class Controller {
   }
 
   #enqueue<T>(work: () => Promise<T>): Promise<T> {
-    const done = this.#queue.then(work);
+    this.#working++;
+    const done = this.#queue.then(work).finally(() => this.#working--);
     this.#queue = done.catch(() => undefined);
     return done;
   }

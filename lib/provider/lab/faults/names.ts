@@ -303,8 +303,10 @@ export async function stopSharing(injection: Injection<FaultOf<'service-not-shar
   const others = fleet.clusters.filter(({ name }) => name !== cluster.name);
   const isKnownElsewhere = async (): Promise<boolean> => {
     const statuses = await Promise.all(others.map(({ name }) => clusterOf(fleet, name).controller.status()));
-    return statuses.some(({ services: known }) =>
-      known.some((one) => one.service === key && one.endpoints.some((end) => end.cluster === cluster.name)),
+    return statuses.some(
+      ({ services: known, upToDate }) =>
+        !upToDate ||
+        known.some((one) => one.service === key && one.endpoints.some((end) => end.cluster === cluster.name)),
     );
   };
   return {
