@@ -17,18 +17,20 @@ import { systemClock, within } from '../../system/clock.ts';
 import { createRoot, validFor } from './certificates.ts';
 import { type ControlPlanes, asKubernetes } from './clusters.ts';
 import { giveIntermediates } from './authorities.ts';
-import { connectedProxies, controlPlanePods, watchedClusters } from './controlPlane.ts';
+import { askControlPlane, connectedProxies, controlPlanePods, watchedClusters } from './controlPlane.ts';
 import {
   AUTHORITY,
   type AuthorityName,
   ENDING_AUTHORITY,
   LABELS,
+  MESH_CONFIG,
   NEXT_AUTHORITY,
   PROXY_CONTAINER,
   remoteSecretName,
   secretText,
   systemReference,
 } from './names.ts';
+import { withClusterLocal, withoutClusterLocal } from './meshConfig.ts';
 import { remoteSecret } from './objects.ts';
 import { accessIn, hasProxy } from './links.ts';
 
@@ -36,6 +38,8 @@ import { accessIn, hasProxy } from './links.ts';
 const HOLD_LIMIT_MS = 120_000;
 const QUIT_LIMIT_MS = 10_000;
 const LOOK_MS = 500;
+/** From a change of the mesh's configuration until the proxies have it. */
+const PUSH_MS = 3_000;
 /** Label that the injector of proxies gives to pods. */
 const PROXIED = 'security.istio.io/tlsMode=istio';
 
@@ -319,27 +323,43 @@ export function meshInjectors(planes: ControlPlanes): readonly FaultInjector[] {
     'cluster',
   );
 
-  /** The namespace is not the same there: what has no Service in a cluster has no endpoints in it for any other. */
-  const notShared = injectorOf('service-not-shared', async ({ fault, fleet, ledger }) => {
-    const place = named(fleet, fault.cluster);
-    const reference: ObjectReference = {
-      apiVersion: 'v1',
-      kind: 'Service',
-      metadata: { name: fault.service, namespace: place.namespaceOf(fault.namespace) },
-    };
-    // With the address that it had, which its callers know.
-    const restore = await prepareRestoring(
-      place,
-      fault,
-      { before: [await existing(place, reference)] },
-      ledger,
-    );
-    await place.objects.delete([reference]);
-    return {
-      tookHold: async () => (await place.objects.read(reference)) === undefined,
-      mend: restore,
-    };
-  });
+  /** As its documentation has it: what is cluster-local to the callers has no endpoints elsewhere. */
+  const notShared = injectorOf(
+    'service-not-shared',
+    async ({ fault, fleet, ledger }) => {
+      const place = named(fleet, fault.cluster);
+      const host = `${fault.service}.${place.namespaceOf(fault.namespace)}.svc.cluster.local`;
+      const others = fleet.clusters.filter(({ name }) => name !== fault.cluster);
+      const primaries = [...new Set(others.map(({ name }) => planes.primaryOf(named(fleet, name))))];
+      const reference = systemReference('v1', 'ConfigMap', MESH_CONFIG);
+      const rewrite = async (primary: KubernetesCluster, change: (mesh: string) => string): Promise<void> => {
+        const { mesh = '', ...data } = ((await existing(primary, reference)).data ?? {}) as Readonly<
+          Record<string, string>
+        >;
+        await primary.objects.apply([{ ...reference, data: { ...data, mesh: change(mesh) } }]);
+      };
+      for (const primary of primaries) {
+        await prepareRestoring(primary, fault, { before: [await existing(primary, reference)] }, ledger);
+        await rewrite(primary, (mesh) => withClusterLocal(mesh, host));
+      }
+      return {
+        tookHold: async () => {
+          const known = await Promise.all(
+            primaries.map((primary) =>
+              holds(async () => (await askControlPlane(primary, '/debug/mesh')).includes(host)),
+            ),
+          );
+          await systemClock.sleep(PUSH_MS);
+          return !known.includes(false);
+        },
+        // Others of its kind may stand.
+        mend: async () => {
+          for (const primary of primaries) await rewrite(primary, (mesh) => withoutClusterLocal(mesh, host));
+        },
+      };
+    },
+    'cluster',
+  );
 
   return [
     notShared,

@@ -10,6 +10,8 @@ export const READER_ACCOUNT = 'istio-reader-service-account';
 export const READER_TOKEN = `${READER_ACCOUNT}-istio-remote-secret-token`;
 /** Secret from which a control plane takes its intermediate. */
 export const AUTHORITY = 'cacerts';
+/** ConfigMap from which a control plane takes the configuration of its mesh. */
+export const MESH_CONFIG = 'istio';
 /** Where the one that comes after it waits: the root's key is gone by then. */
 export const NEXT_AUTHORITY = 'mcnet-next-cacerts';
 /** One that ends soon, for the fault of that name. */
