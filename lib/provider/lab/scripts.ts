@@ -43,6 +43,12 @@ const FORWARDING: Settings = [
   ['ipv6/conf/default/forwarding', 1],
 ];
 
+/**
+ * Seconds that a gateway remembers an exchange by UDP; the default of half a minute outlasts hundreds of lookups, and one
+ * that gets the port of an earlier one would pass what has been put in the way of lookups since.
+ */
+const SHORT_MEMORY: Settings = [['netfilter/nf_conntrack_udp_timeout', 2]];
+
 /** Where the host has loaded br_netfilter, bridged frames would pass the IP hooks a second time. */
 const PLAIN_BRIDGES: Settings = [
   ['bridge/bridge-nf-call-iptables', 0],
@@ -110,7 +116,7 @@ export function renderGateway(layout: GatewayLayout): string {
   const port = wanPort(layout.index);
   return inNewNetns(
     layout.netns,
-    renderSettings([...commonSettings(layout.families), ...FORWARDING, ...PLAIN_BRIDGES]),
+    renderSettings([...commonSettings(layout.families), ...FORWARDING, ...SHORT_MEMORY, ...PLAIN_BRIDGES]),
     batch([
       'link set lo up',
       // With an address of its own the bridge does not take that of its ports, which would change as they come.
