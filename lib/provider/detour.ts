@@ -3,6 +3,16 @@
  * into one interface, through a relay on the loopback interface, and out of the other. Pure.
  */
 
+export const MEANS = 'a user-space relay between two WireGuard interfaces';
+export const START_MS = 10_000;
+/** Ports of the relay, in pairs, and routing tables: each detour draws its own. */
+export const FIRST_PORT = 20_000;
+export const PORT_PAIRS = 10_000;
+export const FIRST_TABLE = 10_000;
+export const TABLES = 10_000;
+/** Whose preference comes before that of the main table. */
+export const RULE_PREFERENCE = 900;
+
 /** Of the networks here; the loopback interface takes what a packet grows by. */
 const MTU = 1_500;
 

@@ -36,18 +36,26 @@ export const randomHex = (bytes: number): string => randomBytes(bytes).toString(
 /** Uniform integer in [0, limit). */
 export const randomBelow = (limit: number): number => randomInt(limit);
 
+/** Asks again every `intervalMs` until the answer is yes. @returns whether it became yes within the budget */
+export async function pollUntil(
+  clock: Clock,
+  budgetMs: number,
+  intervalMs: number,
+  question: () => Promise<boolean>,
+): Promise<boolean> {
+  const end = clock.monotonic() + budgetMs;
+  for (;;) {
+    if (await question()) return true;
+    if (clock.monotonic() >= end) return false;
+    await clock.sleep(intervalMs);
+  }
+}
+
 const LOOK_MS = 250;
 
-/** Whether it becomes so in time; it is looked at until then, at least once. */
-export async function within(
+/** Whether it becomes so in time, by the clock of this machine. */
+export const within = (
   limitMs: number,
   isSo: () => Promise<boolean>,
   lookMs: number = LOOK_MS,
-): Promise<boolean> {
-  const end = systemClock.monotonic() + limitMs;
-  while (!(await isSo())) {
-    if (systemClock.monotonic() > end) return false;
-    await systemClock.sleep(lookMs);
-  }
-  return true;
-}
+): Promise<boolean> => pollUntil(systemClock, limitMs, lookMs, isSo);

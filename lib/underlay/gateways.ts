@@ -1,7 +1,7 @@
 /** What every underlay does with gateways. */
 import type { Fleet, Gateway } from '../model/cluster.ts';
 import { InternalError, messageOf } from '../model/errors.ts';
-import { type Clock, randomHex } from '../system/clock.ts';
+import { randomHex } from '../system/clock.ts';
 import { type Command, quoteCommand } from '../system/commands.ts';
 
 export function gatewayOf(fleet: Fleet, name: string): Gateway {
@@ -51,21 +51,6 @@ export async function forEachOf<T>(
   });
   for (const result of await Promise.allSettled(workers)) {
     if (result.status === 'rejected') throw result.reason;
-  }
-}
-
-/** Asks again every `intervalMs` until the answer is yes. @returns whether it became yes within the budget */
-export async function pollUntil(
-  clock: Clock,
-  budgetMs: number,
-  intervalMs: number,
-  question: () => Promise<boolean>,
-): Promise<boolean> {
-  const end = clock.monotonic() + budgetMs;
-  for (;;) {
-    if (await question()) return true;
-    if (clock.monotonic() >= end) return false;
-    await clock.sleep(intervalMs);
   }
 }
 

@@ -1,10 +1,9 @@
 /** Finds Istio as somebody installed it, and changes nothing. */
 import type { KubernetesCluster } from '../../model/cluster.ts';
 import { UserError } from '../../model/errors.ts';
-import { isReady } from '../../model/readiness.ts';
 import type { IstioTopology } from '../../model/spec.ts';
 import type { ControlPlanes } from './clusters.ts';
-import { controlPlanePods } from './controlPlane.ts';
+import { controlPlanePods, isReady } from './controlPlane.ts';
 import { LABELS, SYSTEM_NAMESPACE, namespaceReference } from './names.ts';
 import { hasNetworks } from './options.ts';
 

@@ -2,7 +2,7 @@
 import path from 'node:path';
 import type { KubernetesCluster, Ledger } from '../../model/cluster.ts';
 import { makePrivateFolder, runtimeFolder } from '../../system/files.ts';
-import { type Authority, createIntermediate, createRoot, validFor } from './certificates.ts';
+import { type Authority, DAY_MS, createIntermediate, createRoot, validFor } from './certificates.ts';
 import { type AuthorityName, ENDING_AUTHORITY } from './names.ts';
 import { certificateAuthority } from './objects.ts';
 
@@ -10,7 +10,6 @@ const ROOT_DAYS = 3_650;
 const INTERMEDIATE_DAYS = 730;
 /** More than a leaf lasts (a day), and next to nothing of its lifetime. */
 const ENDING_DAYS = 3;
-const DAY_MS = 24 * 60 * 60 * 1_000;
 
 const folderOf = (run: string): string => path.join(runtimeFolder(run), 'istio');
 

@@ -13,7 +13,7 @@ export interface Validity {
 }
 
 const ALGORITHM = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const;
-const DAY_MS = 24 * 60 * 60 * 1_000;
+export const DAY_MS = 24 * 60 * 60 * 1_000;
 /** Clocks of clusters may differ a little (Istio backdates its own leaves by two minutes). */
 const BACKDATED_MS = 5 * 60 * 1_000;
 /** RFC 5280, section 4.1.2.2: at most 20 octets, positive. */

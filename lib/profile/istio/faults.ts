@@ -11,13 +11,18 @@ import { applicable } from '../../model/applicable.ts';
 import type { Disturbance } from '../../model/fault.ts';
 import { type FaultOf, type Injection, clusterOf, injectorOf, workloadOf } from '../../model/injection.ts';
 import { prepareRestoring } from '../../model/mending.ts';
-import { isReady } from '../../model/readiness.ts';
 import type { WorkloadSpec } from '../../model/workload.ts';
 import { systemClock, within } from '../../system/clock.ts';
 import { createRoot, validFor } from './certificates.ts';
 import { type ControlPlanes, asKubernetes } from './clusters.ts';
 import { giveIntermediates } from './authorities.ts';
-import { askControlPlane, connectedProxies, controlPlanePods, watchedClusters } from './controlPlane.ts';
+import {
+  askControlPlane,
+  connectedProxies,
+  controlPlanePods,
+  isReady,
+  watchedClusters,
+} from './controlPlane.ts';
 import {
   AUTHORITY,
   type AuthorityName,

@@ -1,9 +1,8 @@
 /** The chain by which a control plane learns of another cluster's endpoints: each link looked at. */
 import type { BrokenLink, KubernetesCluster, KubernetesObject } from '../../model/cluster.ts';
 import { messageOf } from '../../model/errors.ts';
-import { isReady } from '../../model/readiness.ts';
 import type { ControlPlanes } from './clusters.ts';
-import { controlPlanePods, watchedClusters } from './controlPlane.ts';
+import { controlPlanePods, isReady, watchedClusters } from './controlPlane.ts';
 import {
   GATEWAY_NAME,
   LABELS,

@@ -7,7 +7,7 @@ export type { KubernetesClusterHandle, KubernetesClusterOptions } from './cluste
 export { kubernetesInjectors } from './faults.ts';
 export { asKubernetesCluster } from './handlers.ts';
 export { runSelector } from './names.ts';
-export { addressesOf } from './podState.ts';
+export { addressesOf, podState } from './podState.ts';
 export { DEFAULT_DOMAIN } from './resolver.ts';
 
 /** What every such cluster offers by itself; the profile says what passes between clusters. */

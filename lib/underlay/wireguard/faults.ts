@@ -4,10 +4,10 @@ import type { FaultInjector, Fleet, Gateway, Ledger } from '../../model/cluster.
 import { InternalError, UserError } from '../../model/errors.ts';
 import { type FaultOf, injectorOf } from '../../model/injection.ts';
 import { nextHop } from '../../model/topology.ts';
-import type { Clock } from '../../system/clock.ts';
+import { type Clock, pollUntil } from '../../system/clock.ts';
 import { quoteCommand } from '../../system/commands.ts';
 import { belongingsOf, linkOf, mtuInjector, prepareMending, renderBelongings } from '../faults.ts';
-import { answers, gatewayOf, pollUntil } from '../gateways.ts';
+import { answers, gatewayOf } from '../gateways.ts';
 import { ROUTE_METRIC, familyOf, lines, rangesOf } from '../routing.ts';
 import { interfaceName, tunnelAddresses } from './configuration.ts';
 import { HANDSHAKE_BUDGET_MS } from './join.ts';

@@ -2,9 +2,9 @@
 import { availableParallelism } from 'node:os';
 import type { Fleet, Gateway, Ledger } from '../../model/cluster.ts';
 import { InternalError, UserError, messageOf } from '../../model/errors.ts';
-import type { Clock } from '../../system/clock.ts';
+import { type Clock, pollUntil } from '../../system/clock.ts';
 import { type Command, quoteCommand } from '../../system/commands.ts';
-import { forEachOf, gatewayOf, pollUntil } from '../gateways.ts';
+import { forEachOf, gatewayOf } from '../gateways.ts';
 import { renderForwarding, renderScript } from '../routing.ts';
 import {
   type Configuration,

@@ -9,22 +9,25 @@ import { prepareMendingAt } from '../../../model/mending.ts';
 import { PORTS } from '../../../model/workload.ts';
 import { randomBelow, randomHex, within } from '../../../system/clock.ts';
 import type { Command } from '../../../system/commands.ts';
-import { HELD_MS, pingsFor, renderDetour } from '../../detour.ts';
+import {
+  FIRST_PORT,
+  FIRST_TABLE,
+  HELD_MS,
+  MEANS,
+  PORT_PAIRS,
+  RULE_PREFERENCE,
+  START_MS,
+  TABLES,
+  pingsFor,
+  renderDetour,
+} from '../../detour.ts';
 import type { RelayConfig } from '../../relay/config.ts';
 import { DAEMON_MARK, KindGateway } from '../gateway.ts';
 import { GATEWAY_FOLDER } from '../names.ts';
 import { anyWorkload } from './injector.ts';
 
-const MEANS = 'a user-space relay between two WireGuard interfaces';
 /** Where the gateway's image has it. */
 const RELAY: Command = ['/usr/local/bin/node', '--max-old-space-size=64', '/opt/mcnet-conformance/relay.js'];
-const START_MS = 10_000;
-const FIRST_PORT = 20_000;
-const PORT_PAIRS = 10_000;
-const FIRST_TABLE = 10_000;
-const TABLES = 10_000;
-/** Whose preference comes before that of the main table. */
-const RULE_PREFERENCE = 900;
 
 type HeldFault = FaultOf<'delayed' | 'reordered'>;
 

@@ -9,7 +9,6 @@ import type { Disturbance } from '../../../model/fault.ts';
 import { type FaultOf, type Injection, clusterOf } from '../../../model/injection.ts';
 import { prepareRestoring } from '../../../model/mending.ts';
 import { ADDRESS_RECORD, type RecordType, type Resolution } from '../../../model/probe.ts';
-import { isReady } from '../../../model/readiness.ts';
 import { randomHex, within } from '../../../system/clock.ts';
 import { runCommand } from '../../../system/commands.ts';
 import {
@@ -17,6 +16,7 @@ import {
   type KubernetesClusterHandle,
   addressesOf,
   asKubernetesCluster,
+  podState,
   runSelector,
 } from '../../kubernetes/index.ts';
 import { insideContainer } from '../docker.ts';
@@ -42,6 +42,8 @@ const HOLD_LIMIT_MS = 15_000;
 
 const kubernetesClusterOf = (fleet: Fleet, name: string): KubernetesClusterHandle =>
   asKubernetesCluster(clusterOf(fleet, name));
+
+const isReady = (pod: KubernetesObject): boolean => podState(pod).state === 'ready';
 
 const podsOf = (cluster: KubernetesClusterHandle): Promise<readonly KubernetesObject[]> =>
   cluster.objects.list({ apiVersion: 'v1', kind: 'Pod', namespace: NAMESPACE, labelSelector: PODS });

@@ -4,7 +4,6 @@
  */
 import { type IpFamily, addressAt, firstOf, parseCidr } from '../../../model/cidr.ts';
 import type { Cluster, Fleet, Gateway, KubernetesCluster, Workload } from '../../../model/cluster.ts';
-import { RANGE_KINDS } from '../../../model/addressing.ts';
 import { InternalError, NotApplicableError } from '../../../model/errors.ts';
 import type { Disturbance } from '../../../model/fault.ts';
 import { prepareMendingAt } from '../../../model/mending.ts';
@@ -101,10 +100,9 @@ function arrivals(at: Gateway, linkAddress: string, statement: string): string[]
 }
 
 /** In a tunnel, or as they are where there is none. */
-function departures(at: Gateway, { gateway, ranges }: Cluster, statement: string): string[] {
+function departures(at: Gateway, receiver: Cluster, statement: string): string[] {
   return (Object.keys(HEADER) as IpFamily[]).flatMap((family) => {
-    const addresses = [gateway.wanAddresses[family], ...RANGE_KINDS.map((kind) => ranges[kind][family])];
-    const present = addresses.filter((one) => one !== undefined);
+    const present = [receiver.gateway.wanAddresses[family], rangesOf(receiver, family)].filter(Boolean);
     return present.length === 0
       ? []
       : [`oifname "${at.wanInterface}" ${HEADER[family]} daddr { ${present.join(', ')} } ${statement}`];

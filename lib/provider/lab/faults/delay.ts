@@ -5,20 +5,23 @@ import { RANGE_KINDS } from '../../../model/addressing.ts';
 import { randomBelow } from '../../../system/clock.ts';
 import { runInNetns } from '../namespace.ts';
 import { workloadNetns } from '../names.ts';
-import { HELD_MS, pingsFor, renderDetour } from '../../detour.ts';
+import {
+  FIRST_PORT,
+  FIRST_TABLE,
+  HELD_MS,
+  MEANS,
+  PORT_PAIRS,
+  RULE_PREFERENCE,
+  START_MS,
+  TABLES,
+  pingsFor,
+  renderDetour,
+} from '../../detour.ts';
 import { relayCommand } from '../../relay/config.ts';
 import { type FaultOf, type Injection, workloadOf } from '../../../model/injection.ts';
 import { clusterOf, faultFile, newFaultId, ping, prepareMending } from './injector.ts';
 import { type Companion, companion } from './processes.ts';
 
-const MEANS = 'a user-space relay between two WireGuard interfaces';
-const START_MS = 10_000;
-const FIRST_PORT = 20_000;
-const PORT_PAIRS = 10_000;
-const FIRST_TABLE = 10_000;
-const TABLES = 10_000;
-/** Whose preference comes before that of the main table. */
-const RULE_PREFERENCE = 900;
 const SOCKET_FOLDER = '/var/run/wireguard';
 
 interface Detour {
