@@ -37,7 +37,7 @@ const CALM_CALLS = CALM_MS / LOOK_MS;
 /** Calls inside the caller's cluster, which no drill disturbs: when they are late, it is the machine that is. */
 const CONTROLS_PER_SECOND = 10;
 /** A client can take no part of a drill for longer than every budget together. */
-const SAMPLING_LIMIT_MS = 150_000;
+const SAMPLING_LIMIT_MS = 300_000;
 
 type Connections = SampleRequest['connections'];
 
@@ -519,6 +519,9 @@ export const stream = backendDrill({
   connections: ['stream'],
 });
 
+/** Some technologies take minutes until a cluster counts as lost. */
+const GONE_TIMEOUT_MS = 420_000;
+
 /** Requests that prove that a service is answered by every cluster it should be. */
 const SET_CALLS = 24;
 
@@ -553,7 +556,7 @@ export const clusterGone = defineCheck({
   hint: 'Endpoints of a cluster that nobody can reach must be withdrawn: look at how the control planes notice each other',
   reference:
     'https://github.com/kubernetes/enhancements/tree/master/keps/sig-multicluster/1645-multi-cluster-services-api',
-  timeoutMs: DRILL_TIMEOUT_MS,
+  timeoutMs: GONE_TIMEOUT_MS,
 
   async observe(context, budgets) {
     const { from, to } = context;

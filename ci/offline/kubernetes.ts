@@ -18,6 +18,7 @@ import type { Job } from './job.ts';
 import type { Places } from './places.ts';
 import type { Step } from './steps.ts';
 import { DEBIAN, MODULES, VERSIONS } from './versions.ts';
+import { ciliumValues } from '../../lib/model/cilium.ts';
 
 const TEMPLATES = path.join(import.meta.dirname, 'templates');
 
@@ -185,37 +186,33 @@ export function kubernetesSteps(places: Places): Step[] {
 const cniManifest = (places: Places): string => path.join(places.work, 'default-cni.yaml');
 
 function cniManifestStep(places: Places): Step {
-  const values = path.join(TEMPLATES, 'cilium/values.yaml');
   const output = cniManifest(places);
-  const images = {
-    'image.override': ciliumAgentImage.name,
-    'operator.image.override': ciliumOperatorImage.name,
-  };
+  const values = JSON.stringify(
+    ciliumValues({
+      families: ['ipv4'],
+      // Pods of other clusters are reached by their own address: no masquerading towards the private range.
+      routed: { ipv4: '10.0.0.0/8' },
+      images: { ciliumAgent: ciliumAgentImage.name, ciliumOperator: ciliumOperatorImage.name },
+    }),
+  );
   return {
     id: 'cni-manifest',
     title: 'manifest of the default CNI',
     lane: 'engine',
     needs: ['program-helm'],
     inputs: {
-      values: { path: values },
-      images: JSON.stringify(images),
+      values,
       module: JSON.stringify(MODULES.cilium),
     },
     files: [output],
     async run(job) {
       const chart = path.join(await moduleFolder(job, 'cilium'), 'install/kubernetes/cilium');
+      const file = `${output}.values.json`;
+      await writeFile(file, values);
       const rendered = await job.read([
         programFile(places, 'helm'),
-        'template',
-        'cilium',
-        chart,
-        '--namespace',
-        'kube-system',
-        '--kube-version',
-        VERSIONS.kubernetes,
-        '--values',
-        values,
-        ...Object.entries(images).flatMap(([key, value]) => ['--set-string', `${key}=${value}`]),
+        ...['template', 'cilium', chart, '--namespace', 'kube-system'],
+        ...['--kube-version', VERSIONS.kubernetes, '--values', file],
       ]);
       await writeFile(output, rendered);
     },

@@ -9,7 +9,7 @@ interface Image {
   readonly otherwise: string;
   readonly providers?: readonly RunSpec['provider'][];
   readonly profiles?: readonly string[];
-  /** Only with this CNI. */
+  /** With this CNI too. */
   readonly cni?: RunSpec['kubernetes']['cni'];
 }
 
@@ -47,6 +47,7 @@ export const IMAGES = [
     what: 'Cilium, on every node',
     otherwise: CILIUM_DEFAULT,
     providers: ['kind'],
+    profiles: ['cilium'],
     cni: 'cilium',
   },
   {
@@ -54,6 +55,7 @@ export const IMAGES = [
     what: "Cilium's operator",
     otherwise: CILIUM_DEFAULT,
     providers: ['kind'],
+    profiles: ['cilium'],
     cni: 'cilium',
   },
   {
@@ -80,8 +82,7 @@ export function imagesOf(spec: Pick<RunSpec, 'provider' | 'profile' | 'kubernete
     .filter(
       ({ providers, profiles, cni }) =>
         (providers?.includes(spec.provider) ?? true) &&
-        (profiles?.includes(spec.profile) ?? true) &&
-        (cni === undefined || cni === spec.kubernetes.cni),
+        ((profiles?.includes(spec.profile) ?? true) || cni === spec.kubernetes.cni),
     )
     .filter(({ profiles }) => spec.provider !== 'lab' || profiles === undefined)
     .map(({ name, what, otherwise }) => {

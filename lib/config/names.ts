@@ -11,7 +11,7 @@ export const CHOICES = {
   profile: [
     { name: 'none', summary: 'no technology on top: the clusters as they are' },
     { name: 'istio', summary: 'Istio, over several clusters' },
-    { name: 'cilium', summary: 'Cilium ClusterMesh', later: true },
+    { name: 'cilium', summary: 'Cilium Cluster Mesh, with Cilium as the CNI of every cluster' },
     { name: 'consul', summary: 'Consul cluster peering', later: true },
   ],
   provider: [

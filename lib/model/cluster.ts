@@ -270,6 +270,8 @@ export interface Requirements {
   readonly kubernetes?: KubernetesRequirements;
 }
 
+export type PolicyKind = Pick<KubernetesObject, 'apiVersion' | 'kind'>;
+
 export interface KubernetesRequirements {
   /** Who connects pods: the cluster's own default, or the technology itself. */
   readonly cni: 'default' | 'none';
@@ -278,6 +280,10 @@ export interface KubernetesRequirements {
   readonly podRoutes: boolean;
   /** Images to have on every node before anything is installed. */
   readonly images: readonly string[];
+  /** Those of who connects pods, where a profile does: a node image may bring them along. */
+  readonly cniImages?: readonly string[];
+  /** What policies are made of besides NetworkPolicy. */
+  readonly policyKinds?: readonly PolicyKind[];
   /** Programs of this machine that it calls, by the name under which `tools:` may place them. */
   readonly tools: readonly string[];
 }
@@ -381,6 +387,8 @@ export interface Profile {
   readonly handlers: readonly IntentHandler[];
   readonly injectors: readonly FaultInjector[];
   decorate(spec: WorkloadSpec, cluster: string): WorkloadSpec;
+  /** The same for services; absent: as they are. */
+  decorateService?(spec: ServiceSpec): ServiceSpec;
   observedVersions(fleet: Fleet): Promise<Readonly<Record<string, string>>>;
   /** As the provider's. */
   localBuilds?(fleet: Fleet): Promise<readonly string[]>;

@@ -72,6 +72,11 @@ export interface ServiceSpec {
    * business of whoever carries the service.
    */
   readonly startedBackends?: true;
+  /**
+   * With `startedBackends`, for technologies that leave noticing to Kubernetes: one that answers no health check any more is
+   * no endpoint, as the readiness probe of its pod would have it.
+   */
+  readonly readinessChecked?: true;
 }
 
 /** `namespace/name`: the key of a workload or service within its cluster. */

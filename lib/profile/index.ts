@@ -2,16 +2,19 @@
 import type { Profile } from '../model/cluster.ts';
 import { UserError } from '../model/errors.ts';
 import type { RunSpec } from '../model/spec.ts';
+import { createCilium } from './cilium/index.ts';
+import type { CiliumOptions } from './cilium/options.ts';
 import { createIstio } from './istio/index.ts';
 import { ISTIO_TOPOLOGIES, type IstioOptions } from './istio/options.ts';
 import { none } from './none/index.ts';
 
 /** What of a run's specification concerns one profile or another. */
-export type ProfileOptions = IstioOptions;
+export type ProfileOptions = IstioOptions & CiliumOptions;
 
 const CREATE: Readonly<Record<string, (options: ProfileOptions) => Profile>> = {
   none: () => none,
   istio: createIstio,
+  cilium: createCilium,
 };
 
 const DEFAULTS: ProfileOptions = {
@@ -20,6 +23,7 @@ const DEFAULTS: ProfileOptions = {
   images: {},
   versions: {},
   tools: {},
+  charts: {},
 };
 
 /** Each as it is when nothing is said. */

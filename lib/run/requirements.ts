@@ -37,6 +37,8 @@ function mergeKubernetes(
     kubeProxy: a.kubeProxy === 'none' || b.kubeProxy === 'none' ? 'none' : 'kept',
     podRoutes: a.podRoutes && b.podRoutes,
     images: [...new Set([...a.images, ...b.images])],
+    cniImages: [...new Set([...(a.cniImages ?? []), ...(b.cniImages ?? [])])],
+    policyKinds: [...(a.policyKinds ?? []), ...(b.policyKinds ?? [])],
     tools: [...new Set([...a.tools, ...b.tools])],
   };
 }

@@ -141,14 +141,19 @@ async function startWorkloads(missing: readonly MissingWorkload[], signal: Abort
   );
 }
 
-async function exposeServices(fleet: Fleet, { fixtures, state, signal }: SetUpOptions): Promise<void> {
+async function exposeServices(
+  fleet: Fleet,
+  { fixtures, profile, state, signal }: SetUpOptions,
+): Promise<void> {
   const standing = new Set(state.standing.services.map(keyOf));
   const missing = fixtures.services.filter((service) => !standing.has(keyOf(service)));
   const wanted = fleet.clusters.flatMap((cluster) =>
     missing.filter((service) => existsIn(service, cluster.name)).map((service) => ({ cluster, service })),
   );
   const width = REQUESTS_AT_ONCE * fleet.clusters.length;
-  await eachLimited(wanted, width, signal, ({ cluster, service }) => cluster.exposeService(service));
+  await eachLimited(wanted, width, signal, ({ cluster, service }) =>
+    cluster.exposeService(profile.decorateService?.(service) ?? service),
+  );
 }
 
 async function applyIntents(fleet: Fleet, options: SetUpOptions): Promise<void> {

@@ -2,9 +2,10 @@
 import type { KubernetesCluster } from '../../model/cluster.ts';
 import { UserError } from '../../model/errors.ts';
 import type { IstioTopology } from '../../model/spec.ts';
+import { isReady, namespaceReference } from '../common/clusters.ts';
 import type { ControlPlanes } from './clusters.ts';
-import { controlPlanePods, isReady } from './controlPlane.ts';
-import { LABELS, SYSTEM_NAMESPACE, namespaceReference } from './names.ts';
+import { controlPlanePods } from './controlPlane.ts';
+import { LABELS, SYSTEM_NAMESPACE } from './names.ts';
 import { hasNetworks } from './options.ts';
 
 async function networkIn(cluster: KubernetesCluster): Promise<string> {

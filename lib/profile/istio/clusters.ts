@@ -1,16 +1,11 @@
 import type { Cluster, Fleet, KubernetesCluster } from '../../model/cluster.ts';
-import { InternalError, UserError } from '../../model/errors.ts';
+import { InternalError } from '../../model/errors.ts';
 import type { IstioTopology } from '../../model/spec.ts';
+import { asKubernetes as asKubernetesFor } from '../common/clusters.ts';
 import { hasOnePrimary } from './options.ts';
 
 /** @throws UserError for clusters without an API server */
-export function asKubernetes(cluster: Cluster): KubernetesCluster {
-  if (cluster.kind === 'kubernetes') return cluster as KubernetesCluster;
-  throw new UserError(`Istio needs Kubernetes, and ${cluster.name} has none`, {
-    where: '--provider',
-    remedy: 'Choose --provider kind, or attach to clusters with --context',
-  });
-}
+export const asKubernetes = (cluster: Cluster): KubernetesCluster => asKubernetesFor(cluster, 'Istio');
 
 export const kubernetesClusters = (fleet: Fleet): readonly KubernetesCluster[] =>
   fleet.clusters.map(asKubernetes);

@@ -1,19 +1,10 @@
 /** Questions that a control plane answers itself, asked inside its own pod. */
 import type { KubernetesCluster, KubernetesObject } from '../../model/cluster.ts';
 import { UserError } from '../../model/errors.ts';
+import { isReady } from '../common/clusters.ts';
 import { SYSTEM_NAMESPACE } from './names.ts';
 
 const QUESTION_LIMIT_MS = 10_000;
-
-export const isReady = (pod: KubernetesObject): boolean => {
-  const { conditions = [] } = (pod.status ?? {}) as {
-    conditions?: readonly { type: string; status: string }[];
-  };
-  return (
-    pod.metadata.deletionTimestamp === undefined &&
-    conditions.some(({ type, status }) => type === 'Ready' && status === 'True')
-  );
-};
 
 export const controlPlanePods = (cluster: KubernetesCluster): Promise<readonly KubernetesObject[]> =>
   cluster.objects.list({

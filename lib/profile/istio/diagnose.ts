@@ -1,6 +1,6 @@
 /** What of the mesh a person would look at after a failure; bounded, and without secrets. */
 import type { Cluster, KubernetesCluster } from '../../model/cluster.ts';
-import { messageOf } from '../../model/errors.ts';
+import { answersTo } from '../common/diagnose.ts';
 import { type ControlPlanes, asKubernetes } from './clusters.ts';
 import { askControlPlane, controlPlanePods } from './controlPlane.ts';
 import { PROXY_CONTAINER, SYSTEM_NAMESPACE } from './names.ts';
@@ -9,7 +9,6 @@ import { endpointsOf } from './proxies.ts';
 const LOG_LINES = 200;
 /** Of each kind; more say the same again. */
 const MOST_PROXIES = 3;
-const MOST_TEXT = 256 * 1024;
 
 export async function diagnoseMesh(
   planes: ControlPlanes,
@@ -34,16 +33,7 @@ export async function diagnoseMesh(
         [`proxy-${workload.spec.name}-endpoints.txt`, () => endpointsOf(workload, cluster)],
       ]),
   ];
-  const answers = await Promise.all(
-    questions.map(async ([file, question]) => {
-      try {
-        return [file, (await question()).slice(-MOST_TEXT)] as const;
-      } catch (error) {
-        return [file, messageOf(error)] as const;
-      }
-    }),
-  );
-  return Object.fromEntries(answers);
+  return answersTo(Object.fromEntries(questions));
 }
 
 async function controlPlaneLog(cluster: KubernetesCluster): Promise<string> {

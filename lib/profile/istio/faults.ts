@@ -13,16 +13,11 @@ import { type FaultOf, type Injection, clusterOf, injectorOf, workloadOf } from 
 import { prepareRestoring } from '../../model/mending.ts';
 import type { WorkloadSpec } from '../../model/workload.ts';
 import { systemClock, within } from '../../system/clock.ts';
-import { createRoot, validFor } from './certificates.ts';
+import { existing, holds, isReady, secretText } from '../common/clusters.ts';
+import { createRoot, validFor } from '../common/certificates.ts';
 import { type ControlPlanes, asKubernetes } from './clusters.ts';
 import { giveIntermediates } from './authorities.ts';
-import {
-  askControlPlane,
-  connectedProxies,
-  controlPlanePods,
-  isReady,
-  watchedClusters,
-} from './controlPlane.ts';
+import { askControlPlane, connectedProxies, controlPlanePods, watchedClusters } from './controlPlane.ts';
 import {
   AUTHORITY,
   type AuthorityName,
@@ -32,23 +27,17 @@ import {
   NEXT_AUTHORITY,
   PROXY_CONTAINER,
   remoteSecretName,
-  secretText,
   systemReference,
 } from './names.ts';
 import { withClusterLocal, withoutClusterLocal } from './meshConfig.ts';
 import { remoteSecret } from './objects.ts';
 import { accessIn, hasProxy } from './links.ts';
 
-/** A control plane that starts waits half a minute for clusters that it cannot reach. */
-const HOLD_LIMIT_MS = 120_000;
 const QUIT_LIMIT_MS = 10_000;
-const LOOK_MS = 500;
 /** From a change of the mesh's configuration until the proxies have it. */
 const PUSH_MS = 3_000;
 /** Label that the injector of proxies gives to pods. */
 const PROXIED = 'security.istio.io/tlsMode=istio';
-
-const holds = (held: () => Promise<boolean>): Promise<boolean> => within(HOLD_LIMIT_MS, held, LOOK_MS);
 
 /** As an update does: what it knew of other clusters it has to learn anew. */
 async function restartControlPlane(primary: KubernetesCluster): Promise<void> {
@@ -99,11 +88,6 @@ const modeOf = (object: KubernetesObject | undefined): string | undefined =>
 
 export function meshInjectors(planes: ControlPlanes): readonly FaultInjector[] {
   const named = (fleet: Fleet, name: string): KubernetesCluster => asKubernetes(clusterOf(fleet, name));
-  const existing = async (cluster: KubernetesCluster, reference: ObjectReference) => {
-    const object = await cluster.objects.read(reference);
-    if (!object) throw new InternalError(`there is no ${reference.kind} ${reference.metadata.name}`);
-    return object;
-  };
 
   const secretDeleted = injectorOf(
     'remote-secret-deleted',

@@ -2,7 +2,7 @@
 import type { Identities } from '../../model/cluster.ts';
 import type { WorkloadSpec } from '../../model/workload.ts';
 import { systemClock } from '../../system/clock.ts';
-import { createLeaf, createRoot, validFor } from './certificates.ts';
+import { createLeaf, createRoot, validFor } from '../common/certificates.ts';
 import type { ControlPlanes } from './clusters.ts';
 import { asKubernetes } from './clusters.ts';
 import { TRUST_DOMAIN } from './names.ts';

@@ -6,7 +6,7 @@ import { ControlPlanes, asKubernetes } from './clusters.ts';
 import { diagnoseMesh } from './diagnose.ts';
 import { meshInjectors } from './faults.ts';
 import { istioIdentities } from './identities.ts';
-import { localBuildsOf } from './images.ts';
+import { localBuildsOf } from '../common/images.ts';
 import { installIstio } from './install.ts';
 import { brokenLinks } from './links.ts';
 import { LABELS } from './names.ts';
@@ -67,6 +67,7 @@ export function createIstio(options: IstioOptions): Profile {
   const { istioTopology: topology, images } = options;
   const planes = new ControlPlanes(topology);
   const apart = hasNetworks(topology);
+  const ownImages = [images.istioPilot, images.istioProxyv2].filter((image) => image !== undefined);
   return {
     name: 'istio',
     conformanceClass: apart ? 'mesh-gateway' : 'mesh-flat',
@@ -79,7 +80,7 @@ export function createIstio(options: IstioOptions): Profile {
         cni: 'default',
         kubeProxy: 'kept',
         podRoutes: !apart,
-        images: [images.istioPilot, images.istioProxyv2].filter((image) => image !== undefined),
+        images: ownImages,
         tools: ['istioctl'],
       },
     }),
@@ -105,6 +106,6 @@ export function createIstio(options: IstioOptions): Profile {
         [...new Set(components.filter((one) => one.kind === kind).map(({ version }) => version))].join(', ');
       return { 'Istio control plane': ofKind('control plane'), 'Istio proxies': ofKind('proxy') };
     },
-    localBuilds: () => localBuildsOf(options),
+    localBuilds: () => localBuildsOf(ownImages),
   };
 }

@@ -1,21 +1,24 @@
 /** The chain by which a control plane learns of another cluster's endpoints: each link looked at. */
 import type { BrokenLink, KubernetesCluster, KubernetesObject } from '../../model/cluster.ts';
 import { messageOf } from '../../model/errors.ts';
+import {
+  holds,
+  isReady,
+  kubectl,
+  missingNamespaces,
+  namespaceReference,
+  secretText,
+} from '../common/clusters.ts';
 import type { ControlPlanes } from './clusters.ts';
-import { controlPlanePods, isReady, watchedClusters } from './controlPlane.ts';
+import { controlPlanePods, watchedClusters } from './controlPlane.ts';
 import {
   GATEWAY_NAME,
   LABELS,
   PROXY_CONTAINER,
   READER_TOKEN,
   SYSTEM_NAMESPACE,
-  namespaceReference,
-  secretText,
   systemReference,
 } from './names.ts';
-
-const kubectl = ({ context }: KubernetesCluster, ...words: readonly string[]): string =>
-  ['kubectl', '--context', context, ...words].join(' ');
 
 /** What a remote secret says of the cluster that it leads to. Pure. */
 export function accessIn(
@@ -200,17 +203,7 @@ export function hasAddress(service: KubernetesObject): boolean {
 
 /** Namespaces are the same thing in every cluster only where they have the same name. */
 async function namespacesOf(from: KubernetesCluster, to: KubernetesCluster): Promise<BrokenLink[]> {
-  const named = new Set(
-    from.workloads
-      .filter(({ spec }) => spec.overServices)
-      .map(({ spec: { namespace } }) => from.namespaceOf(namespace)),
-  );
-  const missing = await Promise.all(
-    [...named].map(async (name) =>
-      (await to.objects.read(namespaceReference(name))) === undefined ? [name] : [],
-    ),
-  );
-  return missing.flat().map((name) => ({
+  return (await missingNamespaces(from, to)).map((name) => ({
     cause: 'namespace-not-same',
     what: `${to.name} has no namespace ${name}, so its services are others`,
     command: kubectl(to, 'get', 'namespaces'),

@@ -28,23 +28,10 @@ export const LABELS = {
 export const networkOf = (cluster: string, apart: boolean): string =>
   apart ? `network-${cluster}` : 'network1';
 
-export const namespaceReference = (name: string): ObjectReference => ({
-  apiVersion: 'v1',
-  kind: 'Namespace',
-  metadata: { name },
-});
-
 export const systemReference = (apiVersion: string, kind: string, name: string): ObjectReference => ({
   apiVersion,
   kind,
   metadata: { name, namespace: SYSTEM_NAMESPACE },
 });
-
-/** Data of a Secret, decoded. */
-export function secretText(secret: KubernetesObject | undefined, key: string): string | undefined {
-  const data = secret?.data as Readonly<Record<string, string>> | undefined;
-  const value = data?.[key];
-  return value === undefined ? undefined : Buffer.from(value, 'base64').toString('utf8');
-}
 
 export const remoteSecretName = (cluster: string): string => `istio-remote-secret-${cluster}`;

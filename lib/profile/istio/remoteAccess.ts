@@ -2,7 +2,8 @@
 import type { KubernetesCluster } from '../../model/cluster.ts';
 import { UserError } from '../../model/errors.ts';
 import { systemClock } from '../../system/clock.ts';
-import { READER_TOKEN, secretText, systemReference } from './names.ts';
+import { secretText } from '../common/clusters.ts';
+import { READER_TOKEN, systemReference } from './names.ts';
 import { type RemoteAccess, readerToken, remoteSecret } from './objects.ts';
 
 /** Kubernetes issues the token of such a Secret within moments; a busy machine has more of them. */

@@ -1,5 +1,6 @@
 /** Versions of control planes, proxies and Kubernetes as they say themselves, and how far they may lie apart. */
 import type { Component, KubernetesCluster, SupportedSkew } from '../../model/cluster.ts';
+import { kubernetesOf } from '../common/versions.ts';
 import type { ControlPlanes } from './clusters.ts';
 import { connectedProxies, controlPlaneVersion } from './controlPlane.ts';
 
@@ -15,17 +16,6 @@ export const SUPPORTED_SKEW: SupportedSkew = {
   },
   reference: 'https://istio.io/latest/docs/releases/supported-releases/',
 };
-
-async function kubernetesOf(cluster: KubernetesCluster): Promise<Component[]> {
-  const nodes = await cluster.objects.list({ apiVersion: 'v1', kind: 'Node' });
-  return nodes.map(({ metadata, status }) => ({
-    cluster: cluster.name,
-    kind: 'kubernetes',
-    name: metadata.name,
-    version:
-      (status as { nodeInfo?: { kubeletVersion?: string } } | undefined)?.nodeInfo?.kubeletVersion ?? '',
-  }));
-}
 
 async function servedBy(primary: KubernetesCluster): Promise<Component[]> {
   const [version, proxies] = await Promise.all([controlPlaneVersion(primary), connectedProxies(primary)]);

@@ -90,7 +90,7 @@ async function fleetIn(
   return assembleContexts(options, dependencies, folder);
 }
 
-type Assembly = Omit<ProviderOptions, 'requirements'>;
+type Assembly = Omit<ProviderOptions, 'requirements'> & Partial<Pick<ProviderOptions, 'requirements'>>;
 
 /**
  * The clusters as a fleet; nothing is created in them.
@@ -114,7 +114,7 @@ async function clusterOf(
   options: Assembly,
   { kubernetes, probeImage, connectProbe }: Omit<ContextsDependencies, 'buildCommands'>,
 ): Promise<KubernetesClusterHandle> {
-  const { run, plan, families, ledger, signal } = options;
+  const { run, plan, families, ledger, signal, requirements } = options;
   const context = kubernetes.contexts[name];
   const ranges = plan.clusters[name];
   if (context === undefined || !ranges || probeImage === undefined) {
@@ -137,6 +137,7 @@ async function clusterOf(
     context,
     apiServer: url,
     own: false,
+    policyKinds: requirements?.kubernetes?.policyKinds ?? [],
     gateway: absentGateway(name),
     image: probeImage,
     imagePullPolicy: 'IfNotPresent',

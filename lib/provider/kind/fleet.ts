@@ -14,7 +14,7 @@ const API_PORT = 6443;
 
 export function assembleFleet(
   state: KindFleetState,
-  { ledger, signal }: Pick<ProviderOptions, 'ledger' | 'signal'>,
+  { ledger, signal, requirements }: Pick<ProviderOptions, 'ledger' | 'signal' | 'requirements'>,
   dependencies: KindDependencies,
 ): KindFleet {
   const { run, names, topology, plan, families } = state;
@@ -33,6 +33,7 @@ export function assembleFleet(
       context: contextName(run, name),
       apiServer: `https://${ipv4 ?? `[${ipv6}]`}:${API_PORT}`,
       own: true,
+      policyKinds: requirements.kubernetes?.policyKinds ?? [],
       gateway: new KindGateway(
         { run, cluster: name, container: gatewayName(run, name), ...gateway },
         dependencies.connectProbe,

@@ -4,10 +4,11 @@ import path from 'node:path';
 import type { ProviderOptions } from '../../model/cluster.ts';
 import { UserError } from '../../model/errors.ts';
 import { CommandError, runCommand } from '../../system/commands.ts';
+import { removePath } from '../../system/files.ts';
 import type { BuiltImage, KindDependencies } from './context.ts';
-import { docker, inspectImage } from './docker.ts';
+import { docker, insideContainer, inspectImage } from './docker.ts';
 import { kindCommand } from './machine.ts';
-import { clusterName } from './names.ts';
+import { clusterName, controlPlaneName } from './names.ts';
 
 /** A slow mirror and a slow disk; nothing runs without a limit. */
 const BUILD_MS = 10 * 60_000;
@@ -85,6 +86,28 @@ export async function loadImages(
     signal.throwIfAborted();
     throw imagesError(`Images could not be loaded into cluster ${cluster}`, images, error);
   }
+}
+
+/** Loads those that the nodes of a cluster lack: a node image may bring some along. */
+export async function loadMissing(
+  images: readonly string[],
+  options: Pick<ProviderOptions, 'run' | 'ledger' | 'signal'>,
+  cluster: string,
+  dependencies: KindDependencies,
+): Promise<void> {
+  if (images.length === 0) return;
+  const { run, signal } = options;
+  const node = controlPlaneName(run, cluster);
+  const listed = await runCommand(
+    insideContainer(node, ['ctr', '--namespace', 'k8s.io', 'images', 'list', '--quiet']),
+    { signal },
+  );
+  const present = listed.split('\n');
+  const missing = images.filter((name) => !present.some((one) => one === name || one.endsWith(`/${name}`)));
+  const archive = await saveImages(missing, options, `cni-${cluster}`);
+  if (!archive) return;
+  await loadImages(run, cluster, archive, dependencies, signal);
+  await removePath(archive.file);
 }
 
 /** What a program said last; undefined for errors that are no program's. */

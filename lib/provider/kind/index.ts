@@ -1,6 +1,7 @@
 /** Real clusters in containers, by kind: each on a Docker network of its own, joined by gateway containers. */
 import { availableParallelism } from 'node:os';
 import type { Provider, ProviderLimits, ProviderOptions } from '../../model/cluster.ts';
+import { CILIUM_IMAGES } from '../../model/cilium.ts';
 import { UserError } from '../../model/errors.ts';
 import { readIfPresent, removePath, writeAtomically } from '../../system/files.ts';
 import { rangesInUse } from '../ranges.ts';
@@ -19,7 +20,7 @@ import { installCilium } from './cilium.ts';
 import { docker } from './docker.ts';
 import { kindInjectors } from './faults/index.ts';
 import { type KindFleet, assembleFleet } from './fleet.ts';
-import { ensureBuilt, loadImages, saveImages } from './images.ts';
+import { ensureBuilt, loadImages, loadMissing, saveImages } from './images.ts';
 import { checkMachine, observeMachine } from './machine.ts';
 import { clusterName, controlPlaneName, fleetFile, gatewayName } from './names.ts';
 import { connectNodes } from './nodes.ts';
@@ -68,9 +69,13 @@ async function createFleet(options: ProviderOptions, dependencies: KindDependenc
     imageNamed('probe', dependencies, signal),
     imageNamed('gateway', dependencies, signal),
   ]);
+  const { cni = 'default', cniImages: named = [], images = [] } = requirements.kubernetes ?? {};
+  // A profile that connects pods by itself brings its own.
+  const installsCilium = dependencies.kubernetes.cni === 'cilium' && cni === 'default';
+  const cniImages = installsCilium ? CILIUM_IMAGES.flatMap((name) => dependencies.images[name] ?? []) : named;
   const blocks = await createNetworks(options, labels);
   await noteContainers(options);
-  const saving = saveImages([probeImage, ...(requirements.kubernetes?.images ?? [])], options);
+  const saving = saveImages([probeImage, ...images], options);
   // Whoever waits for it sees it fail; a cluster that fails first must not leave it unheard.
   saving.catch(() => undefined);
   const gateways = names.map((name) => createGateway(options, name, { image: gatewayImage, blocks, labels }));
@@ -78,7 +83,8 @@ async function createFleet(options: ProviderOptions, dependencies: KindDependenc
     await createCluster(options, name, rangesInUse(options.plan, options.families, name), dependencies);
     const archive = await saving;
     if (archive) await loadImages(run, name, archive, dependencies, signal);
-    if (dependencies.kubernetes.cni === 'cilium') await installCilium(options, name, dependencies);
+    await loadMissing(cniImages, options, name, dependencies);
+    if (installsCilium) await installCilium(options, name, dependencies);
     return addressesOn(controlPlaneName(run, name), clusterName(run, name));
   });
   const [nodeAddresses, gatewayFacts] = await bothEnded(clusters, gateways);

@@ -7,6 +7,7 @@ import type {
   KubernetesObject,
   Ledger,
   ObjectReference,
+  PolicyKind,
   Workload,
 } from '../../model/cluster.ts';
 import { UserError } from '../../model/errors.ts';
@@ -31,7 +32,7 @@ import { addressesOf as nodeAddressesOf, podRangesOf, takesPods } from './nodes.
 import { ClusterObjects } from './objects.ts';
 import { addressesOf, isLeaving, nodeOf } from './podState.ts';
 import { type PodSettings, namespaceOf, podOf, serviceAccountObject } from './pods.ts';
-import type { PolicyPlace } from './policy.ts';
+import { NETWORK_POLICY, type PolicyPlace } from './policy.ts';
 import { DEFAULT_DOMAIN, type Resolver, parseResolver } from './resolver.ts';
 import { clusterIpsOf, fixedSlices, serviceOf } from './services.ts';
 import { StartedBackends } from './startedBackends.ts';
@@ -51,6 +52,8 @@ export interface KubernetesClusterOptions extends Omit<PodSettings, 'cluster'> {
   /** Whether this program made it, and its deletion takes everything along. */
   readonly own: boolean;
   readonly gateway: Gateway;
+  /** What policies are made of besides NetworkPolicy. */
+  readonly policyKinds: readonly PolicyKind[];
   /** Before the names of namespaces. */
   readonly namespacePrefix?: string;
   readonly ledger: Ledger;
@@ -296,6 +299,19 @@ export class KubernetesClusterHandle implements KubernetesCluster {
   /** Its DNS name, in this cluster's own domain. */
   serviceName({ namespace, name }: ServiceKey): string {
     return `${name}.${this.namespaceOf(namespace)}.svc.${this.#resolved?.domain ?? DEFAULT_DOMAIN}`;
+  }
+
+  /** Policies that this run has put in place. @param namespace its name in the cluster; default all */
+  async policies(namespace?: string): Promise<readonly KubernetesObject[]> {
+    const { run, policyKinds } = this.#options;
+    const lists = [NETWORK_POLICY, ...policyKinds].map((kind) =>
+      this.objects.list({
+        ...kind,
+        ...(namespace !== undefined && { namespace }),
+        labelSelector: runSelector(run),
+      }),
+    );
+    return (await Promise.all(lists)).flat();
   }
 
   policyPlace(namespace: string): PolicyPlace {

@@ -8,7 +8,8 @@ import { PORTS } from '../../model/workload.ts';
 import { within } from '../../system/clock.ts';
 import type { KubernetesClusterHandle } from './cluster.ts';
 import { asKubernetesCluster } from './handlers.ts';
-import { APPLICATION, LABELS, runSelector } from './names.ts';
+import { APPLICATION, LABELS } from './names.ts';
+import { NETWORK_POLICY } from './policy.ts';
 
 /** A CNI notices a policy within a second or two; one that enforces none never does. */
 const ENFORCED_MS = 15_000;
@@ -18,26 +19,13 @@ const CALL_MS = 1_000;
 const kubernetesClusterOf = (fleet: Fleet, name: string): KubernetesClusterHandle =>
   asKubernetesCluster(clusterOf(fleet, name));
 
-const policiesOf = (
-  cluster: KubernetesClusterHandle,
-  run: string,
-  namespace?: string,
-): Promise<readonly KubernetesObject[]> =>
-  cluster.objects.list({
-    apiVersion: 'networking.k8s.io/v1',
-    kind: 'NetworkPolicy',
-    ...(namespace !== undefined && { namespace }),
-    labelSelector: runSelector(run),
-  });
-
 const policy = (
   name: string,
   namespace: string,
   run: string,
   ingress: readonly unknown[],
 ): KubernetesObject => ({
-  apiVersion: 'networking.k8s.io/v1',
-  kind: 'NetworkPolicy',
+  ...NETWORK_POLICY,
   metadata: { name, namespace, labels: { [LABELS.managedBy]: APPLICATION, [LABELS.run]: run } },
   spec: { podSelector: {}, policyTypes: ['Ingress'], ingress },
 });
@@ -65,10 +53,10 @@ async function change({ cluster, fault, ledger, remove, add }: Change): Promise<
 
 async function flush({ fault, fleet, ledger }: Injection<FaultOf<'policy-flushed'>>): Promise<Disturbance> {
   const cluster = kubernetesClusterOf(fleet, fault.cluster);
-  const standing = await policiesOf(cluster, fleet.run);
+  const standing = await cluster.policies();
   const mend = await change({ cluster, fault, ledger, remove: standing, add: [] });
   return {
-    tookHold: async () => standing.length > 0 && (await policiesOf(cluster, fleet.run)).length === 0,
+    tookHold: async () => standing.length > 0 && (await cluster.policies()).length === 0,
     mend,
   };
 }
@@ -77,7 +65,7 @@ async function flush({ fault, fleet, ledger }: Injection<FaultOf<'policy-flushed
 async function deny({ fault, fleet, ledger }: Injection<FaultOf<'policy-added'>>): Promise<Disturbance> {
   const cluster = kubernetesClusterOf(fleet, fault.cluster);
   const namespace = cluster.namespaceOf(fault.namespace);
-  const standing = (await policiesOf(cluster, fleet.run, namespace)).filter(governsIngress);
+  const standing = (await cluster.policies(namespace)).filter(governsIngress);
   const add = [policy(`${APPLICATION}-deny`, namespace, fleet.run, [])];
   const mend = await change({ cluster, fault, ledger, remove: standing, add });
   return { tookHold: () => isRefused(fleet, cluster, fault.namespace), mend };
@@ -97,11 +85,12 @@ async function loosen({ fault, fleet, ledger }: Injection<FaultOf<'policy-loosen
   };
 }
 
+/** By what NetworkPolicy says of itself; others, by the rules that they have. */
 function governsIngress(object: KubernetesObject): boolean {
-  const { policyTypes = ['Ingress'] } = (object['spec'] ?? {}) as {
-    readonly policyTypes?: readonly string[];
-  };
-  return policyTypes.includes('Ingress');
+  const spec = (object['spec'] ?? {}) as { readonly policyTypes?: readonly string[] };
+  return object.kind === NETWORK_POLICY.kind
+    ? (spec.policyTypes ?? ['Ingress']).includes('Ingress')
+    : 'ingress' in spec;
 }
 
 /** Whether calls of somebody outside to this namespace are refused, soon. */

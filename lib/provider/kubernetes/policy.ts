@@ -1,7 +1,7 @@
 /** Renders policy intents as NetworkPolicy. Pure. */
 import type { ClusterRanges } from '../../model/addressing.ts';
 import type { IpFamily } from '../../model/cidr.ts';
-import type { KubernetesObject } from '../../model/cluster.ts';
+import type { KubernetesObject, PolicyKind } from '../../model/cluster.ts';
 import {
   type PeerSelector,
   type PolicyIntent,
@@ -17,6 +17,8 @@ export const NETWORK_POLICY_SEMANTICS: PolicySemantics = {
   selectorsMatchRemote: false,
   refusal: 'silence',
 };
+
+export const NETWORK_POLICY: PolicyKind = { apiVersion: 'networking.k8s.io/v1', kind: 'NetworkPolicy' };
 
 export interface PolicyPlace {
   /** Cluster that holds the policy. */
@@ -68,8 +70,7 @@ export function networkPolicyOf(intent: PolicyIntent, place: PolicyPlace): Kuber
     return [{ ...(named && { [side]: named }), ...(ports && { ports: portsOf(ports) }) }];
   });
   return {
-    apiVersion: 'networking.k8s.io/v1',
-    kind: 'NetworkPolicy',
+    ...NETWORK_POLICY,
     metadata: { name: intent.name, namespace: place.namespace },
     spec: {
       podSelector: Object.keys(intent.target).length === 0 ? {} : { matchLabels: intent.target },

@@ -1,11 +1,13 @@
 /**
  * Endpoints of services whose backends are started by checks inside agents: what Kubernetes itself would say of a pod
- * that starts, ends or is deleted, and nothing of one that crashes or freezes (see README.md).
+ * that starts, ends or is deleted, and nothing of one that crashes or freezes, unless its service is to be checked for
+ * readiness (see README.md).
  */
 import type { IpFamily, PerFamily } from '../../model/cidr.ts';
 import type { KubernetesObject } from '../../model/cluster.ts';
 import type { Probe } from '../../model/probe.ts';
 import { type ServiceSpec, type WorkloadSpec, keyOf, selects } from '../../model/workload.ts';
+import { checkReadiness } from './readiness.ts';
 import { sliceOf } from './services.ts';
 
 /** Where a backend runs. */
@@ -18,7 +20,7 @@ export interface BackendPlace {
   readonly node: string | undefined;
 }
 
-type Condition = 'ready' | 'terminating';
+type Condition = 'ready' | 'unready' | 'terminating';
 
 interface Service {
   readonly spec: ServiceSpec;
@@ -46,20 +48,47 @@ export class StartedBackends {
     return this.#write(service);
   }
 
+  /** Looks at what was just started, where its service wants that. @returns how to stop it */
+  #check(probe: Probe, place: BackendPlace, port: number): (() => Promise<void>) | undefined {
+    const { ipv4, ipv6 } = place.addresses;
+    const address = ipv4 ?? ipv6;
+    if (address === undefined || !this.#servicesOn(place, port).some(({ spec }) => spec.readinessChecked))
+      return;
+    return checkReadiness({
+      probe,
+      address,
+      port,
+      onChange: (ready) => this.#set(place, port, ready ? 'ready' : 'unready'),
+    });
+  }
+
   /** The same probe, whose backends are endpoints while they are to be called. */
   following(probe: Probe, place: BackendPlace): Probe {
+    const checks = new Map<number, () => Promise<void>>();
+    const endCheck = async (port: number): Promise<void> => {
+      const end = checks.get(port);
+      checks.delete(port);
+      await end?.();
+    };
     return {
       ...probe,
       startBackend: async (request) => {
+        const { port } = request;
         await probe.startBackend(request);
-        await this.#set(place, request.port, 'ready');
+        await this.#set(place, port, 'ready');
+        const end = this.#check(probe, place, port);
+        if (end) checks.set(port, end);
       },
       disturbBackend: async (port, event) => {
         // Kubernetes takes a pod that is being deleted out of its services while it still answers.
-        if (event === 'drain') await this.#set(place, port, 'terminating');
+        if (event === 'drain') {
+          await endCheck(port);
+          await this.#set(place, port, 'terminating');
+        }
         await probe.disturbBackend(port, event);
       },
       stopBackend: async (port) => {
+        await endCheck(port);
         await this.#set(place, port, undefined);
         await probe.stopBackend(port);
       },
@@ -73,14 +102,18 @@ export class StartedBackends {
     await Promise.all(listed.map((service) => this.#write(service)));
   }
 
+  #servicesOn({ spec: { namespace, labels } }: BackendPlace, port: number): Service[] {
+    return [...this.#services.values()].filter(
+      ({ spec }) =>
+        spec.namespace === namespace &&
+        spec.ports.some((one) => one.port === port) &&
+        selects(spec.selector, labels),
+    );
+  }
+
   async #set(place: BackendPlace, port: number, condition: Condition | undefined): Promise<void> {
     const key = keyOf(place.spec);
-    const services = [...this.#services.values()].filter(
-      ({ spec }) =>
-        spec.namespace === place.spec.namespace &&
-        spec.ports.some((one) => one.port === port) &&
-        selects(spec.selector, place.spec.labels),
-    );
+    const services = this.#servicesOn(place, port);
     for (const service of services) {
       if (condition === undefined) service.endpoints.delete(key);
       else service.endpoints.set(key, { place, condition });
@@ -107,7 +140,11 @@ export class StartedBackends {
           return [
             {
               addresses: [address],
-              conditions: { ready, serving: true, terminating: !ready },
+              conditions: {
+                ready,
+                serving: condition !== 'unready',
+                terminating: condition === 'terminating',
+              },
               targetRef: { kind: 'Pod', name: place.pod, namespace: place.namespace },
               ...(place.node !== undefined && { nodeName: place.node }),
             },

@@ -5,7 +5,7 @@ import {
   createLeaf,
   createRoot,
   validFor,
-} from '../../../lib/profile/istio/certificates.ts';
+} from '../../../lib/profile/common/certificates.ts';
 import { ControlPlanes } from '../../../lib/profile/istio/clusters.ts';
 import { callersIn, istioIdentities } from '../../../lib/profile/istio/identities.ts';
 import { createIstio, decorate } from '../../../lib/profile/istio/index.ts';

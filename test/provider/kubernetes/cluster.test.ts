@@ -93,6 +93,7 @@ async function clusterOf(
       context: server.context,
       apiServer: server.url,
       own,
+      policyKinds: [],
       gateway: {} as Gateway,
       image: 'probe:1',
       imagePullPolicy: 'IfNotPresent',

@@ -1,5 +1,5 @@
 import t from 'tap';
-import { ciliumValues } from '../../../lib/provider/kind/cilium.ts';
+import { ciliumValues } from '../../lib/model/cilium.ts';
 
 const routed = { ipv4: '10.0.0.0/8', ipv6: 'fd6d:636e:6574::/48' };
 

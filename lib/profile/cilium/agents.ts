@@ -1,0 +1,72 @@
+/** Questions that the agents of a cluster answer themselves, asked inside their own pods. */
+import type { KubernetesCluster, KubernetesObject } from '../../model/cluster.ts';
+import { UserError } from '../../model/errors.ts';
+import { isReady, kubectl } from '../common/clusters.ts';
+import { AGENT_CONTAINER, NAMESPACE, SELECTORS } from './names.ts';
+
+const QUESTION_LIMIT_MS = 10_000;
+
+export const podsOf = (
+  cluster: KubernetesCluster,
+  part: keyof typeof SELECTORS,
+): Promise<readonly KubernetesObject[]> =>
+  cluster.objects.list({
+    apiVersion: 'v1',
+    kind: 'Pod',
+    namespace: NAMESPACE,
+    labelSelector: SELECTORS[part],
+  });
+
+export const anyReady = async (cluster: KubernetesCluster, part: keyof typeof SELECTORS): Promise<boolean> =>
+  (await podsOf(cluster, part)).some(isReady);
+
+/** What one agent says; which, makes no difference: each knows all. @throws UserError when no agent is ready there */
+export async function askAgent(cluster: KubernetesCluster, ...words: readonly string[]): Promise<string> {
+  const pod = (await podsOf(cluster, 'agent')).find(isReady);
+  if (!pod) {
+    throw new UserError(`no agent of Cilium is ready in ${cluster.name}`, {
+      where: `namespace ${NAMESPACE}`,
+      remedy: `Look at its pods: \`${kubectl(cluster, '-n', NAMESPACE, 'get', 'pods', '-l', SELECTORS.agent)}\``,
+    });
+  }
+  return cluster.objects.exec(
+    { namespace: NAMESPACE, name: pod.metadata.name, container: AGENT_CONTAINER },
+    ['cilium-dbg', ...words],
+    { timeoutMs: QUESTION_LIMIT_MS },
+  );
+}
+
+/** Another cluster as an agent knows it. */
+export interface RemoteCluster {
+  readonly name: string;
+  readonly ready: boolean;
+  /** What it says of the connection. */
+  readonly status: string;
+  readonly endpoints: number;
+  readonly services: number;
+}
+
+/** Clusters of the mesh besides its own, as an agent says. Pure. @param said `cilium-dbg status --output json` */
+export function remoteClustersIn(said: string): readonly RemoteCluster[] {
+  const status = JSON.parse(said) as {
+    'cluster-mesh'?: {
+      clusters?: readonly {
+        name?: string;
+        ready?: boolean;
+        status?: string;
+        'num-endpoints'?: number;
+        'num-shared-services'?: number;
+      }[];
+    };
+  };
+  return (status['cluster-mesh']?.clusters ?? []).map((one) => ({
+    name: one.name ?? '',
+    ready: one.ready ?? false,
+    status: one.status ?? '',
+    endpoints: one['num-endpoints'] ?? 0,
+    services: one['num-shared-services'] ?? 0,
+  }));
+}
+
+export const remoteClusters = async (cluster: KubernetesCluster): Promise<readonly RemoteCluster[]> =>
+  remoteClustersIn(await askAgent(cluster, 'status', '--output', 'json'));

@@ -1,0 +1,142 @@
+/** What can be broken in a mesh on purpose. How each is mended stands in the ledger before anything is changed. */
+import { applicable } from '../../model/applicable.ts';
+import type {
+  FaultInjector,
+  Fleet,
+  KubernetesCluster,
+  KubernetesObject,
+  Ledger,
+} from '../../model/cluster.ts';
+import type { Disturbance, FaultSpec } from '../../model/fault.ts';
+import { clusterOf, injectorOf } from '../../model/injection.ts';
+import { prepareRestoring } from '../../model/mending.ts';
+import { systemClock } from '../../system/clock.ts';
+import { asKubernetes, encoded, existing, holds, isReady, secretText } from '../common/clusters.ts';
+import { podsOf, remoteClusters } from './agents.ts';
+import { ANNOTATIONS, API_SERVER, REMOTE_CLUSTERS, systemReference } from './names.ts';
+import { annotated, serviceReference } from './share.ts';
+
+/** From a change of a service until agents of other clusters have it in their maps. */
+const PUSH_MS = 3_000;
+
+const named = (fleet: Fleet, name: string): KubernetesCluster =>
+  asKubernetes(clusterOf(fleet, name), 'Cilium');
+
+/** As an update does: a pod sees its Secrets change only after a minute. */
+async function restartApiServer(cluster: KubernetesCluster): Promise<void> {
+  const pods = await podsOf(cluster, 'apiServer');
+  const old = new Set(pods.map(({ metadata: { name } }) => name));
+  await cluster.objects.delete([...old].map((name) => systemReference('v1', 'Pod', name)));
+  await holds(async () =>
+    (await podsOf(cluster, 'apiServer')).some((pod) => isReady(pod) && !old.has(pod.metadata.name)),
+  );
+}
+
+const knows = async (cluster: KubernetesCluster, other: string): Promise<boolean> =>
+  (await remoteClusters(cluster)).some(
+    ({ name, ready, services }) => name === other && ready && services > 0,
+  );
+
+interface Entry {
+  readonly fault: FaultSpec;
+  readonly cluster: KubernetesCluster;
+  readonly other: string;
+  readonly ledger: Ledger;
+  /** What becomes of the entry by which the other cluster is found; undefined: it goes. */
+  readonly change: (entry: string) => string | undefined;
+}
+
+/** Changes the entry by which a cluster finds another. */
+async function changeEntry({ fault, cluster, other, ledger, change }: Entry): Promise<Disturbance> {
+  const secret = await existing(cluster, systemReference('v1', 'Secret', REMOTE_CLUSTERS));
+  const { [other]: _gone, ...rest } = secret.data as Readonly<Record<string, string>>;
+  const changed = change(secretText(secret, other) ?? '');
+  const data = { ...rest, ...(changed !== undefined && { [other]: encoded(changed) }) };
+  const restore = await prepareRestoring(cluster, fault, { before: [secret] }, ledger);
+  await cluster.objects.apply([{ ...applicable(secret), data }]);
+  await restartApiServer(cluster);
+  return {
+    tookHold: () => holds(async () => !(await knows(cluster, other))),
+    mend: async () => {
+      await restore();
+      await restartApiServer(cluster);
+      await holds(() => knows(cluster, other));
+    },
+  };
+}
+
+const deleted = injectorOf(
+  'remote-secret-deleted',
+  ({ fault, fleet, ledger }) =>
+    changeEntry({
+      fault,
+      cluster: named(fleet, fault.at),
+      other: fault.cluster,
+      ledger,
+      change: () => undefined,
+    }),
+  'cluster',
+);
+
+const loopback = injectorOf(
+  'remote-secret-loopback',
+  ({ fault, fleet, ledger }) =>
+    changeEntry({
+      fault,
+      cluster: named(fleet, fault.at),
+      other: fault.cluster,
+      ledger,
+      change: (entry) => entry.replaceAll(/^(\s*-\s*)['"]?[0-9a-f.:]+['"]?\s*$/gim, '$1127.0.0.1'),
+    }),
+  'cluster',
+);
+
+const stopped = injectorOf(
+  'control-plane-stopped',
+  async ({ fault, fleet, ledger }) => {
+    const cluster = named(fleet, fault.cluster);
+    const deployment = systemReference('apps/v1', 'Deployment', API_SERVER);
+    const scaled = (replicas: number): KubernetesObject => ({ ...deployment, spec: { replicas } });
+    const restore = await prepareRestoring(cluster, fault, { before: [scaled(1)] }, ledger);
+    const others = fleet.clusters.filter(({ name }) => name !== fault.cluster).map(({ name }) => name);
+    await cluster.objects.apply([scaled(0)]);
+    return {
+      tookHold: () => holds(async () => !(await podsOf(cluster, 'apiServer')).some(isReady)),
+      mend: async () => {
+        await restore();
+        await holds(async () => {
+          const known = await Promise.all(others.map((other) => knows(cluster, other)));
+          return known.every(Boolean);
+        });
+      },
+    };
+  },
+  'cluster',
+);
+
+const notShared = injectorOf('service-not-shared', async ({ fault, fleet, ledger }) => {
+  const cluster = named(fleet, fault.cluster);
+  const reference = serviceReference(cluster.namespaceOf(fault.namespace), fault.service);
+  const service = await existing(cluster, reference);
+  const { annotations = {} } = service.metadata;
+  const restore = await prepareRestoring(cluster, fault, { before: [service] }, ledger);
+  const sharing = Object.fromEntries(
+    Object.values(ANNOTATIONS).flatMap((key) =>
+      key in annotations ? [[key, annotations[key] as string]] : [],
+    ),
+  );
+  await cluster.objects.apply([annotated(service, { ...sharing, [ANNOTATIONS.shared]: 'false' })]);
+  return {
+    tookHold: async () => {
+      await systemClock.sleep(PUSH_MS);
+      const now = await cluster.objects.read(reference);
+      return now?.metadata.annotations?.[ANNOTATIONS.shared] === 'false';
+    },
+    mend: async () => {
+      await restore();
+      await systemClock.sleep(PUSH_MS);
+    },
+  };
+});
+
+export const meshInjectors: readonly FaultInjector[] = [deleted, loopback, stopped, notShared];

@@ -1,0 +1,85 @@
+/** Cilium, as CNI of every cluster and as the mesh between them. */
+import type { Cluster, Feature, Fleet, KubernetesCluster, Profile } from '../../model/cluster.ts';
+import type { ServiceSpec } from '../../model/workload.ts';
+import { asKubernetes } from '../common/clusters.ts';
+import { localBuildsOf } from '../common/images.ts';
+import { adoptCilium } from './adopt.ts';
+import { diagnoseMesh } from './diagnose.ts';
+import { meshInjectors } from './faults.ts';
+import { installCilium } from './install.ts';
+import { brokenLinks } from './links.ts';
+import { POLICY_KIND } from './names.ts';
+import { CACHE_TTL_MS, type CiliumOptions, LOST_AFTER_MS } from './options.ts';
+import { policyHandler } from './policy.ts';
+import { shareHandler } from './share.ts';
+import { SUPPORTED_SKEW, componentsOf } from './versions.ts';
+
+const FEATURES: readonly Feature[] = [
+  'l3.pod',
+  'l4.udp',
+  'icmp',
+  'l7.service',
+  'share-service',
+  'endpoint-discovery',
+];
+
+/** Beside what it takes until a cluster is known to be lost: what follows in the other clusters' maps. */
+const WITHDRAWAL_SLACK_MS = 10_000;
+
+function budgetsOf({ tuning }: CiliumOptions): NonNullable<Profile['budgets']> {
+  const value = LOST_AFTER_MS + CACHE_TTL_MS[tuning] + WITHDRAWAL_SLACK_MS;
+  const reason = `A cluster counts as lost after two missed heartbeats of a minute, and its endpoints are kept ${CACHE_TTL_MS[tuning] / 1_000} s more (clustermesh.cacheTTL)`;
+  return {
+    'failover.cluster-gone.newConnections': { value, reason },
+    'failover.cluster-gone.keptAlive': { value, reason },
+  };
+}
+
+const kubernetesClusters = (fleet: Fleet): readonly KubernetesCluster[] =>
+  fleet.clusters.map((cluster) => asKubernetes(cluster, 'Cilium'));
+
+export function createCilium(options: CiliumOptions): Profile {
+  const { images } = options;
+  const named = (...keys: readonly string[]): string[] => keys.flatMap((key) => images[key] ?? []);
+  return {
+    name: 'cilium',
+    conformanceClass: 'mesh-flat',
+    features: FEATURES,
+    budgets: budgetsOf(options),
+    requirements: () => ({
+      wan: false,
+      hostPackages: [],
+      kubernetes: {
+        cni: 'none',
+        kubeProxy: 'kept',
+        podRoutes: true,
+        images: named('ciliumClustermeshApiserver'),
+        cniImages: named('ciliumAgent', 'ciliumOperator'),
+        policyKinds: [POLICY_KIND],
+        tools: ['helm'],
+      },
+    }),
+    install: (fleet) => installCilium(fleet, kubernetesClusters(fleet), options),
+    adopt: (fleet) => adoptCilium(kubernetesClusters(fleet)),
+    diagnose: (cluster: Cluster) => diagnoseMesh(asKubernetes(cluster, 'Cilium')),
+    handlers: [shareHandler, policyHandler],
+    injectors: meshInjectors,
+    // Of no workload anything changes, but none can start before Cilium connects it.
+    decorate: (spec) => ({ ...spec }),
+    // Cilium balances over the endpoints that Kubernetes calls ready, and ejects none by itself.
+    decorateService: (spec: ServiceSpec) =>
+      spec.startedBackends ? { ...spec, readinessChecked: true } : spec,
+    brokenLinks: (_fleet, from, to) => brokenLinks(asKubernetes(from, 'Cilium'), asKubernetes(to, 'Cilium')),
+    versions: {
+      components: (fleet) => componentsOf(kubernetesClusters(fleet)),
+      supportedSkew: SUPPORTED_SKEW,
+    },
+    async observedVersions(fleet) {
+      const components = await componentsOf(kubernetesClusters(fleet));
+      const ofKind = (kind: string): string =>
+        [...new Set(components.filter((one) => one.kind === kind).map(({ version }) => version))].join(', ');
+      return { 'Cilium control plane': ofKind('control plane'), 'Cilium agents': ofKind('proxy') };
+    },
+    localBuilds: () => localBuildsOf(named('ciliumAgent', 'ciliumOperator', 'ciliumClustermeshApiserver')),
+  };
+}

@@ -1,0 +1,121 @@
+/** Installs Cilium, as CNI and as mesh, into clusters that this program made without a CNI. */
+import { mapFamilies } from '../../model/addressing.ts';
+import type { Fleet, KubernetesCluster } from '../../model/cluster.ts';
+import { UserError } from '../../model/errors.ts';
+import { systemClock, within } from '../../system/clock.ts';
+import { CommandError } from '../../system/commands.ts';
+import { helmUpgrade } from '../../system/kubernetes/helm.ts';
+import { type Authority, createRoot, validFor } from '../common/certificates.ts';
+import { kubectl } from '../common/clusters.ts';
+import { anyReady, remoteClusters } from './agents.ts';
+import { CHART, NAMESPACE, RELEASE } from './names.ts';
+import { CACHE_TTL_MS, type CiliumOptions } from './options.ts';
+import { type Member, meshValues } from './values.ts';
+
+/** With the pull of its images over a slow line. */
+const INSTALL_LIMIT_MS = 5 * 60_000;
+/** From agents that run to agents that know all other clusters. */
+const SYNC_LIMIT_MS = 180_000;
+const POLL_MS = 500;
+const AUTHORITY_DAYS = 1_095;
+
+/** @throws UserError when helm fails, or a cluster never gets to know another */
+export async function installCilium(
+  fleet: Fleet,
+  clusters: readonly KubernetesCluster[],
+  options: CiliumOptions,
+): Promise<void> {
+  const now = new Date(systemClock.now());
+  const [authority, members] = await Promise.all([
+    // Its key goes to the chart and is kept nowhere else.
+    createRoot(`Cilium of run ${fleet.run}`, validFor(AUTHORITY_DAYS, now)),
+    Promise.all(clusters.map(memberOf)),
+  ]);
+  await Promise.all(clusters.map((cluster) => installIn(cluster, fleet, members, authority, options)));
+  await Promise.all(clusters.map((cluster) => untilMeshed(cluster, clusters)));
+}
+
+async function memberOf(cluster: KubernetesCluster): Promise<Member> {
+  const nodes = await cluster.nodes();
+  return {
+    name: cluster.name,
+    addresses: nodes.flatMap(({ addresses: { ipv4, ipv6 } }) => ipv4 ?? ipv6 ?? []),
+  };
+}
+
+async function installIn(
+  cluster: KubernetesCluster,
+  { families, plan }: Fleet,
+  members: readonly Member[],
+  authority: Authority,
+  { tuning, images, tools, charts }: CiliumOptions,
+): Promise<void> {
+  const chart = charts['cilium'] ?? CHART;
+  const pools = mapFamilies({ ipv4: plan.pool, ipv6: plan.ipv6Pool }, (pool) => pool);
+  const routed = Object.fromEntries(families.map((family) => [family, pools[family]]));
+  try {
+    await helmUpgrade({
+      helm: tools['helm'] ?? 'helm',
+      name: RELEASE,
+      chart,
+      namespace: NAMESPACE,
+      kubeconfig: cluster.kubeconfig,
+      values: meshValues({
+        name: cluster.name,
+        members,
+        authority,
+        families,
+        routed,
+        images,
+        cacheTtlMs: CACHE_TTL_MS[tuning],
+      }),
+      timeoutMs: INSTALL_LIMIT_MS,
+    });
+  } catch (error) {
+    if (!(error instanceof CommandError)) throw error;
+    throw new UserError(
+      error.notFound
+        ? 'helm is not installed'
+        : `Cilium cannot be installed in ${cluster.name}: ${error.output.trim().split('\n').at(-1)}`,
+      {
+        where: error.notFound ? 'PATH, tools.helm' : `helm chart ${chart}`,
+        remedy: error.notFound
+          ? 'Install helm, or name it as `tools: { helm: … }` in mcnet.yaml'
+          : "Add the repository as Cilium's documentation says (`helm repo add cilium …`), or name a folder or archive: `charts: { cilium: /path/to/chart }` in mcnet.yaml",
+        cause: error,
+      },
+    );
+  }
+}
+
+/** Ready nodes, and agents that know every other cluster. */
+async function untilMeshed(
+  cluster: KubernetesCluster,
+  clusters: readonly KubernetesCluster[],
+): Promise<void> {
+  const pods = kubectl(cluster, '-n', NAMESPACE, 'get', 'pods');
+  const running = await within(INSTALL_LIMIT_MS, () => anyReady(cluster, 'agent'), POLL_MS);
+  if (!running) {
+    throw new UserError(`Cilium does not become ready in ${cluster.name}`, {
+      where: `namespace ${NAMESPACE}`,
+      remedy: `See \`${pods}\` and the log of its agent`,
+    });
+  }
+  const others = clusters.filter(({ name }) => name !== cluster.name);
+  let seen = 'none';
+  const known = await within(
+    SYNC_LIMIT_MS,
+    async () => {
+      const remote = await remoteClusters(cluster).catch(() => []);
+      seen =
+        remote.map(({ name, ready, status }) => `${name} ${ready ? 'ready' : status}`).join(', ') || 'none';
+      return others.every(({ name }) => remote.some((one) => one.name === name && one.ready));
+    },
+    POLL_MS,
+  );
+  if (known) return;
+  throw new UserError(`${cluster.name} does not get to know the other clusters`, {
+    where: `clusters there: ${seen}`,
+    remedy: `Can its pods reach the node port of the other Cluster Mesh API servers? See \`${pods}\` and the log of kvstoremesh`,
+  });
+}

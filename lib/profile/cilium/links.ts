@@ -1,0 +1,136 @@
+/** The chain by which a cluster learns of another's endpoints: each link looked at. */
+import type { BrokenLink, KubernetesCluster } from '../../model/cluster.ts';
+import { messageOf } from '../../model/errors.ts';
+import { kubectl, missingNamespaces, secretText } from '../common/clusters.ts';
+import { anyReady, remoteClusters } from './agents.ts';
+import {
+  AGENT_CONTAINER,
+  AUTHORITY,
+  NAMESPACE,
+  REMOTE_CLUSTERS,
+  SELECTORS,
+  systemReference,
+} from './names.ts';
+
+/** Every broken link on the way from endpoints of `to` to callers of `from`; the likeliest cause first. */
+export async function brokenLinks(
+  from: KubernetesCluster,
+  to: KubernetesCluster,
+): Promise<readonly BrokenLink[]> {
+  const looks = [
+    () => apiServerOf(to),
+    () => apiServerOf(from),
+    () => accessFrom(from, to),
+    () => authoritiesOf(from, to),
+    () => connectionFrom(from, to),
+    () => namespacesOf(from, to),
+  ];
+  const found = await Promise.all(
+    looks.map(async (look): Promise<readonly BrokenLink[]> => {
+      try {
+        return await look();
+      } catch (error) {
+        // What cannot be asked is no broken link, but a person wants to know of it.
+        return [{ cause: 'probe-failed', what: messageOf(error) }];
+      }
+    }),
+  );
+  return found
+    .flat()
+    .toSorted((a, b) => Number(a.cause === 'probe-failed') - Number(b.cause === 'probe-failed'));
+}
+
+async function apiServerOf(cluster: KubernetesCluster): Promise<BrokenLink[]> {
+  if (await anyReady(cluster, 'apiServer')) return [];
+  return [
+    {
+      cause: 'control-plane-down',
+      what: `no Cluster Mesh API server is ready in ${cluster.name}`,
+      command: kubectl(cluster, '-n', NAMESPACE, 'get', 'pods', '-l', SELECTORS.apiServer),
+    },
+  ];
+}
+
+/** Addresses by which a cluster is to be found, from its entry (YAML of the chart). Pure. */
+export function addressesIn(entry: string): readonly string[] {
+  const endpoints = [...entry.matchAll(/https?:\/\/(?:\[([^\]]+)\]|([^\s:/'"]+))/g)].map(
+    ([, ipv6, host]) => ipv6 ?? host ?? '',
+  );
+  const aliases = [...entry.matchAll(/^\s*-\s*['"]?([0-9a-f.:]+)['"]?\s*$/gim)].map(([, ip]) => ip ?? '');
+  return [...new Set([...endpoints, ...aliases])].filter(Boolean);
+}
+
+const isLoopback = (address: string): boolean => /^(?:127\.|localhost$|::1$)/.test(address);
+
+async function accessFrom(from: KubernetesCluster, to: KubernetesCluster): Promise<BrokenLink[]> {
+  const secret = await from.objects.read(systemReference('v1', 'Secret', REMOTE_CLUSTERS));
+  const entry = secretText(secret, to.name);
+  const command = kubectl(from, '-n', NAMESPACE, 'get', 'secret', REMOTE_CLUSTERS, '-o', 'yaml');
+  if (entry === undefined) {
+    return [
+      {
+        cause: 'remote-secret-missing',
+        what: `${from.name} has no entry for ${to.name} in ${REMOTE_CLUSTERS}`,
+        command,
+      },
+    ];
+  }
+  const loopback = addressesIn(entry).find(isLoopback);
+  if (loopback === undefined) return [];
+  return [
+    {
+      cause: 'api-server-unreachable',
+      what: `${REMOTE_CLUSTERS} of ${from.name} names ${loopback} for ${to.name}, which is no address of ${to.name} but of the pod itself`,
+      command,
+    },
+  ];
+}
+
+async function authoritiesOf(from: KubernetesCluster, to: KubernetesCluster): Promise<BrokenLink[]> {
+  const [here, there] = await Promise.all(
+    [from, to].map(async (cluster) =>
+      secretText(await cluster.objects.read(systemReference('v1', 'Secret', AUTHORITY)), 'ca.crt')?.trim(),
+    ),
+  );
+  if (here === undefined || there === undefined || here === there) return [];
+  return [
+    {
+      cause: 'foreign-root',
+      what: `${from.name} and ${to.name} have different authorities (${AUTHORITY})`,
+      command: kubectl(
+        to,
+        '-n',
+        NAMESPACE,
+        'get',
+        'secret',
+        AUTHORITY,
+        '-o',
+        String.raw`jsonpath={.data.ca\.crt}`,
+      ),
+    },
+  ];
+}
+
+async function connectionFrom(from: KubernetesCluster, to: KubernetesCluster): Promise<BrokenLink[]> {
+  const known = (await remoteClusters(from)).find(({ name }) => name === to.name);
+  if (known?.ready) return [];
+  return [
+    {
+      cause: 'api-server-unreachable',
+      what: `agents of ${from.name} do not know ${to.name}: ${known?.status || 'no cluster of the mesh'}`,
+      command: kubectl(
+        from,
+        ...['-n', NAMESPACE, 'exec', 'daemonset/cilium', '-c', AGENT_CONTAINER, '--', 'cilium-dbg', 'status'],
+      ),
+    },
+  ];
+}
+
+/** Namespaces are the same thing in every cluster only where they have the same name. */
+async function namespacesOf(from: KubernetesCluster, to: KubernetesCluster): Promise<BrokenLink[]> {
+  return (await missingNamespaces(from, to)).map((name) => ({
+    cause: 'namespace-not-same',
+    what: `${to.name} has no namespace ${name}, so its services are others`,
+    command: kubectl(to, 'get', 'namespaces'),
+  }));
+}

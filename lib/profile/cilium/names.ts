@@ -1,0 +1,43 @@
+/** Names that Cilium and its chart give to things. */
+import type { ObjectReference } from '../../model/cluster.ts';
+
+export const NAMESPACE = 'kube-system';
+export const RELEASE = 'cilium';
+/** As Cilium's documentation has it, once its repository is added to helm under this name. */
+export const CHART = 'cilium/cilium';
+
+export const AGENT_CONTAINER = 'cilium-agent';
+export const SELECTORS = {
+  agent: 'k8s-app=cilium',
+  operator: 'name=cilium-operator',
+  apiServer: 'k8s-app=clustermesh-apiserver',
+} as const;
+/** The Deployment that offers a cluster's state to others, and fetches theirs. */
+export const API_SERVER = 'clustermesh-apiserver';
+/** Secret by which it finds the other clusters: a key for each. */
+export const REMOTE_CLUSTERS = 'cilium-kvstoremesh';
+/** The authority that all clusters of a mesh have in common. */
+export const AUTHORITY = 'cilium-ca';
+/** ConfigMap with what agents were configured with. */
+export const CONFIGURATION = 'cilium-config';
+
+export const ANNOTATIONS = {
+  global: 'service.cilium.io/global',
+  shared: 'service.cilium.io/shared',
+  affinity: 'service.cilium.io/affinity',
+  syncEndpointSlices: 'service.cilium.io/global-sync-endpoint-slices',
+} as const;
+
+/** Labels of a pod's identity besides its own. */
+export const IDENTITY = {
+  cluster: 'io.cilium.k8s.policy.cluster',
+  namespace: 'io.kubernetes.pod.namespace',
+} as const;
+
+export const POLICY_KIND = { apiVersion: 'cilium.io/v2', kind: 'CiliumNetworkPolicy' } as const;
+
+export const systemReference = (apiVersion: string, kind: string, name: string): ObjectReference => ({
+  apiVersion,
+  kind,
+  metadata: { name, namespace: NAMESPACE },
+});

@@ -1,0 +1,16 @@
+import type { RunSpec } from '../../model/spec.ts';
+
+/** What of a run's specification concerns Cilium. */
+export type CiliumOptions = Pick<RunSpec, 'tuning' | 'images' | 'tools' | 'charts'>;
+
+/**
+ * How long what is known of a cluster is kept once it cannot be reached. Cilium's default is for ever: callers would go on
+ * being sent to a cluster that is gone.
+ */
+export const CACHE_TTL_MS: Record<CiliumOptions['tuning'], number> = { 'as-configured': 15_000, fast: 1_000 };
+
+/**
+ * Until a cluster counts as unreachable: two heartbeats of a minute each are missed (pkg/kvstore: HeartbeatWriteInterval),
+ * and the next look at them, ten seconds apart, finds it out.
+ */
+export const LOST_AFTER_MS = 130_000;

@@ -1,0 +1,50 @@
+/** Values for Cilium's chart that make a cluster part of a mesh. Pure. */
+import { type CiliumWish, ciliumValues, imageValue } from '../../model/cilium.ts';
+import type { Authority } from '../common/certificates.ts';
+import { encoded } from '../common/clusters.ts';
+
+/** Each cluster has one of its own, as Cilium asks for where clusters share a network. */
+const FIRST_NODE_PORT = 32_379;
+
+/** A cluster as others find it. */
+export interface Member {
+  readonly name: string;
+  /** Addresses of its nodes, where the node port answers. */
+  readonly addresses: readonly string[];
+}
+
+export interface MeshWish extends CiliumWish {
+  readonly name: string;
+  /** All clusters, in an order that is the same for each: the place in it is the cluster's id. */
+  readonly members: readonly Member[];
+  readonly authority: Authority;
+  readonly cacheTtlMs: number;
+}
+
+/** Keys of the others and of the node port, from a cluster's place. */
+const nodePortOf = (place: number): number => FIRST_NODE_PORT + place;
+
+export function meshValues(wish: MeshWish): object {
+  const { name, members, authority, cacheTtlMs, images } = wish;
+  const place = members.findIndex((member) => member.name === name);
+  const others = members.flatMap(({ name: other, addresses }, index) =>
+    index === place ? [] : [[other, { ips: addresses, port: nodePortOf(index) }] as const],
+  );
+  return {
+    ...ciliumValues(wish),
+    // From 1, since 0 means that there is no mesh.
+    cluster: { name, id: place + 1 },
+    tls: { ca: { cert: encoded(authority.certificate), key: encoded(authority.key) } },
+    clustermesh: {
+      useAPIServer: true,
+      cacheTTL: `${cacheTtlMs / 1_000}s`,
+      config: { enabled: true, clusters: Object.fromEntries(others) },
+      apiserver: {
+        ...imageValue(images['ciliumClustermeshApiserver']),
+        service: { type: 'NodePort', nodePort: nodePortOf(place) },
+        tls: { auto: { enabled: true, method: 'helm' } },
+        kvstoremesh: { enabled: true },
+      },
+    },
+  };
+}
