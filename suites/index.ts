@@ -10,6 +10,7 @@ import { mtu } from './mtu.ts';
 import { performance } from './performance.ts';
 import { policy } from './policy.ts';
 import { reachability } from './reachability.ts';
+import { sharing } from './sharing.ts';
 import { versions } from './versions.ts';
 
 export const SUITES: readonly Suite[] = [
@@ -17,6 +18,7 @@ export const SUITES: readonly Suite[] = [
   reachability,
   dns,
   discovery,
+  sharing,
   mtls,
   policy,
   mtu,

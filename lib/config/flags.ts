@@ -89,6 +89,12 @@ export const FLAGS = [
     help: `how Istio spans the clusters: ${choices('istioTopology')}`,
   },
   {
+    key: 'ciliumSharing',
+    value: 'name',
+    group: KUBERNETES,
+    help: `how services are shared over Cilium: ${choices('ciliumSharing')}`,
+  },
+  {
     key: 'namespace',
     value: 'prefix',
     group: KUBERNETES,

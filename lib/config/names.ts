@@ -39,6 +39,10 @@ export const CHOICES = {
     { name: 'multi-network', summary: 'networks apart, joined by east-west gateways' },
     { name: 'primary-remote', summary: 'one network, the first cluster controls all' },
   ],
+  ciliumSharing: [
+    { name: 'global-service', summary: "by annotations of Cilium's own" },
+    { name: 'mcs-api', summary: 'by ServiceExport and ServiceImport (KEP-1645)' },
+  ],
   ipFamily: [
     { name: 'ipv4', summary: 'IPv4 only' },
     { name: 'ipv6', summary: 'IPv6 only' },
@@ -80,6 +84,7 @@ export const DEFAULTS = {
   cni: 'default',
   nodes: '1',
   istioTopology: 'multi-primary',
+  ciliumSharing: 'global-service',
   out: 'mcnet-report',
   /** Fixed, so that two runs of the same fleet sample the same pairs. */
   seed: 'mcnet',

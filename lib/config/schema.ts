@@ -180,6 +180,7 @@ export const configurationSchema = z.strictObject({
   imagePullSecret: listOf(text).optional(),
   allowFaults: z.boolean().optional(),
   istioTopology: choice('istioTopology').optional(),
+  ciliumSharing: choice('ciliumSharing').optional(),
   tuning: choice('tuning').optional(),
   level: choice('level').optional(),
   suite: listOf(text).optional(),

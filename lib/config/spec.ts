@@ -66,6 +66,7 @@ export function toRunSpec(configured: Configured, known: Known): RunSpec {
     tuning: values.tuning ?? 'as-configured',
     kubernetes,
     istioTopology: values.istioTopology ?? 'multi-primary',
+    ciliumSharing: values.ciliumSharing ?? 'global-service',
     images: {
       ...imagesNamed(configured),
       ...(values.nodeImage !== undefined && { node: values.nodeImage }),

@@ -33,9 +33,14 @@ export interface ShareServiceIntent {
   readonly kind: 'share-service';
   readonly namespace: string;
   readonly service: string;
-  /** `spread`: all healthy endpoints of all clusters; `prefer-local`: remote ones only while no local one is healthy. */
-  readonly preference: 'spread' | 'prefer-local';
-  /** Endpoints that fail calls, or answer none, are left alone for a while (outlier detection). */
+  /**
+   * `spread`: all healthy endpoints of all clusters; `prefer-local`: remote ones only while no local one is healthy;
+   * `prefer-remote`: local ones only while no remote one is.
+   */
+  readonly preference: 'spread' | 'prefer-local' | 'prefer-remote';
+  /** Endpoints of each cluster are for its own callers; default: for those of all. */
+  readonly offered?: false;
+  /** Endpoints that fail calls, or answer none, are left alone for a while (outlier detection, health checks). */
   readonly ejectFailing?: true;
 }
 

@@ -5,6 +5,9 @@ import type { Topology } from './topology.ts';
 /** How Istio spans clusters (its installation guide's names). */
 export type IstioTopology = 'multi-primary' | 'multi-network' | 'primary-remote';
 
+/** How services are shared over a mesh of Cilium: by annotations of its own, or by the Multi-Cluster Services API. */
+export type CiliumSharing = 'global-service' | 'mcs-api';
+
 export interface Toleration {
   readonly key: string;
   readonly value?: string;
@@ -56,6 +59,7 @@ export interface RunSpec {
   readonly tuning: 'as-configured' | 'fast';
   readonly kubernetes: KubernetesOptions;
   readonly istioTopology: IstioTopology;
+  readonly ciliumSharing: CiliumSharing;
   /** Given by the user instead of the defaults of the one table of images: by its names. */
   readonly images: Readonly<Record<string, string>>;
   readonly versions: Readonly<Record<string, string>>;

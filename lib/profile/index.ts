@@ -19,6 +19,7 @@ const CREATE: Readonly<Record<string, (options: ProfileOptions) => Profile>> = {
 
 const DEFAULTS: ProfileOptions = {
   istioTopology: 'multi-primary',
+  ciliumSharing: 'global-service',
   tuning: 'as-configured',
   images: {},
   versions: {},

@@ -30,6 +30,7 @@ const ATTACHED = [
   'tuning',
   'kubernetes',
   'istioTopology',
+  'ciliumSharing',
   'images',
 ] as const satisfies readonly (keyof RunSpec)[];
 

@@ -90,6 +90,7 @@ export function specOf(changes: Partial<RunSpec> & { names?: readonly string[] }
       addressesPlanned: false,
     },
     istioTopology: 'multi-primary',
+    ciliumSharing: 'global-service',
     images: {},
     versions: {},
     tools: {},

@@ -10,9 +10,11 @@ import type {
 import type { Disturbance, FaultSpec } from '../../model/fault.ts';
 import { clusterOf, injectorOf } from '../../model/injection.ts';
 import { prepareRestoring } from '../../model/mending.ts';
+import type { CiliumSharing } from '../../model/spec.ts';
 import { systemClock } from '../../system/clock.ts';
 import { asKubernetes, encoded, existing, holds, isReady, secretText } from '../common/clusters.ts';
 import { podsOf, remoteClusters } from './agents.ts';
+import { exportOf } from './export.ts';
 import { ANNOTATIONS, API_SERVER, REMOTE_CLUSTERS, systemReference } from './names.ts';
 import { annotated, serviceReference } from './share.ts';
 
@@ -114,7 +116,7 @@ const stopped = injectorOf(
   'cluster',
 );
 
-const notShared = injectorOf('service-not-shared', async ({ fault, fleet, ledger }) => {
+const notOffered = injectorOf('service-not-shared', async ({ fault, fleet, ledger }) => {
   const cluster = named(fleet, fault.cluster);
   const reference = serviceReference(cluster.namespaceOf(fault.namespace), fault.service);
   const service = await existing(cluster, reference);
@@ -139,4 +141,34 @@ const notShared = injectorOf('service-not-shared', async ({ fault, fleet, ledger
   };
 });
 
-export const meshInjectors: readonly FaultInjector[] = [deleted, loopback, stopped, notShared];
+const notExported = injectorOf('service-not-shared', async ({ fault, fleet, ledger }) => {
+  const cluster = named(fleet, fault.cluster);
+  const reference = exportOf(
+    { service: fault.service, preference: 'spread' },
+    cluster.namespaceOf(fault.namespace),
+  );
+  const restore = await prepareRestoring(
+    cluster,
+    fault,
+    { before: [await existing(cluster, reference)] },
+    ledger,
+  );
+  await cluster.objects.delete([reference]);
+  return {
+    tookHold: async () => {
+      await systemClock.sleep(PUSH_MS);
+      return (await cluster.objects.read(reference)) === undefined;
+    },
+    mend: async () => {
+      await restore();
+      await systemClock.sleep(PUSH_MS);
+    },
+  };
+});
+
+export const meshInjectors = (sharing: CiliumSharing): readonly FaultInjector[] => [
+  deleted,
+  loopback,
+  stopped,
+  sharing === 'mcs-api' ? notExported : notOffered,
+];

@@ -6,6 +6,7 @@ import { localBuildsOf } from '../common/images.ts';
 import { adoptCilium } from './adopt.ts';
 import { diagnoseMesh } from './diagnose.ts';
 import { meshInjectors } from './faults.ts';
+import { Imports, exportHandler } from './export.ts';
 import { installCilium } from './install.ts';
 import { brokenLinks } from './links.ts';
 import { POLICY_KIND } from './names.ts';
@@ -39,12 +40,14 @@ const kubernetesClusters = (fleet: Fleet): readonly KubernetesCluster[] =>
   fleet.clusters.map((cluster) => asKubernetes(cluster, 'Cilium'));
 
 export function createCilium(options: CiliumOptions): Profile {
-  const { images } = options;
+  const { images, ciliumSharing } = options;
+  const imports = new Imports();
+  const exports = ciliumSharing === 'mcs-api';
   const named = (...keys: readonly string[]): string[] => keys.flatMap((key) => images[key] ?? []);
   return {
     name: 'cilium',
     conformanceClass: 'mesh-flat',
-    features: FEATURES,
+    features: exports ? [...FEATURES, 'dns.clusterset'] : FEATURES,
     budgets: budgetsOf(options),
     requirements: () => ({
       wan: false,
@@ -60,10 +63,13 @@ export function createCilium(options: CiliumOptions): Profile {
       },
     }),
     install: (fleet) => installCilium(fleet, kubernetesClusters(fleet), options),
+    recall: async (fleet) => {
+      if (exports) await Promise.all(kubernetesClusters(fleet).map((cluster) => imports.recall(cluster)));
+    },
     adopt: (fleet) => adoptCilium(kubernetesClusters(fleet)),
     diagnose: (cluster: Cluster) => diagnoseMesh(asKubernetes(cluster, 'Cilium')),
-    handlers: [shareHandler, policyHandler],
-    injectors: meshInjectors,
+    handlers: [exports ? exportHandler(imports) : shareHandler, policyHandler],
+    injectors: meshInjectors(ciliumSharing),
     // Of no workload anything changes, but none can start before Cilium connects it.
     decorate: (spec) => ({ ...spec }),
     // Cilium balances over the endpoints that Kubernetes calls ready, and ejects none by itself.

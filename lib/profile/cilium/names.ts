@@ -21,6 +21,9 @@ export const AUTHORITY = 'cilium-ca';
 /** ConfigMap with what agents were configured with. */
 export const CONFIGURATION = 'cilium-config';
 
+/** Deployment and ConfigMap of CoreDNS, as kubeadm has them. */
+export const DNS = 'coredns';
+
 export const ANNOTATIONS = {
   global: 'service.cilium.io/global',
   shared: 'service.cilium.io/shared',

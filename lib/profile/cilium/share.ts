@@ -14,11 +14,20 @@ import { ANNOTATIONS } from './names.ts';
 
 type Annotations = Readonly<Record<string, string>>;
 
+/** Values of the annotation. */
+export const AFFINITY = { spread: 'none', 'prefer-local': 'local', 'prefer-remote': 'remote' } as const;
+
 /** Annotations of a service that its cluster shares. Pure. */
-export const sharingAnnotations = ({ preference }: Pick<ShareServiceIntent, 'preference'>): Annotations => ({
+export const sharingAnnotations = ({
+  preference,
+  offered = true,
+}: {
+  readonly preference: ShareServiceIntent['preference'];
+  readonly offered?: boolean;
+}): Annotations => ({
   [ANNOTATIONS.global]: 'true',
-  [ANNOTATIONS.shared]: 'true',
-  [ANNOTATIONS.affinity]: preference === 'prefer-local' ? 'local' : 'none',
+  [ANNOTATIONS.shared]: String(offered),
+  [ANNOTATIONS.affinity]: AFFINITY[preference],
 });
 
 const OURS: ReadonlySet<string> = new Set(Object.values(ANNOTATIONS));

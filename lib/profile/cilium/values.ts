@@ -1,5 +1,6 @@
 /** Values for Cilium's chart that make a cluster part of a mesh. Pure. */
 import { type CiliumWish, ciliumValues, imageValue } from '../../model/cilium.ts';
+import type { CiliumSharing } from '../../model/spec.ts';
 import type { Authority } from '../common/certificates.ts';
 import { encoded } from '../common/clusters.ts';
 
@@ -19,13 +20,14 @@ export interface MeshWish extends CiliumWish {
   readonly members: readonly Member[];
   readonly authority: Authority;
   readonly cacheTtlMs: number;
+  readonly sharing: CiliumSharing;
 }
 
 /** Keys of the others and of the node port, from a cluster's place. */
 const nodePortOf = (place: number): number => FIRST_NODE_PORT + place;
 
 export function meshValues(wish: MeshWish): object {
-  const { name, members, authority, cacheTtlMs, images } = wish;
+  const { name, members, authority, cacheTtlMs, sharing, images } = wish;
   const place = members.findIndex((member) => member.name === name);
   const others = members.flatMap(({ name: other, addresses }, index) =>
     index === place ? [] : [[other, { ips: addresses, port: nodePortOf(index) }] as const],
@@ -38,6 +40,9 @@ export function meshValues(wish: MeshWish): object {
     clustermesh: {
       useAPIServer: true,
       cacheTTL: `${cacheTtlMs / 1_000}s`,
+      // Records of headless services come from EndpointSlices.
+      enableEndpointSliceSynchronization: sharing === 'mcs-api',
+      ...(sharing === 'mcs-api' && { mcsapi: { enabled: true, corednsAutoConfigure: { enabled: true } } }),
       config: { enabled: true, clusters: Object.fromEntries(others) },
       apiserver: {
         ...imageValue(images['ciliumClustermeshApiserver']),

@@ -30,7 +30,7 @@ export async function localBuildsOf(images: readonly string[]): Promise<readonly
   const labels = await Promise.all(images.map(labelsOf));
   const differs = images.flatMap((image, index) =>
     labels[index]?.[BUILD_LABEL] === 'local'
-      ? [labels[index][DIFFERS_LABEL] ?? `${image} built locally`]
+      ? [`${image}: ${labels[index][DIFFERS_LABEL] ?? 'built locally'}`]
       : [],
   );
   return [...new Set(differs)];

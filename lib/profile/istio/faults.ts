@@ -6,13 +6,12 @@ import type {
   KubernetesObject,
   ObjectReference,
 } from '../../model/cluster.ts';
-import { InternalError } from '../../model/errors.ts';
 import { applicable } from '../../model/applicable.ts';
 import type { Disturbance } from '../../model/fault.ts';
 import { type FaultOf, type Injection, clusterOf, injectorOf, workloadOf } from '../../model/injection.ts';
 import { prepareRestoring } from '../../model/mending.ts';
 import type { WorkloadSpec } from '../../model/workload.ts';
-import { systemClock, within } from '../../system/clock.ts';
+import { systemClock } from '../../system/clock.ts';
 import { existing, holds, isReady, secretText } from '../common/clusters.ts';
 import { createRoot, validFor } from '../common/certificates.ts';
 import { type ControlPlanes, asKubernetes } from './clusters.ts';

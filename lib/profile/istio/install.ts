@@ -4,7 +4,6 @@ import { UserError, messageOf } from '../../model/errors.ts';
 import { systemClock } from '../../system/clock.ts';
 import { CommandError, runCommand } from '../../system/commands.ts';
 import { writeAtomically } from '../../system/files.ts';
-import { kubectl } from '../common/clusters.ts';
 import { giveIntermediates, makeFolder, newRoot, operatorFile } from './authorities.ts';
 import type { ControlPlanes } from './clusters.ts';
 import { watchedClusters } from './controlPlane.ts';

@@ -1,14 +1,7 @@
 /** The chain by which a control plane learns of another cluster's endpoints: each link looked at. */
 import type { BrokenLink, KubernetesCluster, KubernetesObject } from '../../model/cluster.ts';
 import { messageOf } from '../../model/errors.ts';
-import {
-  holds,
-  isReady,
-  kubectl,
-  missingNamespaces,
-  namespaceReference,
-  secretText,
-} from '../common/clusters.ts';
+import { isReady, kubectl, missingNamespaces, namespaceReference, secretText } from '../common/clusters.ts';
 import type { ControlPlanes } from './clusters.ts';
 import { controlPlanePods, watchedClusters } from './controlPlane.ts';
 import {

@@ -1,5 +1,5 @@
 /** Names that Istio gives to things, as its documentation has them. */
-import type { KubernetesObject, ObjectReference } from '../../model/cluster.ts';
+import type { ObjectReference } from '../../model/cluster.ts';
 
 export const SYSTEM_NAMESPACE = 'istio-system';
 export const TRUST_DOMAIN = 'cluster.local';

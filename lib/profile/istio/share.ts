@@ -116,8 +116,13 @@ export function shareHandler(
   const options = { ...TIMERS[tuning], apart: hasNetworks(istioTopology) };
   return {
     name: 'istio-share',
-    supports: (intent) =>
-      intent.kind === 'share-service' || `istio-share knows no intent of kind ${intent.kind}`,
+    supports: (intent) => {
+      if (intent.kind !== 'share-service') return `istio-share knows no intent of kind ${intent.kind}`;
+      if (intent.preference === 'prefer-remote')
+        return 'istio-share: localities come in an order that begins with the own one';
+      if (intent.offered === false) return 'istio-share: a mesh knows the endpoints of all its clusters';
+      return true;
+    },
     async apply(intent, cluster): Promise<AppliedIntent> {
       if (intent.kind !== 'share-service') {
         throw new InternalError(`istio-share was given an intent ${intent.kind}`);

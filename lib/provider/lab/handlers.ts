@@ -34,7 +34,10 @@ export const policyHandler: IntentHandler = {
 
 export const shareHandler: IntentHandler = {
   name: 'lab-share',
-  supports: (intent) => intent.kind === 'share-service' || `lab-share knows no intent of kind ${intent.kind}`,
+  supports: (intent) => {
+    if (intent.kind !== 'share-service') return `lab-share knows no intent of kind ${intent.kind}`;
+    return intent.offered !== false || 'lab-share: its service controllers offer all that they share';
+  },
   async apply(intent, cluster): Promise<AppliedIntent> {
     if (intent.kind !== 'share-service') {
       throw new InternalError(`lab-share was given an intent ${intent.kind}`);

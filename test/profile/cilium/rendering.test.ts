@@ -18,6 +18,7 @@ const wish = {
   routed: { ipv4: '10.0.0.0/8' },
   images: { ciliumClustermeshApiserver: 'mesh:1' },
   cacheTtlMs: 1_000,
+  sharing: 'global-service' as const,
 };
 
 t.test('a cluster finds every other one, and itself has an id and a port that no other has', async (t) => {

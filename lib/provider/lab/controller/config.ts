@@ -1,4 +1,5 @@
 /** What a lab cluster's service controller is told: the file that the provider writes and the controller reads. */
+import type { ShareServiceIntent } from '../../../model/intent.ts';
 import { entryFile } from '../../../model/entry.ts';
 import type { IpFamily, PerFamily } from '../../../model/cidr.ts';
 import type { ServiceSpec } from '../../../model/workload.ts';
@@ -40,7 +41,7 @@ export interface ControllerService {
   /** Its address in `clusterset.local`; empty when it is headless or not shared. */
   readonly clustersetIps: PerFamily<string>;
   /** Present while the service is shared with the other clusters. */
-  readonly shared?: { readonly preference: 'spread' | 'prefer-local' };
+  readonly shared?: { readonly preference: ShareServiceIntent['preference'] };
   /** Every backend of this cluster, healthy or not; of a service with fixed endpoints, those. */
   readonly endpoints: readonly ControllerEndpoint[];
 }

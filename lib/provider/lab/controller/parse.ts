@@ -45,7 +45,10 @@ function checkService(service: ControllerService): void {
   requireAddresses(service.clusterIps, `${where}.clusterIps`);
   requireAddresses(service.clustersetIps, `${where}.clustersetIps`);
   if (service.shared !== undefined) {
-    requireThat(['spread', 'prefer-local'].includes(service.shared?.preference), `${where}.shared`);
+    requireThat(
+      ['spread', 'prefer-local', 'prefer-remote'].includes(service.shared?.preference),
+      `${where}.shared`,
+    );
   }
   for (const endpoint of requireArray(service.endpoints, `${where}.endpoints`)) {
     requireLabel(endpoint?.workload, `${where}.endpoints.workload`);

@@ -1,4 +1,5 @@
 /** What a controller knows at one moment, and which endpoints a caller gets because of it. Pure. */
+import type { ShareServiceIntent } from '../../../model/intent.ts';
 import type { IpFamily } from '../../../model/cidr.ts';
 import { type Zone, keyOf } from '../../../model/workload.ts';
 import type { ControllerConfig, ControllerService } from './config.ts';
@@ -24,10 +25,11 @@ export const familyOf = (address: string): IpFamily => (address.includes(':') ? 
 export function merge(
   local: readonly Endpoint[],
   remote: readonly Endpoint[],
-  preference: 'spread' | 'prefer-local',
+  preference: ShareServiceIntent['preference'],
 ): readonly Endpoint[] {
   if (preference === 'spread') return [...local, ...remote];
-  return local.length > 0 ? local : remote;
+  const [first, second] = preference === 'prefer-local' ? [local, remote] : [remote, local];
+  return first.length > 0 ? first : second;
 }
 
 /** What answers at the service's address of a zone. */

@@ -1,0 +1,212 @@
+import { BACKENDS, backends } from '../fixtures/backends.ts';
+import { type Sharing, sharingFixture, sharingService } from '../fixtures/sharing.ts';
+import { CLIENT, client } from '../fixtures/workloads.ts';
+import { CONVERGENCE_MS } from '../lib/model/budgets.ts';
+import { type ClusterView, type PairContext, type Suite, defineCheck } from '../lib/model/check.ts';
+import { type BrokenLink, SERVICE_CLASSES } from '../lib/model/cluster.ts';
+import type { Exchange } from '../lib/model/probe.ts';
+import { wayOf } from '../lib/model/topology.ts';
+import { type Verdict, failed, inconclusive, passed } from '../lib/model/verdict.ts';
+import { callCommand, countOutcomes, malformed } from './support/calls.ts';
+import { answerers } from './support/services.ts';
+
+/** Where backends run while the service is called. */
+const PLACEMENTS = ['here and there', 'there only', 'here only'] as const;
+type Placement = (typeof PLACEMENTS)[number];
+
+/**
+ * Enough to meet both of two clusters that share calls evenly (odds of missing one: one in 10⁷), and more than a few that
+ * go where they should not.
+ */
+const CALLS = 24;
+const CALLS_AT_ONCE = 8;
+const CALL_TIMEOUT_MS = 1_000;
+
+interface Row {
+  readonly placement: Placement;
+  readonly exchanges: readonly Exchange[];
+  /** Until they were answered by whom they should be. */
+  readonly elapsedMs: number;
+}
+
+interface TruthTable {
+  readonly from: string;
+  readonly to: string;
+  readonly address: string;
+  readonly port: number;
+  readonly rows: readonly Row[];
+  /** Where a cluster was missing. */
+  readonly links: readonly BrokenLink[];
+}
+
+/** Clusters that must answer callers of `from`, and nobody else: the truth table itself. */
+export function expectedAnswerers(
+  sharing: Sharing,
+  placement: Placement,
+  { from, to }: Pick<TruthTable, 'from' | 'to'>,
+): string[] {
+  const here = placement === 'there only' ? [] : [from];
+  const there = placement === 'here only' ? [] : [to];
+  switch (sharing) {
+    case 'spread':
+      return [...here, ...there].toSorted();
+    case 'prefer-local':
+      return here.length > 0 ? here : there;
+    case 'prefer-remote':
+      return there.length > 0 ? there : here;
+    case 'not-offered':
+      return here;
+  }
+}
+
+async function place(cluster: ClusterView, port: number, running: boolean): Promise<void> {
+  await Promise.all(
+    BACKENDS.map((key) => {
+      const site = cluster.site(key);
+      return running ? site.startBackend({ port, inAgent: true }) : site.stopBackend(port);
+    }),
+  );
+}
+
+async function observeTable(context: PairContext, sharing: Sharing, budgetMs: number): Promise<TruthTable> {
+  const { clusters, from, to, family } = context;
+  const names = clusters.map(({ name }) => name);
+  const service = sharingService(sharing, wayOf(names, { from: from.name, to: to.name }));
+  const port = service.healthPort;
+  const address = from.sharedService(service).addresses[family] ?? '';
+  const facts = { from: from.name, to: to.name, address, port };
+  const call = { protocol: 'http' as const, address, port, timeoutMs: CALL_TIMEOUT_MS };
+  const calls = Array.from({ length: CALLS }, () => call);
+  const look = async (placement: Placement): Promise<Row> => {
+    const expected = expectedAnswerers(sharing, placement, facts).join();
+    const { last, elapsedMs } = await context.converge(
+      () => from.site(CLIENT).exchange(calls, { concurrency: CALLS_AT_ONCE }),
+      { succeeded: (exchanges) => answerers(exchanges).join() === expected, budgetMs, successes: 2 },
+    );
+    return { placement, exchanges: last, elapsedMs };
+  };
+  await Promise.all([from, to].map((cluster) => place(cluster, port, true)));
+  const rows = [await look('here and there')];
+  await place(from, port, false);
+  rows.push(await look('there only'));
+  await Promise.all([place(from, port, true), place(to, port, false)]);
+  rows.push(await look('here only'));
+  await place(from, port, false);
+  const lacking = rows.some(({ placement, exchanges }) =>
+    expectedAnswerers(sharing, placement, facts).some((name) => !answerers(exchanges).includes(name)),
+  );
+  return { ...facts, rows, links: lacking ? await context.brokenLinks(from.name, to.name) : [] };
+}
+
+const shown = (names: readonly string[]): string => names.join(', ') || 'nobody';
+
+function judgeTable(sharing: Sharing, { from, to, address, port, rows, links }: TruthTable): Verdict {
+  if (!address) return inconclusive('control-failed', 'Sharing the service gave its callers no address');
+  if (PLACEMENTS.some((placement) => !rows.some((row) => row.placement === placement))) {
+    return inconclusive('probe-failed', 'Not every row of the truth table was observed');
+  }
+  const broken = rows.map(({ exchanges }) => malformed(exchanges, CALLS)).find(Boolean);
+  if (broken) return broken;
+  if (!rows.some(({ exchanges }) => answerers(exchanges).length > 0)) {
+    return inconclusive(
+      'control-failed',
+      'Nobody answered wherever backends ran, so nothing is known of who must not',
+    );
+  }
+  const figures = Object.fromEntries(
+    rows.map(({ placement, elapsedMs }) => [`settled, ${placement}`, { value: elapsedMs, unit: 'ms' }]),
+  );
+  for (const { placement, exchanges } of rows) {
+    const expected = expectedAnswerers(sharing, placement, { from, to });
+    const seen = answerers(exchanges);
+    const extra = seen.filter((name) => !expected.includes(name));
+    const missing = expected.filter((name) => !seen.includes(name));
+    const lost = exchanges.filter(({ outcome }) => outcome !== 'answered');
+    const details = {
+      expected: `backends ${placement}: answered by ${shown(expected)}`,
+      seen: `answered by ${shown(seen)}${lost.length > 0 ? `, ${countOutcomes(lost)}` : ''}`,
+      figures,
+      reproduce: { at: `${from}/${CLIENT}`, command: callCommand('http', address, port) },
+    };
+    if (extra.length > 0) {
+      return sharing === 'not-offered'
+        ? failed(
+            'not-shared-but-answered',
+            `${shown(extra)} answers, which does not offer the service`,
+            details,
+          )
+        : failed('preference-ignored', `${shown(extra)} answers though others are preferred`, details);
+    }
+    if (missing.length > 0) {
+      const likeliest = links.find(({ cause }) => cause !== 'probe-failed');
+      return failed(
+        likeliest?.cause ?? (seen.join() === from ? 'local-endpoints-only' : 'remote-endpoints-missing'),
+        likeliest?.what ?? `${shown(missing)} never answered`,
+        details,
+      );
+    }
+    if (lost.length > 0 && expected.length > 0) {
+      return failed('packets-lost', `${lost.length} of ${exchanges.length} calls were lost`, details);
+    }
+  }
+  return passed(`answered as it is shared, wherever its backends run`, figures);
+}
+
+interface Table {
+  readonly sharing: Sharing;
+  readonly title: string;
+  readonly level: 'core' | 'extended';
+}
+
+const tableCheck = ({ sharing, title, level }: Table) =>
+  defineCheck({
+    id: `sharing.${sharing}`,
+    title,
+    level,
+    scope: 'pair',
+    classes: SERVICE_CLASSES,
+    requires: ['share-service', 'l7.service'],
+    dependsOn: ['reachability.http'],
+    uses: [client, backends, sharingFixture(sharing)],
+    budgets: { convergence: CONVERGENCE_MS },
+    oneAtATime: 'each way',
+    mostlyWaits: true,
+    ...(sharing === 'not-offered'
+      ? {
+          withoutFaults:
+            'What is not offered cannot be withdrawn; a preference that is ignored is a defect of the technology',
+        }
+      : { faults: [{ kind: 'service-not-shared', cause: 'remote-endpoints-missing' }] as const }),
+    hint: 'Compare the endpoints that callers are given with how the service is shared in each cluster',
+    reference: 'https://docs.cilium.io/en/stable/network/clustermesh/affinity/',
+    timeoutMs: 180_000,
+    observe: (context, { convergence }) => observeTable(context, sharing, convergence),
+    judge: (observed) => judgeTable(sharing, observed),
+  });
+
+export const spread = tableCheck({
+  sharing: 'spread',
+  title: 'A service that is spread is answered by every cluster that has backends, and by no other',
+  level: 'core',
+});
+export const preferLocal = tableCheck({
+  sharing: 'prefer-local',
+  title: 'A service that prefers local backends leaves its cluster only when it has none',
+  level: 'core',
+});
+export const preferRemote = tableCheck({
+  sharing: 'prefer-remote',
+  title: 'A service that prefers remote backends stays in its cluster only when there are no others',
+  level: 'extended',
+});
+export const notOffered = tableCheck({
+  sharing: 'not-offered',
+  title: 'Backends that a cluster does not offer answer its own callers only',
+  level: 'extended',
+});
+
+export const sharing: Suite = {
+  id: 'sharing',
+  title: 'Callers are led to the backends that the way of sharing says, wherever they run',
+  checks: [spread, preferLocal, preferRemote, notOffered],
+};
