@@ -1,6 +1,12 @@
 import { discoverable, discoverableService, newcomer } from '../fixtures/newcomers.ts';
 import { CLIENT, client, echo, echoService, sharedEcho } from '../fixtures/workloads.ts';
-import { CONVERGENCE_MS, DISCOVERY_MS, WITHDRAWAL_MS } from '../lib/model/budgets.ts';
+import {
+  CERTIFICATE_LEFT,
+  CONVERGENCE_MS,
+  DISCOVERY_MS,
+  ROOT_DAYS_LEFT,
+  WITHDRAWAL_MS,
+} from '../lib/model/budgets.ts';
 import { type PairContext, type Suite, type Toolkit, defineCheck } from '../lib/model/check.ts';
 import { SERVICE_CLASSES, type BrokenLink } from '../lib/model/cluster.ts';
 import { messageOf } from '../lib/model/errors.ts';
@@ -9,6 +15,7 @@ import { median } from '../lib/model/statistics.ts';
 import { type Figures, type Verdict, failed, inconclusive, passed } from '../lib/model/verdict.ts';
 import { PORTS } from '../lib/model/workload.ts';
 import { callCommand, countOutcomes, malformed } from './support/calls.ts';
+import { endingSoon, lifetimes, read } from './support/certificates.ts';
 import { answerers, callUntilAllAnswer, reachableFrom } from './support/services.ts';
 
 const KEP = 'KEP-1645 (Multi-Cluster Services API), "EndpointSlice"';
@@ -112,6 +119,117 @@ export const answers = defineCheck({
         figures,
         reproduce: { at: `${cluster}/${CLIENT}`, command: callCommand('http', address, PORTS.service) },
       },
+    );
+  },
+});
+
+interface StatusSeen {
+  readonly from: string;
+  readonly to: string;
+  readonly address: string;
+  readonly exchanges: readonly Exchange[];
+  readonly links: readonly BrokenLink[];
+}
+
+/** What is said to be wrong, without what could not be asked. */
+const told = (links: readonly BrokenLink[]): BrokenLink[] =>
+  links.filter(({ cause }) => cause !== 'probe-failed');
+
+export const status = defineCheck({
+  id: 'discovery.status',
+  title: 'What the control plane of a cluster says of another is what traffic shows',
+  level: 'core',
+  scope: 'pair',
+  classes: SERVICE_CLASSES,
+  requires: ['endpoint-discovery', 'share-service'],
+  uses: [client, echo, sharedEcho],
+  budgets: { convergence: CONVERGENCE_MS },
+  faults: [
+    { kind: 'service-not-shared', cause: 'status-contradicts-traffic' },
+    { kind: 'remote-secret-deleted', cause: 'remote-secret-missing' },
+  ],
+  hint: 'Trust the traffic: look at what the status is made of, and since when it has not changed',
+  reference: KEP,
+
+  async observe(context, { convergence }): Promise<StatusSeen> {
+    const { from, to, family } = context;
+    const address = from.sharedService(echoService).addresses[family] ?? '';
+    const call = { protocol: 'http' as const, address, port: PORTS.service };
+    const look = async () => {
+      const exchanges = await callUntilAllAnswer(from.site(CLIENT), call, [from.name, to.name]);
+      return { exchanges, links: await context.brokenLinks(from.name, to.name) };
+    };
+    // One follows the other, a little later.
+    const { last } = await context.converge(look, {
+      succeeded: ({ exchanges, links }) =>
+        answerers(exchanges).includes(to.name) === (told(links).length === 0),
+      budgetMs: convergence,
+      successes: 1,
+    });
+    return { from: from.name, to: to.name, address, ...last };
+  },
+
+  judge({ from, to, address, exchanges, links }) {
+    const broken = malformed(exchanges, exchanges.length);
+    if (broken) return broken;
+    if (!address) return inconclusive('control-failed', 'Callers here could find no shared service');
+    const [likeliest] = told(links);
+    if (!likeliest && links.length > 0) {
+      return inconclusive('probe-failed', `The technology could not be asked: ${shownLinks(links)}`);
+    }
+    const answered = answerers(exchanges);
+    const reaches = answered.includes(to);
+    const details = {
+      seen: `${from} says ${likeliest ? shownLinks(links) : 'nothing is wrong'}; answered by ${answered.join(', ') || 'nobody'} in ${exchanges.length} calls`,
+      reproduce: { at: `${from}/${CLIENT}`, command: callCommand('http', address, PORTS.service) },
+    };
+    if (reaches && !likeliest)
+      return passed(`all is well between ${from} and ${to}, in words and in traffic`);
+    if (likeliest && !reaches) {
+      return failed(likeliest.cause, likeliest.what, {
+        expected: `${to} answers callers of ${from}`,
+        ...details,
+      });
+    }
+    return failed(
+      'status-contradicts-traffic',
+      reaches
+        ? `${from} says that ${to} is not in order, though it answers`
+        : `${from} says that all is well with ${to}, though it never answers`,
+      { expected: 'the same from both: in order and answering, or neither', ...details },
+    );
+  },
+});
+
+export const controlPlaneCertificates = defineCheck({
+  id: 'discovery.certificates',
+  title: 'Certificates by which control planes know each other are valid for long enough',
+  level: 'core',
+  scope: 'cluster',
+  familyless: true,
+  classes: SERVICE_CLASSES,
+  requires: ['control-plane-certificates'],
+  budgets: { left: CERTIFICATE_LEFT, rootDays: ROOT_DAYS_LEFT },
+  faults: [{ kind: 'certificate-ending', cause: 'certificate-ending' }],
+  hint: 'Renew the certificate that is named, before clusters stop hearing of each other',
+  reference: 'RFC 5280, section 4.1.2.5',
+
+  observe: async (context) => ({
+    cluster: context.cluster.name,
+    at: context.now(),
+    certificates: await context.controlPlaneCertificates(context.cluster.name),
+  }),
+
+  judge({ cluster, at, certificates }, budgets) {
+    if (certificates.length === 0) {
+      return inconclusive('control-failed', `The control plane of ${cluster} shows no certificate`);
+    }
+    const named = certificates.map(({ name, pem }) => ({ name, ...read(pem) }));
+    const roots = named.filter(({ isAuthority }) => isAuthority);
+    const leaves = named.filter(({ isAuthority }) => !isAuthority);
+    return (
+      endingSoon(leaves, roots, at, budgets) ??
+      passed(`${leaves.length} certificates and ${roots.length} authorities`, lifetimes(leaves, roots, at))
     );
   },
 });
@@ -334,5 +452,5 @@ export const newWorkload = defineCheck({
 export const discovery: Suite = {
   id: 'discovery',
   title: 'Control planes know the endpoints of all clusters, soon after they come and go',
-  checks: [answers, newWorkload],
+  checks: [answers, status, newWorkload, controlPlaneCertificates],
 };

@@ -525,8 +525,8 @@ const GONE_TIMEOUT_MS = 420_000;
 /** Requests that prove that a service is answered by every cluster it should be. */
 const SET_CALLS = 24;
 
-async function clustersOf(context: PairContext, address: string, port: number): Promise<string[]> {
-  const exchanges = await context.from.site(CLIENT).exchange(
+const callsAtOnce = (context: PairContext, address: string, port: number): Promise<readonly Exchange[]> =>
+  context.from.site(CLIENT).exchange(
     Array.from({ length: SET_CALLS }, () => ({
       protocol: 'http' as const,
       address,
@@ -534,6 +534,12 @@ async function clustersOf(context: PairContext, address: string, port: number): 
       timeoutMs: SAMPLE_TIMEOUT_MS,
     })),
   );
+
+/** Rounds of such calls, all answered, after which a cluster that is gone is called no more. */
+const GONE_ROUNDS = 3;
+
+async function clustersOf(context: PairContext, address: string, port: number): Promise<string[]> {
+  const exchanges = await callsAtOnce(context, address, port);
   return [...new Set(exchanges.flatMap(({ answeredBy }) => answeredBy?.cluster ?? []))].toSorted();
 }
 
@@ -579,12 +585,15 @@ export const clusterGone = defineCheck({
     await context.sleep(STEADY_MS);
     const faultAt = clients.now();
     const fault = await context.disturb({ kind: 'cluster-gone', cluster: to.name });
-    await convergeOn(context, address, port, {
+    // While every other call fails, a few in a row succeed by chance: all of many at once do not.
+    await context.converge(() => callsAtOnce(context, address, port), {
+      succeeded: (exchanges) => exchanges.every(({ outcome }) => outcome === 'answered'),
       budgetMs: Math.max(budgets.newConnections, budgets.keptAlive),
-      successes: CALM_CALLS,
+      successes: GONE_ROUNDS,
+      intervalMs: LOOK_MS,
     });
     // The pool's connections may take longer to die than a new connection takes to succeed.
-    await context.sleep(CALM_MS / 2);
+    await context.sleep(CALM_MS);
     const mendAt = clients.now();
     await fault.mend();
     const failback = await clustersIn((names) => names.includes(to.name), budgets.failback);

@@ -32,7 +32,7 @@ import type { CaptureSummary, Exchange, Handshake, Sample } from '../lib/model/p
 import { type Figures, failed, inconclusive, passed } from '../lib/model/verdict.ts';
 import { PORTS } from '../lib/model/workload.ts';
 import { callCommand, commonest, countOutcomes, shownOutcome } from './support/calls.ts';
-import { type Certificate, lifetimeLeft, read, verifies } from './support/certificates.ts';
+import { type Certificate, endingSoon, lifetimes, read, verifies } from './support/certificates.ts';
 import { answerers, callUntilAllAnswer, sameCalls } from './support/services.ts';
 
 const SPIFFE = 'SPIFFE X.509-SVID';
@@ -481,8 +481,6 @@ export const trust = defineCheck({
   },
 });
 
-const DAY_MS = 86_400_000;
-
 export const validity = defineCheck({
   id: 'mtls.validity',
   title: 'Certificates of workloads and of their authorities are valid for long enough',
@@ -522,43 +520,14 @@ export const validity = defineCheck({
     const isRoot = ({ fingerprint }: Certificate): boolean =>
       roots.some((root) => root.fingerprint === fingerprint);
     const below = chain.map(read).filter((certificate) => !isRoot(certificate));
-    const nameOf = (certificate: Certificate, index: number): string =>
-      index === 0 ? 'leaf' : `intermediate ${certificate.subject}`;
-    const figures: Figures = {
-      ...Object.fromEntries(
-        below.map((certificate, index) => [
-          `${index === 0 ? 'leaf' : `intermediate ${index}`} left`,
-          { value: 100 * lifetimeLeft(certificate, at), unit: '%' },
-        ]),
-      ),
-      ...(roots.length > 0 && {
-        'root left': { value: Math.min(...roots.map(({ until }) => until - at)) / DAY_MS, unit: 'days' },
-      }),
-    };
-    for (const [index, certificate] of below.entries()) {
-      const share = lifetimeLeft(certificate, at);
-      if (share >= left && share <= 1) continue;
-      const span = `${new Date(certificate.from).toISOString()} to ${new Date(certificate.until).toISOString()}`;
-      return failed(
-        'certificate-ending',
-        share > 1
-          ? `The ${nameOf(certificate, index)} is not valid yet`
-          : `The ${nameOf(certificate, index)} has too little of its lifetime left`,
-        {
-          expected: `at least ${100 * left} % of the lifetime left`,
-          seen: `${Math.round(100 * share)} % (${span})`,
-          figures,
-        },
-      );
-    }
-    const ending = roots.find(({ from, until }) => until - at < rootDays * DAY_MS || from > at);
-    if (ending) {
-      return failed('certificate-ending', `The root ${ending.subject} ends soon, or has not begun`, {
-        expected: `at least ${rootDays} days left`,
-        seen: `valid from ${new Date(ending.from).toISOString()} to ${new Date(ending.until).toISOString()}`,
-        figures,
-      });
-    }
+    const named = below.map((certificate, index) => ({
+      name: index === 0 ? 'leaf' : `intermediate ${certificate.subject}`,
+      ...certificate,
+    }));
+    const authorities = roots.map((root) => ({ name: `root ${root.subject}`, ...root }));
+    const figures = lifetimes(named, authorities, at);
+    const ending = endingSoon(named, authorities, at, { left, rootDays });
+    if (ending) return ending;
     return passed(`leaf, ${below.length - 1} intermediates and ${roots.length} roots`, figures);
   },
 });

@@ -87,6 +87,7 @@ export const CAUSES = {
   'proxy-missing': 'A workload has no proxy beside it',
   'namespace-not-same': 'The namespace does not exist in both clusters',
   'control-plane-down': 'No control plane is ready',
+  'status-contradicts-traffic': 'What the control plane says of another cluster is not what traffic shows',
   'discovery-slow': 'A new workload answers from the other cluster too late',
   'withdrawal-slow': 'A deleted workload is still called from the other cluster for too long',
   // versions

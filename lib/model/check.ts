@@ -10,6 +10,7 @@ import type {
   Feature,
   Gateway,
   Identities,
+  NamedCertificate,
   SupportedSkew,
 } from './cluster.ts';
 import type { FaultExpectation, FaultSpec } from './fault.ts';
@@ -97,6 +98,8 @@ export interface Toolkit {
   readonly identities: SiteIdentities | undefined;
   /** Why endpoints of `to` may be unknown in `from`, as far as the technology can tell. */
   brokenLinks(from: string, to: string): Promise<readonly BrokenLink[]>;
+  /** Certificates by which the control planes of clusters know each other (feature `control-plane-certificates`). */
+  controlPlaneCertificates(cluster: string): Promise<readonly NamedCertificate[]>;
   /** Versions of the technology and of the clusters; undefined where nobody can tell. */
   components(): Promise<{ components: readonly Component[]; supported: SupportedSkew } | undefined>;
   /**

@@ -31,6 +31,8 @@ export type Feature =
   | 'mtls'
   /** Control planes learn each other's endpoints. */
   | 'endpoint-discovery'
+  /** Certificates by which control planes know each other can be read. */
+  | 'control-plane-certificates'
   /** Workloads may be started on a node of one's choice. */
   | 'nodes';
 
@@ -339,6 +341,11 @@ export interface BrokenLink {
   readonly command?: string;
 }
 
+export interface NamedCertificate {
+  readonly name: string;
+  readonly pem: string;
+}
+
 /** A part of the technology, or of the cluster beneath, with its version. */
 export interface Component {
   readonly cluster: string;
@@ -368,6 +375,8 @@ export interface Profile {
   readonly identities?: Identities;
   /** Why endpoints of `to` may be unknown in `from`: every link of the chain that is broken, the likeliest cause first. */
   brokenLinks?(fleet: Fleet, from: Cluster, to: Cluster): Promise<readonly BrokenLink[]>;
+  /** PEM certificates by which the control plane of this cluster and others know each other, by name (feature `control-plane-certificates`). */
+  controlPlaneCertificates?(cluster: Cluster): Promise<readonly NamedCertificate[]>;
   readonly versions?: {
     components(fleet: Fleet): Promise<readonly Component[]>;
     readonly supportedSkew: SupportedSkew;

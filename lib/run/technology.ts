@@ -41,7 +41,10 @@ export function identitiesOf(asked: Asked, step: Step): SiteIdentities | undefin
   };
 }
 
-export function technologyOf(asked: Asked, step: Step): Pick<Toolkit, 'brokenLinks' | 'components'> {
+export function technologyOf(
+  asked: Asked,
+  step: Step,
+): Pick<Toolkit, 'brokenLinks' | 'components' | 'controlPlaneCertificates'> {
   const { profile, fleet } = asked;
   return {
     brokenLinks: async (from, to) =>
@@ -50,6 +53,13 @@ export function technologyOf(asked: Asked, step: Step): Pick<Toolkit, 'brokenLin
             profile.brokenLinks!(fleet, clusterOf(asked.fleet, from), clusterOf(asked.fleet, to)),
           )
         : [],
+    controlPlaneCertificates: async (name) =>
+      step(`certificates of the control plane of ${name}`, undefined, () => {
+        if (!profile.controlPlaneCertificates) {
+          throw new InternalError(`the profile ${profile.name} knows no certificates of control planes`);
+        }
+        return profile.controlPlaneCertificates(clusterOf(fleet, name));
+      }),
     components: async () => {
       const { versions } = profile;
       if (!versions) return undefined;

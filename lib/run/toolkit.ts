@@ -458,6 +458,7 @@ export function planToolkit(
     stopWorkload: absent,
     identities: undefined,
     brokenLinks: absent,
+    controlPlaneCertificates: absent,
     components: absent,
     disturb: absent,
     converge: (attempt, options) => converge(attempt, options, clock, signal),

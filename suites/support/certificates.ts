@@ -1,5 +1,6 @@
 /** What certificates say, and whether one vouches for another. Pure. */
 import { X509Certificate } from 'node:crypto';
+import { type Figures, type Verdict, failed } from '../../lib/model/verdict.ts';
 
 export interface Certificate {
   readonly subject: string;
@@ -9,6 +10,8 @@ export interface Certificate {
   readonly from: number;
   readonly until: number;
   readonly fingerprint: string;
+  /** Whether it may sign others. */
+  readonly isAuthority: boolean;
 }
 
 /** @throws what node:crypto says of a text that is no certificate */
@@ -19,6 +22,7 @@ export function read(pem: string): Certificate {
     validFromDate,
     validToDate,
     fingerprint256,
+    ca,
   } = new X509Certificate(pem);
   return {
     subject: subject?.replaceAll('\n', ', ') ?? '',
@@ -26,6 +30,7 @@ export function read(pem: string): Certificate {
     from: validFromDate.getTime(),
     until: validToDate.getTime(),
     fingerprint: fingerprint256,
+    isAuthority: ca,
   };
 }
 
@@ -49,3 +54,60 @@ const vouches = (above: X509Certificate, below: X509Certificate): boolean =>
 /** Share of its lifetime that a certificate has left at a moment; negative when it is over, above 1 before it begins. */
 export const lifetimeLeft = ({ from, until }: Certificate, at: number): number =>
   (until - at) / (until - from);
+
+type Named = Certificate & { readonly name: string };
+
+const DAY_MS = 24 * 60 * 60 * 1_000;
+
+/** What each certificate has left of its lifetime, and the first root to end. */
+export const lifetimes = (certificates: readonly Named[], roots: readonly Named[], at: number): Figures => ({
+  ...Object.fromEntries(
+    certificates.map((certificate) => [
+      `${certificate.name} left`,
+      { value: 100 * lifetimeLeft(certificate, at), unit: '%' },
+    ]),
+  ),
+  ...(roots.length > 0 && {
+    'root left': { value: Math.min(...roots.map(({ until }) => until - at)) / DAY_MS, unit: 'days' },
+  }),
+});
+
+const span = ({ from, until }: Certificate): string =>
+  `${new Date(from).toISOString()} to ${new Date(until).toISOString()}`;
+
+/**
+ * The verdict on the first certificate that ends too soon, or has not begun; undefined when there is none.
+ * @param left share of its lifetime that each must have left @param rootDays days that each root must have left
+ */
+export function endingSoon(
+  certificates: readonly Named[],
+  roots: readonly Named[],
+  at: number,
+  { left, rootDays }: { readonly left: number; readonly rootDays: number },
+): Verdict | undefined {
+  const figures = lifetimes(certificates, roots, at);
+  for (const certificate of certificates) {
+    const share = lifetimeLeft(certificate, at);
+    if (share >= left && share <= 1) continue;
+    return failed(
+      'certificate-ending',
+      share > 1
+        ? `The ${certificate.name} is not valid yet`
+        : `The ${certificate.name} has too little of its lifetime left`,
+      {
+        expected: `at least ${100 * left} % of the lifetime left`,
+        seen: `${Math.round(100 * share)} % (${span(certificate)})`,
+        figures,
+      },
+    );
+  }
+  const ending = roots.find(({ from, until }) => until - at < rootDays * DAY_MS || from > at);
+  return (
+    ending &&
+    failed('certificate-ending', `The ${ending.name} ends soon, or has not begun`, {
+      expected: `at least ${rootDays} days left`,
+      seen: `valid from ${span(ending)}`,
+      figures,
+    })
+  );
+}

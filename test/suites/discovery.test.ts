@@ -1,6 +1,15 @@
+import { X509Certificate } from 'node:crypto';
 import t from 'tap';
 import type { Sample } from '../../lib/model/probe.ts';
-import { answers, appearedAfter, newWorkload, withdrawnAfter } from '../../suites/discovery.ts';
+import { DAY_MS, createLeaf, createRoot, reissued, validFor } from '../../lib/profile/common/certificates.ts';
+import {
+  answers,
+  appearedAfter,
+  controlPlaneCertificates,
+  newWorkload,
+  status,
+  withdrawnAfter,
+} from '../../suites/discovery.ts';
 import { judge, outcomeOf } from './judging.ts';
 import { answeredBy, exchange, times } from './samples.ts';
 
@@ -34,6 +43,53 @@ t.test('discovery.answers', async (t) => {
   );
   t.equal(verdict({ exchanges: [] }), 'inconclusive: probe-failed');
   t.equal(verdict({ sharing: ['east'] }), 'inconclusive: control-failed');
+});
+
+t.test('discovery.status: words and traffic say the same', async (t) => {
+  const seen = {
+    from: 'east',
+    to: 'west',
+    address: '10.10.0.2',
+    exchanges: [answeredBy('east'), answeredBy('west')],
+    links: [],
+  };
+  const verdict = (more: object) => outcomeOf(judge(status, { ...seen, ...more }));
+  const local = { exchanges: times(30, () => answeredBy('east')) };
+  const links = (...causes: string[]) => ({
+    links: causes.map((cause) => ({ cause, what: `broken: ${cause}` })),
+  });
+  t.equal(verdict({}), 'passed');
+  t.equal(verdict(local), 'failed: status-contradicts-traffic', 'green, and dead');
+  t.equal(verdict(links('control-plane-down')), 'failed: status-contradicts-traffic', 'red, and alive');
+  t.equal(verdict({ ...local, ...links('control-plane-down') }), 'failed: control-plane-down');
+  t.equal(verdict(links('probe-failed')), 'inconclusive: probe-failed', 'it could not be asked');
+  t.equal(verdict({ address: '' }), 'inconclusive: control-failed');
+  t.equal(verdict({ exchanges: [] }), 'inconclusive: probe-failed');
+});
+
+t.test('discovery.certificates', async (t) => {
+  const now = new Date('2026-11-26T12:00:00Z');
+  const authority = await createRoot('mesh', validFor(1_000, now));
+  const server = await createLeaf('spiffe://mesh/server', authority, now);
+  const days = (count: number) => new Date(now.getTime() + count * DAY_MS);
+  const ending = await reissued(server.certificate, authority, { from: days(-300), until: days(20) });
+  const verdict = (...pems: string[]) =>
+    outcomeOf(
+      judge(controlPlaneCertificates, {
+        cluster: 'east',
+        at: now.getTime(),
+        certificates: pems.map((pem, index) => ({ name: `certificate-${index}`, pem })),
+      }),
+    );
+  t.equal(verdict(server.certificate, authority.certificate), 'passed');
+  t.equal(verdict(ending, authority.certificate), 'failed: certificate-ending');
+  const old = await createRoot('mesh', { from: days(-900), until: days(20) });
+  t.equal(verdict(server.certificate, old.certificate), 'failed: certificate-ending');
+  t.equal(verdict(), 'inconclusive: control-failed');
+  const [before, after] = [server.certificate, ending].map((pem) => new X509Certificate(pem));
+  t.ok(after?.verify(new X509Certificate(authority.certificate).publicKey));
+  t.equal(after?.subjectAltName, before?.subjectAltName);
+  t.same(after?.publicKey.export({ format: 'jwk' }), before?.publicKey.export({ format: 'jwk' }));
 });
 
 const sample = (at: number, workload: string | undefined): Sample => ({

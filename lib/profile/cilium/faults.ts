@@ -13,9 +13,18 @@ import { prepareRestoring } from '../../model/mending.ts';
 import type { CiliumSharing } from '../../model/spec.ts';
 import { systemClock } from '../../system/clock.ts';
 import { asKubernetes, encoded, existing, holds, isReady, secretText } from '../common/clusters.ts';
+import { DAY_MS, reissued, validFor } from '../common/certificates.ts';
+import { certificatesOf } from './certificates.ts';
 import { podsOf, remoteClusters } from './agents.ts';
 import { exportOf } from './export.ts';
-import { ANNOTATIONS, API_SERVER, REMOTE_CLUSTERS, systemReference } from './names.ts';
+import {
+  ANNOTATIONS,
+  API_SERVER,
+  AUTHORITY,
+  CERTIFICATES,
+  REMOTE_CLUSTERS,
+  systemReference,
+} from './names.ts';
 import { annotated, serviceReference } from './share.ts';
 
 /** From a change of a service until agents of other clusters have it in their maps. */
@@ -166,9 +175,44 @@ const notExported = injectorOf('service-not-shared', async ({ fault, fleet, ledg
   };
 });
 
+/** What is left of a certificate that ends soon: of a year, three days. */
+const ENDING_DAYS = 3;
+const LIFETIME_DAYS = 365;
+
+const ending = injectorOf(
+  'certificate-ending',
+  async ({ fault, fleet, ledger }) => {
+    const cluster = named(fleet, fault.cluster);
+    const [name] = CERTIFICATES;
+    const [secret, authority] = await Promise.all(
+      [name, AUTHORITY].map((one) => existing(cluster, systemReference('v1', 'Secret', one))),
+    );
+    const issuer = {
+      certificate: secretText(authority, 'ca.crt') ?? '',
+      key: secretText(authority, 'ca.key') ?? '',
+    };
+    const began = new Date(systemClock.now() - (LIFETIME_DAYS - ENDING_DAYS) * DAY_MS);
+    const certificate = await reissued(
+      secretText(secret, 'tls.crt') ?? '',
+      issuer,
+      validFor(LIFETIME_DAYS, began),
+    );
+    const restore = await prepareRestoring(cluster, fault, { before: [secret!] }, ledger);
+    const data = { ...(secret!.data as object), 'tls.crt': encoded(certificate) };
+    await cluster.objects.apply([{ ...applicable(secret!), data }]);
+    return {
+      tookHold: async () =>
+        (await certificatesOf(cluster)).some((one) => one.name === name && one.pem === certificate),
+      mend: restore,
+    };
+  },
+  'cluster',
+);
+
 export const meshInjectors = (sharing: CiliumSharing): readonly FaultInjector[] => [
   deleted,
   loopback,
   stopped,
+  ending,
   sharing === 'mcs-api' ? notExported : notOffered,
 ];

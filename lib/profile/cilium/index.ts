@@ -4,6 +4,7 @@ import type { ServiceSpec } from '../../model/workload.ts';
 import { asKubernetes } from '../common/clusters.ts';
 import { localBuildsOf } from '../common/images.ts';
 import { adoptCilium } from './adopt.ts';
+import { certificatesOf } from './certificates.ts';
 import { diagnoseMesh } from './diagnose.ts';
 import { meshInjectors } from './faults.ts';
 import { Imports, exportHandler } from './export.ts';
@@ -22,6 +23,7 @@ const FEATURES: readonly Feature[] = [
   'l7.service',
   'share-service',
   'endpoint-discovery',
+  'control-plane-certificates',
 ];
 
 /** Beside what it takes until a cluster is known to be lost: what follows in the other clusters' maps. */
@@ -76,6 +78,7 @@ export function createCilium(options: CiliumOptions): Profile {
     decorateService: (spec: ServiceSpec) =>
       spec.startedBackends ? { ...spec, readinessChecked: true } : spec,
     brokenLinks: (_fleet, from, to) => brokenLinks(asKubernetes(from, 'Cilium'), asKubernetes(to, 'Cilium')),
+    controlPlaneCertificates: (cluster) => certificatesOf(asKubernetes(cluster, 'Cilium')),
     versions: {
       components: (fleet) => componentsOf(kubernetesClusters(fleet)),
       supportedSkew: SUPPORTED_SKEW,

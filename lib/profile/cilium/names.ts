@@ -18,6 +18,13 @@ export const API_SERVER = 'clustermesh-apiserver';
 export const REMOTE_CLUSTERS = 'cilium-kvstoremesh';
 /** The authority that all clusters of a mesh have in common. */
 export const AUTHORITY = 'cilium-ca';
+/** Secrets with the certificates by which clusters of the mesh know each other, and agents their own cluster's server. */
+export const CERTIFICATES = [
+  'clustermesh-apiserver-server-cert',
+  'clustermesh-apiserver-remote-cert',
+  'clustermesh-apiserver-local-cert',
+] as const;
+
 /** ConfigMap with what agents were configured with. */
 export const CONFIGURATION = 'cilium-config';
 

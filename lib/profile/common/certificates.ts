@@ -121,6 +121,29 @@ export async function createLeaf(uri: string, issuer: Authority, now: Date): Pro
   return { certificate: `${certificate.toString('pem')}\n`, key: pemOf(keys.privateKey) };
 }
 
+/** The same certificate (subject, key, names, uses) with another validity. */
+export async function reissued(
+  certificate: string,
+  issuer: Authority,
+  { from, until }: Validity,
+): Promise<string> {
+  const library = await x509();
+  const before = new library.X509Certificate(certificate);
+  const above = new library.X509Certificate(issuer.certificate);
+  const after = await library.X509CertificateGenerator.create({
+    serialNumber: newSerial(),
+    subject: before.subject,
+    issuer: above.subject,
+    notBefore: from,
+    notAfter: until,
+    signingAlgorithm: ALGORITHM,
+    publicKey: before.publicKey,
+    signingKey: await keyOf(issuer.key),
+    extensions: before.extensions,
+  });
+  return `${after.toString('pem')}\n`;
+}
+
 const newKeys = (): Promise<webcrypto.CryptoKeyPair> =>
   webcrypto.subtle.generateKey(ALGORITHM, true, ['sign', 'verify']);
 
