@@ -2,16 +2,19 @@
 import type { Profile } from '../model/cluster.ts';
 import { UserError } from '../model/errors.ts';
 import type { RunSpec } from '../model/spec.ts';
+import { createConsul } from './consul/index.ts';
+import type { ConsulOptions } from './consul/options.ts';
 import { createIstio } from './istio/index.ts';
 import { ISTIO_TOPOLOGIES, type IstioOptions } from './istio/options.ts';
 import { none } from './none/index.ts';
 
 /** What of a run's specification concerns one profile or another. */
-export type ProfileOptions = IstioOptions;
+export type ProfileOptions = IstioOptions & ConsulOptions;
 
 const CREATE: Readonly<Record<string, (options: ProfileOptions) => Profile>> = {
   none: () => none,
   istio: createIstio,
+  consul: createConsul,
 };
 
 const DEFAULTS: ProfileOptions = {
@@ -20,6 +23,9 @@ const DEFAULTS: ProfileOptions = {
   images: {},
   versions: {},
   tools: {},
+  topology: { kind: 'full-mesh', members: [], hub: '' },
+  families: ['ipv4'],
+  kubernetes: {},
 };
 
 /** Each as it is when nothing is said. */

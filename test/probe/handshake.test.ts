@@ -10,7 +10,7 @@ import {
   createLeaf,
   createRoot,
   validFor,
-} from '../../lib/profile/istio/certificates.ts';
+} from '../../lib/profile/support/certificates.ts';
 
 const now = new Date();
 const SERVER_ID = 'spiffe://cluster.local/ns/mcnet/sa/echo-1';

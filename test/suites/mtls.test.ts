@@ -5,7 +5,7 @@ import {
   createLeaf,
   createRoot,
   validFor,
-} from '../../lib/profile/istio/certificates.ts';
+} from '../../lib/profile/support/certificates.ts';
 import {
   foreignLeaf,
   handshakes,

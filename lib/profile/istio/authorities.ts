@@ -2,7 +2,7 @@
 import path from 'node:path';
 import type { KubernetesCluster, Ledger } from '../../model/cluster.ts';
 import { makePrivateFolder, runtimeFolder } from '../../system/files.ts';
-import { type Authority, DAY_MS, createIntermediate, createRoot, validFor } from './certificates.ts';
+import { type Authority, DAY_MS, createIntermediate, createRoot, validFor } from '../support/certificates.ts';
 import { type AuthorityName, ENDING_AUTHORITY } from './names.ts';
 import { certificateAuthority } from './objects.ts';
 

@@ -13,7 +13,7 @@ import { type FaultOf, type Injection, clusterOf, injectorOf, workloadOf } from 
 import { prepareRestoring } from '../../model/mending.ts';
 import type { WorkloadSpec } from '../../model/workload.ts';
 import { systemClock, within } from '../../system/clock.ts';
-import { createRoot, validFor } from './certificates.ts';
+import { createRoot, validFor } from '../support/certificates.ts';
 import { type ControlPlanes, asKubernetes } from './clusters.ts';
 import { giveIntermediates } from './authorities.ts';
 import {

@@ -1,6 +1,6 @@
 /** Objects that an installation consists of beside what istioctl makes. Pure. */
 import type { KubernetesObject } from '../../model/cluster.ts';
-import type { Authority } from './certificates.ts';
+import type { Authority } from '../support/certificates.ts';
 import {
   type AuthorityName,
   GATEWAY_NAME,

@@ -5,9 +5,10 @@ import {
   createLeaf,
   createRoot,
   validFor,
-} from '../../../lib/profile/istio/certificates.ts';
+} from '../../../lib/profile/support/certificates.ts';
 import { ControlPlanes } from '../../../lib/profile/istio/clusters.ts';
-import { callersIn, istioIdentities } from '../../../lib/profile/istio/identities.ts';
+import { istioIdentities } from '../../../lib/profile/istio/identities.ts';
+import { callersIn } from '../../../lib/profile/support/spiffe.ts';
 import { createIstio, decorate } from '../../../lib/profile/istio/index.ts';
 import { accessIn, hasAddress, hasProxy, isLoopback } from '../../../lib/profile/istio/links.ts';
 import { certificateAuthority, remoteSecret } from '../../../lib/profile/istio/objects.ts';
