@@ -31,6 +31,8 @@ export const serverConfiguration = (run: string, cluster: string): Record<string
   data_dir: '/consul/data',
   client_addr: '0.0.0.0',
   log_level: 'warn',
+  // It would ask its vendor, and a cluster of a run talks to nobody.
+  disable_update_check: true,
   // A trust domain that is known before the server is.
   connect: { enabled: true, ca_config: { cluster_id: clusterIdOf(run, cluster) } },
   peering: { enabled: true },

@@ -93,7 +93,11 @@ export async function tell(
   return answers.map(({ body }) => body);
 }
 
-export const putEntry = (entry: ConfigEntry): Request => ({ method: 'PUT', path: '/v1/config', body: entry });
+export function putEntry(entry: ConfigEntry): Request {
+  const { Name: _, ...unnamed } = entry;
+  // Of a mesh there is one, and it takes no name.
+  return { method: 'PUT', path: '/v1/config', body: entry.Kind === 'mesh' ? unnamed : entry };
+}
 export const deleteEntry = ({ Kind, Name }: Pick<ConfigEntry, 'Kind' | 'Name'>): Request => ({
   method: 'DELETE',
   path: `/v1/config/${Kind}/${Name}`,

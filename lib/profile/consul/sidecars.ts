@@ -152,6 +152,8 @@ function interception(upstreams: readonly Upstream[]): string[] {
     }),
   ]);
   return [
+    // A second attempt begins as the first did.
+    'iptables -w -t nat -F; iptables -w -t nat -X',
     `iptables -w -t nat -N ${INBOUND_CHAIN}`,
     `iptables -w -t nat -A ${INBOUND_CHAIN} -p tcp -m multiport --dports ${GUARDED_PORTS} -j REDIRECT --to-ports ${PROXY_PORTS.public}`,
     `iptables -w -t nat -A PREROUTING -p tcp -j ${INBOUND_CHAIN}`,
