@@ -54,6 +54,18 @@ const ROWS: readonly Row[] = [
   },
   { name: 'istio-multi-network', args: [...KIND, '--profile', 'istio', '--istio-topology', 'multi-network'] },
   {
+    name: 'consul',
+    args: [...KIND, '--profile', 'consul'],
+    prove: ['peering.*', 'policy.identity', 'mtls.plaintext', 'discovery.answers'].flatMap((check) => [
+      '--check',
+      check,
+    ]),
+  },
+  {
+    name: 'consul-three-direct',
+    args: [...KIND, '--profile', 'consul', '--clusters', '3', '--underlay', 'direct', ...WITHOUT_DRILLS],
+  },
+  {
     name: 'istio-primary-remote',
     args: [...KIND, '--profile', 'istio', '--istio-topology', 'primary-remote'],
   },

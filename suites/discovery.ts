@@ -56,6 +56,8 @@ export const answers = defineCheck({
   faults: [
     { kind: 'remote-secret-deleted', cause: 'remote-secret-missing' },
     { kind: 'remote-secret-loopback', cause: 'api-server-unreachable' },
+    { kind: 'peering-deleted', cause: 'peering-missing' },
+    { kind: 'gateway-stopped', cause: 'gateway-down' },
     { kind: 'proxy-missing', cause: 'proxy-missing' },
   ],
   hint: 'Follow the chain that is named: credentials, API server, network, gateway, namespace, proxies',

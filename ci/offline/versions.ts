@@ -10,6 +10,8 @@ export const VERSIONS = {
   cilium: '1.20.2',
   /** What Istio's release branch of these days calls itself; its module has no tag. */
   istio: '1.31.0-dev.20260827',
+  /** The newest whose modules the checksum database knows. */
+  consul: '1.14.11',
   envoy: '1.40.0',
 } as const;
 
@@ -21,6 +23,7 @@ export const MODULES = {
   coredns: { path: 'github.com/coredns/coredns', version: `v${VERSIONS.coredns}` },
   helm: { path: 'helm.sh/helm/v3', version: `v${VERSIONS.helm}` },
   cilium: { path: 'github.com/cilium/cilium', version: `v${VERSIONS.cilium}` },
+  consul: { path: 'github.com/hashicorp/consul', version: `v${VERSIONS.consul}` },
   istio: { path: 'istio.io/istio', version: 'v0.0.0-20260827124520-eed52ebb66ad' },
 } as const;
 

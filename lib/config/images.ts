@@ -43,6 +43,18 @@ export const IMAGES = [
     profiles: ['istio'],
   },
   {
+    name: 'consul',
+    what: "Consul's servers, and what registers workloads with them",
+    otherwise: 'hashicorp/consul:1.14.11',
+    profiles: ['consul'],
+  },
+  {
+    name: 'consulEnvoy',
+    what: "Consul's gateways and sidecars (Envoy)",
+    otherwise: 'envoyproxy/envoy:v1.24.12',
+    profiles: ['consul'],
+  },
+  {
     name: 'ciliumAgent',
     what: 'Cilium, on every node',
     otherwise: CILIUM_DEFAULT,

@@ -12,7 +12,7 @@ export const CHOICES = {
     { name: 'none', summary: 'no technology on top: the clusters as they are' },
     { name: 'istio', summary: 'Istio, over several clusters' },
     { name: 'cilium', summary: 'Cilium Cluster Mesh, with Cilium as the CNI of every cluster' },
-    { name: 'consul', summary: 'Consul cluster peering', later: true },
+    { name: 'consul', summary: 'Consul cluster peering' },
   ],
   provider: [
     { name: 'auto', summary: 'the provider that fits the other flags; says which and why' },

@@ -42,6 +42,11 @@ export const FAILOVER_KEPT_ALIVE_MS = budget(
   'ms',
   'A pool must first notice that its connections are dead',
 );
+export const GATEWAY_BACK_MS = budget(
+  45_000,
+  'ms',
+  'The gateway itself has to start first, and everybody to learn where it is now',
+);
 export const FAILBACK_MS = budget(60_000, 'ms', "Ejected endpoints return after the technology's own timers");
 export const MINIMUM_PATH_MTU = budget(1280, 'bytes', 'IPv6 requires it of every link (RFC 8200, section 5)');
 export const THROUGHPUT_OF_TUNNEL = budget(

@@ -82,6 +82,8 @@ export const CAUSES = {
   'remote-secret-stale':
     'The credentials that the control plane has for the other cluster are no longer valid',
   'api-server-unreachable': 'The control plane does not reach the API server of the other cluster',
+  'peering-missing': 'The clusters are not joined: one has no peering with the other, or it is not active',
+  'gateway-down': 'The gateway by which services of a cluster are reached from others does not run',
   'network-label-missing': 'A cluster does not say to which network it belongs',
   'gateway-without-address': 'The gateway of the other network has no address that callers could use',
   'proxy-missing': 'A workload has no proxy beside it',

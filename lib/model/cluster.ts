@@ -33,6 +33,10 @@ export type Feature =
   | 'endpoint-discovery'
   /** Certificates by which control planes know each other can be read. */
   | 'control-plane-certificates'
+  /** A service is nothing to other clusters until its own cluster exports it. */
+  | 'explicit-export'
+  /** Services of other clusters are reached through gateways of the technology's own, which may be stopped. */
+  | 'service-gateway'
   /** Workloads may be started on a node of one's choice. */
   | 'nodes';
 
@@ -395,7 +399,11 @@ export interface Profile {
   diagnose?(cluster: Cluster): Promise<Readonly<Record<string, string>>>;
   readonly handlers: readonly IntentHandler[];
   readonly injectors: readonly FaultInjector[];
-  decorate(spec: WorkloadSpec, cluster: string): WorkloadSpec;
+  /**
+   * What a workload needs to take part, added to it; pure. `services`: those that stand in this cluster when it starts, of
+   * which a technology may have to tell its proxy beforehand.
+   */
+  decorate(spec: WorkloadSpec, cluster: string, services: readonly ServiceSpec[]): WorkloadSpec;
   /** The same for services; absent: as they are. */
   decorateService?(spec: ServiceSpec): ServiceSpec;
   observedVersions(fleet: Fleet): Promise<Readonly<Record<string, string>>>;

@@ -81,6 +81,12 @@ export type FaultSpec =
   | { readonly kind: 'remote-secret-deleted'; readonly at: string; readonly cluster: string }
   /** The credentials that the control plane of `at` has for `cluster` lead to an address of its own. */
   | { readonly kind: 'remote-secret-loopback'; readonly at: string; readonly cluster: string }
+  /** The cluster `at` has taken back that it is joined with `cluster`: neither hears of the other's services any more. */
+  | { readonly kind: 'peering-deleted'; readonly at: string; readonly cluster: string }
+  /** Everything that this cluster has is exported, whoever of its owners wants it. */
+  | { readonly kind: 'everything-exported'; readonly cluster: string }
+  /** The gateway by which the services of this cluster are reached from others does not run. */
+  | { readonly kind: 'gateway-stopped'; readonly cluster: string }
   /** No control plane runs in this cluster. */
   | { readonly kind: 'control-plane-stopped'; readonly cluster: string }
   /** Services of this namespace take clear text, in this cluster only. */

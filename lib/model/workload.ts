@@ -26,6 +26,28 @@ export const DNS_SERVICE_INDEX = 10;
 
 export type Protocol = 'tcp' | 'udp';
 
+/**
+ * A program that a technology puts beside a workload, in its pod. It sees `POD_IP`, `NODE_IP` and `POD_NAME`, and the
+ * folder COMPANION_FOLDER, which all companions of a pod share.
+ */
+export interface Companion {
+  readonly name: string;
+  readonly image: string;
+  readonly command: readonly string[];
+  /** Runs to its end before anything else of the pod starts; those that do, one after the other. */
+  readonly first?: true;
+  /** As root, to change the network of the pod; else as a user without rights. */
+  readonly ownsNetwork?: true;
+  /** The pod counts as ready when something listens on this port too (TCP). */
+  readonly readyPort?: number;
+  /** Quantities of Kubernetes that it asks for, and the memory that it may have at most. */
+  readonly cpu: string;
+  readonly memory: string;
+  readonly memoryLimit: string;
+}
+
+export const COMPANION_FOLDER = '/run/companions';
+
 /** A workload to be: one pod, or one network namespace of the lab. */
 export interface WorkloadSpec {
   readonly name: string;
@@ -33,6 +55,8 @@ export interface WorkloadSpec {
   readonly labels: Readonly<Record<string, string>>;
   /** For the technology on top, which reads them from the pod. */
   readonly annotations?: Readonly<Record<string, string>>;
+  /** Programs beside it; only a cluster with pods has room for them. */
+  readonly companions?: readonly Companion[];
   /** Identity that it runs as, created with it; default: one called like the workload. */
   readonly serviceAccount?: string;
   /** It calls or answers services by name: a technology that carries services puts its proxy beside it. */

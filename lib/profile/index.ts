@@ -4,17 +4,20 @@ import { UserError } from '../model/errors.ts';
 import type { RunSpec } from '../model/spec.ts';
 import { createCilium } from './cilium/index.ts';
 import type { CiliumOptions } from './cilium/options.ts';
+import { createConsul } from './consul/index.ts';
+import type { ConsulOptions } from './consul/options.ts';
 import { createIstio } from './istio/index.ts';
 import { ISTIO_TOPOLOGIES, type IstioOptions } from './istio/options.ts';
 import { none } from './none/index.ts';
 
 /** What of a run's specification concerns one profile or another. */
-export type ProfileOptions = IstioOptions & CiliumOptions;
+export type ProfileOptions = IstioOptions & CiliumOptions & ConsulOptions;
 
 const CREATE: Readonly<Record<string, (options: ProfileOptions) => Profile>> = {
   none: () => none,
   istio: createIstio,
   cilium: createCilium,
+  consul: createConsul,
 };
 
 const DEFAULTS: ProfileOptions = {
@@ -25,6 +28,9 @@ const DEFAULTS: ProfileOptions = {
   versions: {},
   tools: {},
   charts: {},
+  topology: { kind: 'full-mesh', members: [], hub: '' },
+  families: ['ipv4'],
+  kubernetes: {},
 };
 
 /** Each as it is when nothing is said. */

@@ -370,6 +370,7 @@ class Run {
       fleet,
       ledger: this.#state as StateFile,
       configuredPathMtu: this.#plan.requirements.pathMtu,
+      services: this.#plan.fixtures.services,
       standingPolicies: this.#plan.fixtures.intents.filter((intent) => intent.kind === 'policy'),
       record: (body) => this.#journal.record(body),
     };

@@ -93,6 +93,7 @@ export async function prove(
       fleet,
       ledger,
       configuredPathMtu: requirements.pathMtu,
+      services: standing.services,
       standingPolicies: standing.intents.filter((intent) => intent.kind === 'policy'),
     };
     const result = proving.conduct(toolkit, world);

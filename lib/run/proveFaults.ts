@@ -191,7 +191,12 @@ const AIMS: { readonly [K in FaultKind]: Aiming<K> } = {
     graded([0.2, 0.01], percent, (share) => ({ kind: 'duplicated', from, to, share })),
   'remote-secret-deleted': ({ from, to }) => [{ kind: 'remote-secret-deleted', at: from, cluster: to }],
   'remote-secret-loopback': ({ from, to }) => [{ kind: 'remote-secret-loopback', at: from, cluster: to }],
-  'control-plane-stopped': ({ from }) => [{ kind: 'control-plane-stopped', cluster: from }],
+  'peering-deleted': ({ from, to }) => [{ kind: 'peering-deleted', at: from, cluster: to }],
+  'everything-exported': ({ to }) => [{ kind: 'everything-exported', cluster: to }],
+  'gateway-stopped': ({ to }) => [{ kind: 'gateway-stopped', cluster: to }],
+  // Either may be the one that has to learn of something.
+  'control-plane-stopped': ({ from, to }) =>
+    [from, to].map((cluster) => ({ kind: 'control-plane-stopped', cluster })),
   'clear-text-accepted': ({ own, check }) =>
     (check.uses ?? [])
       .flatMap(({ intents }) => intents ?? [])
@@ -209,7 +214,7 @@ const AIMS: { readonly [K in FaultKind]: Aiming<K> } = {
 };
 
 /** Kinds whose faults of one check stand together rather than being sizes of each other. */
-const TOGETHER: ReadonlySet<FaultKind> = new Set(['service-not-shared']);
+const TOGETHER: ReadonlySet<FaultKind> = new Set(['service-not-shared', 'control-plane-stopped']);
 
 /** The services that the fixtures of a check share, on every one of which it may stand. */
 function sharedServicesOf(check: CheckOnFixtures): { namespace: string; service: string }[] {

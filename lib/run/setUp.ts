@@ -123,10 +123,11 @@ interface MissingWorkload {
 function missingWorkloads(fleet: Fleet, { fixtures, profile }: SetUpOptions): MissingWorkload[] {
   return fleet.clusters.flatMap((cluster) => {
     const running = new Set(cluster.workloads.map(({ spec }) => keyOf(spec)));
+    const services = fixtures.services.filter((service) => existsIn(service, cluster.name));
     return fixtures.workloads
       .filter((spec) => !running.has(keyOf(spec)))
       .map((wanted) => {
-        const spec = profile.decorate(wanted, cluster.name);
+        const spec = profile.decorate(wanted, cluster.name, services);
         return { cluster, spec, decorated: spec !== wanted };
       });
   });

@@ -22,11 +22,12 @@ import type { Intent, PolicyIntent } from '../model/intent.ts';
 import type { Probe } from '../model/probe.ts';
 import type { PlannedCase, RecordBody } from '../model/record.ts';
 import { type Topology, pathBetween } from '../model/topology.ts';
-import { type WorkloadSpec, keyOf } from '../model/workload.ts';
+import { type ServiceSpec, type WorkloadSpec, keyOf } from '../model/workload.ts';
 import { type Clock, randomHex } from '../system/clock.ts';
 import type { Member, SharedDisturbance } from './company.ts';
 import { deadlineAfter } from './deadline.ts';
 import { digest } from './digest.ts';
+import { existsIn } from './fixtures.ts';
 import { handlerFor, inexpressible, policySemanticsOf, sharedAddress } from './handlers.ts';
 import { identitiesOf, movableCluster, technologyOf } from './technology.ts';
 import { withinSignal } from '../system/withinSignal.ts';
@@ -41,6 +42,8 @@ export interface World {
   readonly clock: Clock;
   readonly configuredPathMtu: number | undefined;
   readonly standingPolicies: readonly PolicyIntent[];
+  /** Those of the fixtures, for what starts later. */
+  readonly services: readonly ServiceSpec[];
   readonly record: (body: RecordBody) => void;
 }
 
@@ -322,6 +325,7 @@ export function toolkitFor(
     };
   };
 
+  const servicesOf = (name: string) => world.services.filter((service) => existsIn(service, name));
   const started = new Map<Site, { entry: Undoable }>();
   const startWorkload: Toolkit['startWorkload'] = async (spec, name) => {
     const cluster = movableCluster(world, name);
@@ -338,7 +342,7 @@ export function toolkitFor(
     const workload = await step(
       `start ${what}`,
       spec,
-      () => (starting.current = cluster.startWorkload(world.profile.decorate(spec, name))),
+      () => (starting.current = cluster.startWorkload(world.profile.decorate(spec, name, servicesOf(name)))),
     );
     const made = site(cluster, keyOf(spec), workload, spec);
     started.set(made, { entry });

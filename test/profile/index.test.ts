@@ -6,7 +6,7 @@ t.test('profile none adds nothing to what underlay and provider carry', async (t
   t.equal(none.conformanceClass, 'underlay');
   t.strictSame(none.features, ['l3.pod', 'l4.udp', 'icmp']);
   const spec = { name: 'client', namespace: 'mcnet', labels: { app: 'client' } };
-  t.equal(none.decorate(spec, 'east'), spec);
+  t.equal(none.decorate(spec, 'east', []), spec);
 });
 
 t.test('an unknown profile is an error of the user that names the known ones', async (t) => {

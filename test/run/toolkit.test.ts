@@ -60,6 +60,7 @@ async function bench(
     ledger,
     clock: fastClock,
     configuredPathMtu: 1420,
+    services: [],
     standingPolicies: [],
     record: (body) => records.push(body),
     ...change(system),

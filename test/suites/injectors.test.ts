@@ -6,7 +6,12 @@ import { labInjectors } from '../../lib/provider/lab/faults.ts';
 import { createWireguard } from '../../lib/underlay/wireguard/index.ts';
 import { SUITES } from '../../suites/index.ts';
 
-const parts = [createWireguard().injectors, labInjectors, kindInjectors, profileNamed('istio').injectors];
+const parts = [
+  createWireguard().injectors,
+  labInjectors,
+  kindInjectors,
+  ...['istio', 'consul'].map((name) => profileNamed(name).injectors),
+];
 const injectable = new Set(parts.flat().flatMap(({ kinds }) => kinds));
 
 for (const { id, checks } of SUITES) {

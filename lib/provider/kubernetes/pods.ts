@@ -1,7 +1,13 @@
 /** The pod of a workload, and what it runs in. Pure. */
 import type { KubernetesObject } from '../../model/cluster.ts';
 import type { Toleration } from '../../model/spec.ts';
-import { PORTS, TIMED_CPU, type WorkloadSpec } from '../../model/workload.ts';
+import {
+  COMPANION_FOLDER,
+  type Companion,
+  PORTS,
+  TIMED_CPU,
+  type WorkloadSpec,
+} from '../../model/workload.ts';
 import {
   AGENT_CONTAINER,
   AGENT_FOLDER,
@@ -39,6 +45,9 @@ const HEALTH = { httpGet: { path: '/healthz', port: PORTS.http }, timeoutSeconds
 /** @param namespace its name in the cluster */
 export function podOf(spec: WorkloadSpec, namespace: string, settings: PodSettings): KubernetesObject {
   const { run, cluster } = settings;
+  const { companions = [] } = spec;
+  const before = companions.filter(({ first }) => first);
+  const beside = companions.filter(({ first }) => !first);
   return {
     apiVersion: 'v1',
     kind: 'Pod',
@@ -59,6 +68,9 @@ export function podOf(spec: WorkloadSpec, namespace: string, settings: PodSettin
       terminationGracePeriodSeconds: GRACE_SECONDS,
       ...placement(settings, spec.node),
       securityContext: podSecurity(settings),
+      ...(before.length > 0 && {
+        initContainers: before.map((companion) => companionContainer(companion, settings)),
+      }),
       containers: [
         {
           name: AGENT_CONTAINER,
@@ -91,12 +103,48 @@ export function podOf(spec: WorkloadSpec, namespace: string, settings: PodSettin
             { name: 'tmp', mountPath: '/tmp' },
           ],
         },
+        ...beside.map((companion) => companionContainer(companion, settings)),
       ],
       volumes: [
+        ...(companions.length > 0 ? [{ name: COMPANIONS, emptyDir: {} }] : []),
         { name: 'agent', emptyDir: {} },
         { name: 'tmp', emptyDir: {} },
       ],
     },
+  };
+}
+
+const COMPANIONS = 'companions';
+/** Nobody's, and neither the agent's nor root's. */
+const COMPANION_USER = 5_995;
+
+const fieldOf = (name: string, fieldPath: string) => ({ name, valueFrom: { fieldRef: { fieldPath } } });
+
+function companionContainer(companion: Companion, settings: PodSettings): Record<string, unknown> {
+  const { name, image, command, ownsNetwork, readyPort, cpu, memory, memoryLimit } = companion;
+  return {
+    name,
+    image,
+    imagePullPolicy: settings.imagePullPolicy,
+    command,
+    env: [
+      fieldOf('POD_IP', 'status.podIP'),
+      fieldOf('NODE_IP', 'status.hostIP'),
+      fieldOf('POD_NAME', 'metadata.name'),
+    ],
+    ...(readyPort !== undefined && {
+      startupProbe: { tcpSocket: { port: readyPort }, periodSeconds: 1, failureThreshold: 120 },
+    }),
+    resources: { requests: { cpu, memory }, limits: { memory: memoryLimit } },
+    securityContext: ownsNetwork
+      ? { runAsUser: 0, runAsNonRoot: false, capabilities: { drop: ['ALL'], add: ['NET_ADMIN', 'NET_RAW'] } }
+      : {
+          runAsUser: COMPANION_USER,
+          runAsNonRoot: true,
+          allowPrivilegeEscalation: false,
+          capabilities: { drop: ['ALL'] },
+        },
+    volumeMounts: [{ name: COMPANIONS, mountPath: COMPANION_FOLDER }],
   };
 }
 

@@ -7,7 +7,8 @@ import {
   validFor,
 } from '../../../lib/profile/common/certificates.ts';
 import { ControlPlanes } from '../../../lib/profile/istio/clusters.ts';
-import { callersIn, istioIdentities } from '../../../lib/profile/istio/identities.ts';
+import { istioIdentities } from '../../../lib/profile/istio/identities.ts';
+import { callersIn } from '../../../lib/profile/common/spiffe.ts';
 import { createIstio, decorate } from '../../../lib/profile/istio/index.ts';
 import { accessIn, hasAddress, hasProxy, isLoopback } from '../../../lib/profile/istio/links.ts';
 import { certificateAuthority, remoteSecret } from '../../../lib/profile/istio/objects.ts';

@@ -292,3 +292,36 @@ t.test('a workload for one node', async (t) => {
   });
   t.notMatch(podOf(spec, 'mcnet', SETTINGS), { spec: { affinity: {} } });
 });
+
+t.test('companions of a workload share its pod and a folder, and no more rights than they need', (t) => {
+  const companion = { image: 'mesh:1', command: ['run'], cpu: '5m', memory: '16Mi', memoryLimit: '64Mi' };
+  const pod = podOf(
+    {
+      ...SPEC,
+      companions: [
+        { ...companion, name: 'prepare', first: true, ownsNetwork: true },
+        { ...companion, name: 'proxy', readyPort: 20_000 },
+      ],
+    },
+    'mcnet',
+    { ...SETTINGS, privileged: true },
+  );
+  const { initContainers, containers, volumes } = pod['spec'] as {
+    initContainers: { name: string; securityContext: unknown }[];
+    containers: Record<string, unknown>[];
+    volumes: { name: string }[];
+  };
+  t.match(initContainers, [
+    { name: 'prepare', securityContext: { runAsUser: 0, capabilities: { drop: ['ALL'] } } },
+  ]);
+  t.equal(containers.length, 2);
+  t.match(containers[1], {
+    name: 'proxy',
+    startupProbe: { tcpSocket: { port: 20_000 } },
+    securityContext: { runAsNonRoot: true, allowPrivilegeEscalation: false },
+    volumeMounts: [{ mountPath: '/run/companions' }],
+  });
+  t.ok(volumes.some(({ name }) => name === 'companions'));
+  t.notMatch(JSON.stringify(podOf(SPEC, 'mcnet', SETTINGS)), /initContainers|companions/);
+  t.end();
+});

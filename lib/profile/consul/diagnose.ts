@@ -1,0 +1,80 @@
+/** What of Consul a person would look at after a failure; bounded, and without secrets. */
+import type { Cluster } from '../../model/cluster.ts';
+import { messageOf } from '../../model/errors.ts';
+import { asKubernetes } from './clusters.ts';
+import {
+  GATEWAY,
+  GATEWAY_CONTAINER,
+  PROXIES,
+  SERVER,
+  SERVER_CONTAINER,
+  SYSTEM_NAMESPACE,
+  servicesOf,
+} from './names.ts';
+import { endpointsOf } from './proxies.ts';
+import { type Request, podsOf, tell } from './server.ts';
+
+const LOG_LINES = 200;
+/** Of each kind; more say the same again. */
+const MOST_PROXIES = 3;
+const MOST_TEXT = 256 * 1024;
+
+/** Lists none of which holds a token or a key. */
+const LISTS: Readonly<Record<string, string>> = {
+  'consul-peerings.json': '/v1/peerings',
+  'consul-exported.json': '/v1/config/exported-services',
+  'consul-intentions.json': '/v1/config/service-intentions',
+  'consul-resolvers.json': '/v1/config/service-resolver',
+  'consul-checks.json': '/v1/health/state/any',
+};
+
+export async function diagnoseConsul(where: Cluster): Promise<Readonly<Record<string, string>>> {
+  const cluster = asKubernetes(where);
+  const logOf = async (app: string, container: string): Promise<string> => {
+    const logs = await Promise.all(
+      (await podsOf(cluster, app)).map(({ metadata: { name } }) =>
+        cluster.objects.log({ namespace: SYSTEM_NAMESPACE, name, container }, { lines: LOG_LINES }),
+      ),
+    );
+    return logs.join('\n') || `no ${app} runs here`;
+  };
+  const questions: [string, () => Promise<string>][] = [
+    ['consul-server.log', () => logOf(SERVER, SERVER_CONTAINER)],
+    ['mesh-gateway.log', () => logOf(GATEWAY, GATEWAY_CONTAINER)],
+    ...Object.entries(LISTS).map(([file, path]): [string, () => Promise<string>] => [
+      file,
+      async () => {
+        const request: Request = { method: 'GET', path };
+        return (await tell(cluster, [request])).join('');
+      },
+    ]),
+    ...cluster.workloads
+      .filter(({ spec }) => servicesOf(spec).length > 0)
+      .slice(0, MOST_PROXIES)
+      .flatMap((workload): [string, () => Promise<string>][] => [
+        [
+          `proxies-${workload.spec.name}.log`,
+          () =>
+            cluster.objects.log(
+              {
+                namespace: cluster.namespaceOf(workload.spec.namespace),
+                name: workload.spec.name,
+                container: PROXIES,
+              },
+              { lines: LOG_LINES },
+            ),
+        ],
+        [`proxies-${workload.spec.name}-endpoints.txt`, () => endpointsOf(workload, cluster)],
+      ]),
+  ];
+  const answers = await Promise.all(
+    questions.map(async ([file, question]) => {
+      try {
+        return [file, (await question()).slice(-MOST_TEXT)] as const;
+      } catch (error) {
+        return [file, messageOf(error)] as const;
+      }
+    }),
+  );
+  return Object.fromEntries(answers);
+}

@@ -1,0 +1,132 @@
+/** Configuration entries of Consul: https://developer.hashicorp.com/consul/docs/connect/config-entries. Pure. */
+import type { IdentityPolicyIntent, ShareServiceIntent } from '../../model/intent.ts';
+import { type CarriedPort, identityName, routeName } from './names.ts';
+
+export interface ConfigEntry {
+  readonly Kind: string;
+  readonly Name: string;
+  readonly [field: string]: unknown;
+}
+
+/** Peers' servers talk through the gateways too, and callers leave their cluster by its own gateway. */
+export const MESH: readonly ConfigEntry[] = [
+  { Kind: 'mesh', Name: 'mesh', Peering: { PeerThroughMeshGateways: true } },
+  {
+    Kind: 'proxy-defaults',
+    Name: 'global',
+    MeshGateway: { Mode: 'local' },
+    Config: { protocol: 'http' },
+  },
+];
+
+/** There is one for all services of a cluster, and it is written as a whole. */
+export const exportedServices = (services: readonly string[], peers: readonly string[]): ConfigEntry => ({
+  Kind: 'exported-services',
+  Name: 'default',
+  Services: services.toSorted().map((Name) => ({ Name, Consumers: peers.map((Peer) => ({ Peer })) })),
+});
+
+/** Less than most clients wait for a connection that nobody answers. */
+const CONNECT_TIMEOUT = '1s';
+const RETRIES = 2;
+
+interface Place {
+  readonly cluster: string;
+  /** Clusters whose services may be called from here, this one left out. */
+  readonly peers: readonly string[];
+}
+
+/**
+ * By one route each cluster's instances come first, or by every route this cluster's: without healthy ones there, those of
+ * the others are called in turn. No instance has the name of a route, so that all of it is failover.
+ */
+export function routeEntries(
+  { preference, ejectFailing }: Pick<ShareServiceIntent, 'preference' | 'ejectFailing'>,
+  { name, protocol }: CarriedPort,
+  { cluster, peers }: Place,
+): ConfigEntry[] {
+  const all = [cluster, ...peers];
+  const target = (where: string) => ({ Service: name, ...(where !== cluster && { Peer: where }) });
+  return all.flatMap((route): ConfigEntry[] => {
+    const first = preference === 'spread' ? route : cluster;
+    const order = [first, ...all.filter((other) => other !== first)];
+    const Name = routeName(name, route);
+    return [
+      ...(protocol === 'tcp' ? [{ Kind: 'service-defaults', Name, Protocol: 'tcp' }] : []),
+      {
+        Kind: 'service-resolver',
+        Name,
+        ConnectTimeout: CONNECT_TIMEOUT,
+        Failover: { '*': { Targets: order.map(target) } },
+      },
+      ...(ejectFailing && protocol === 'http'
+        ? [
+            {
+              Kind: 'service-router',
+              Name,
+              Routes: [
+                {
+                  Match: { HTTP: { PathPrefix: '/' } },
+                  Destination: {
+                    NumRetries: RETRIES,
+                    RetryOnConnectFailure: true,
+                    RetryOnStatusCodes: [503],
+                  },
+                },
+              ],
+            },
+          ]
+        : []),
+    ];
+  });
+}
+
+export const protocolEntries = ({ name, protocol }: CarriedPort): ConfigEntry[] =>
+  protocol === 'tcp' ? [{ Kind: 'service-defaults', Name: name, Protocol: 'tcp' }] : [];
+
+/** Failures in a row by which an endpoint is left alone, and how often they are counted. */
+const EJECT = { Interval: '1s', MaxFailures: 3 };
+/**
+ * The one endpoint of a peer is a gateway: callers that give it up for half a minute because of the backends behind it
+ * would lose the whole peer.
+ */
+const KEEP = { EnforcingConsecutive5xx: 0 };
+
+/** How a caller treats endpoints that fail, by route. */
+export const callerDefaults = (caller: string, ejecting: readonly string[]): ConfigEntry => ({
+  Kind: 'service-defaults',
+  Name: caller,
+  Protocol: 'http',
+  UpstreamConfig: {
+    Defaults: { PassiveHealthCheck: KEEP },
+    ...(ejecting.length > 0 && {
+      Overrides: ejecting.toSorted().map((Name) => ({ Name, PassiveHealthCheck: EJECT })),
+    }),
+  },
+});
+
+/** Only these callers, of every cluster that is named; `*` alone does not mean callers of peers. */
+export function intentions(
+  { allow }: Pick<IdentityPolicyIntent, 'allow'>,
+  destination: string,
+  { cluster, peers }: Place,
+): ConfigEntry {
+  const everywhere = [cluster, ...peers];
+  const source = (Name: string, where: string, Action: 'allow' | 'deny') => ({
+    Name,
+    ...(where !== cluster && { Peer: where }),
+    Action,
+  });
+  return {
+    Kind: 'service-intentions',
+    Name: destination,
+    Sources: [
+      ...allow.flatMap(({ namespace, serviceAccount = '', cluster: only }) =>
+        everywhere
+          .filter((where) => only === undefined || only === where)
+          .map((where) => source(identityName({ name: serviceAccount }, namespace), where, 'allow')),
+      ),
+      ...everywhere.map((where) => source('*', where, 'deny')),
+    ],
+  };
+}

@@ -1,0 +1,310 @@
+/** What can be broken in Consul on purpose. How each is mended stands in the ledger before anything is changed. */
+import type { FaultInjector, KubernetesCluster, KubernetesObject, UndoAction } from '../../model/cluster.ts';
+import type { Disturbance, FaultSpec } from '../../model/fault.ts';
+import { type FaultOf, type Injection, injectorOf, workloadOf } from '../../model/injection.ts';
+import { prepareRestoring } from '../../model/mending.ts';
+import type { WorkloadSpec } from '../../model/workload.ts';
+import { systemClock, within } from '../../system/clock.ts';
+import type { Peers } from './clusters.ts';
+import type { ConfigEntry } from './entries.ts';
+import { join, pairsOf, untilJoined } from './install.ts';
+import {
+  GATEWAY,
+  REGISTRAR,
+  SERVER,
+  SERVER_PORTS,
+  SERVICES_ANNOTATION,
+  SYSTEM_NAMESPACE,
+  servicesOf,
+  systemReference,
+} from './names.ts';
+import type { ConsulOptions } from './options.ts';
+import { governed, letPast } from './security.ts';
+import { GUARDED_PORTS, INBOUND_CHAIN } from './sidecars.ts';
+import { EXPORTED, type Shares, portsOf } from './share.ts';
+import { type Request, deleteEntry, isReady, peeringsOf, podsOf, putEntry, tell } from './server.ts';
+
+const HOLD_LIMIT_MS = 120_000;
+const LOOK_MS = 500;
+/** From a change of the server's configuration until proxies of peers have it. */
+const PUSH_MS = 2_000;
+
+const holds = (held: () => Promise<boolean>): Promise<boolean> => within(HOLD_LIMIT_MS, held, LOOK_MS);
+
+/** In an entry of exports it stands for all services. */
+const EVERYTHING = '*';
+
+const quoted = (text: string): string => `'${text.replaceAll("'", String.raw`'\''`)}'`;
+
+const requestCommand = ({ method, path, body }: Request): string =>
+  [
+    `curl -sS --fail -m 10 -X ${method}`,
+    ...(body === undefined ? [] : [`--data-binary ${quoted(JSON.stringify(body))}`]),
+    quoted(`http://127.0.0.1:${SERVER_PORTS.http}${path}`),
+  ].join(' ');
+
+export function consulInjectors(
+  peers: Peers,
+  shares: Shares,
+  { tools }: Pick<ConsulOptions, 'tools'>,
+): readonly FaultInjector[] {
+  /** A shell command in a container, for another process. */
+  const execIn = (
+    cluster: KubernetesCluster,
+    { namespace, target, container }: { namespace: string; target: string; container?: string },
+    script: string,
+  ): readonly [string, ...string[]] => [
+    tools.kubectl ?? 'kubectl',
+    ...['--kubeconfig', cluster.kubeconfig, '--context', cluster.context],
+    ...['--namespace', namespace, 'exec', target],
+    ...(container === undefined ? [] : ['--container', container]),
+    ...['--', 'sh', '-ec', script],
+  ];
+  const atServer = (cluster: KubernetesCluster, script: string): readonly [string, ...string[]] =>
+    execIn(cluster, { namespace: SYSTEM_NAMESPACE, target: `deployment/${SERVER}` }, script);
+  const undoing = (cluster: KubernetesCluster, requests: readonly Request[]): UndoAction => ({
+    kind: 'run',
+    command: atServer(cluster, requests.map(requestCommand).join('\n')),
+  });
+  const described = (fault: FaultSpec): string => `fault ${JSON.stringify(fault)}`;
+
+  /** What puts back what is exported now. */
+  const exportsOf = async (cluster: KubernetesCluster): Promise<Request[]> => {
+    const [text = '[]'] = await tell(cluster, [{ method: 'GET', path: '/v1/config/exported-services' }]);
+    const standing = ((JSON.parse(text) ?? []) as ConfigEntry[]).map(writable);
+    return standing.length > 0 ? standing.map(putEntry) : [deleteEntry(EXPORTED)];
+  };
+
+  const notShared = injectorOf(
+    'service-not-shared',
+    async ({ fault, ledger }) => {
+      const cluster = peers.named(fault.cluster);
+      const names = (await portsOf(cluster, fault)).map(({ name }) => name);
+      await ledger.add({ description: described(fault), undo: undoing(cluster, await exportsOf(cluster)) });
+      const shared = shares.in(fault.cluster);
+      await shared.change(({ exported }) => names.forEach((name) => exported.delete(name)));
+      const isExported = async () => {
+        const exported = await shares.exported(fault.cluster);
+        return names.some((name) => exported.includes(name));
+      };
+      return {
+        tookHold: async () => {
+          if (!(await holds(async () => !(await isExported())))) return false;
+          await systemClock.sleep(PUSH_MS);
+          return true;
+        },
+        mend: () => shared.change(({ exported }) => names.forEach((name) => exported.add(name))),
+      };
+    },
+    'cluster',
+  );
+
+  const everythingExported = injectorOf(
+    'everything-exported',
+    async ({ fault, ledger }) => {
+      const cluster = peers.named(fault.cluster);
+      await ledger.add({ description: described(fault), undo: undoing(cluster, await exportsOf(cluster)) });
+      const shared = shares.in(fault.cluster);
+      await shared.change(({ exported }) => exported.add(EVERYTHING));
+      return {
+        tookHold: async () => {
+          if (!(await shares.exported(fault.cluster)).includes(EVERYTHING)) return false;
+          await systemClock.sleep(PUSH_MS);
+          return true;
+        },
+        mend: () => shared.change(({ exported }) => exported.delete(EVERYTHING)),
+      };
+    },
+    'cluster',
+  );
+
+  const peeringDeleted = injectorOf(
+    'peering-deleted',
+    async ({ fault, ledger }) => {
+      const [at, other] = [peers.named(fault.at), peers.named(fault.cluster)];
+      const pair = pairsOf(peers).find(({ acceptor, dialer }) =>
+        [acceptor, dialer].every((name) => name === fault.at || name === fault.cluster),
+      ) ?? { acceptor: fault.at, dialer: fault.cluster };
+      const removal = (peer: string): Request => ({ method: 'DELETE', path: `/v1/peering/${peer}` });
+      const [acceptor, dialer] = [peers.named(pair.acceptor), peers.named(pair.dialer)];
+      const shellOf = (cluster: KubernetesCluster, script: string): string =>
+        atServer(cluster, script).map(quoted).join(' ');
+      const token = requestCommand({
+        method: 'POST',
+        path: '/v1/peering/token',
+        body: { PeerName: pair.dialer },
+      });
+      await ledger.add({
+        description: described(fault),
+        undo: {
+          kind: 'run',
+          command: [
+            'sh',
+            '-c',
+            [
+              shellOf(acceptor, requestCommand(removal(pair.dialer))),
+              shellOf(dialer, requestCommand(removal(pair.acceptor))),
+              // What is being deleted cannot be made anew before it is gone.
+              'for try in 1 2 3 4 5 6 7 8 9 10; do',
+              '  sleep 2',
+              `  answer=$(${shellOf(acceptor, token)}) || continue`,
+              `  printf '{"PeerName":"%s",%s' ${pair.acceptor} "\${answer#?}" |`,
+              `    ${shellOf(
+                dialer,
+                `curl -sS --fail -m 10 -X POST --data-binary @- http://127.0.0.1:${SERVER_PORTS.http}/v1/peering/establish`,
+              ).replace("'exec'", "'exec' '--stdin'")} && exit 0`,
+              'done; exit 1',
+            ].join('\n'),
+          ],
+        },
+      });
+      await tell(at, [removal(fault.cluster)]);
+      const known = async (cluster: KubernetesCluster, name: string) =>
+        (await peeringsOf(cluster)).some((peering) => peering.Name === name);
+      return {
+        tookHold: async () => {
+          if (!(await holds(async () => !(await known(at, fault.cluster))))) return false;
+          await systemClock.sleep(PUSH_MS);
+          return true;
+        },
+        mend: async () => {
+          const whole = await Promise.all(
+            [at, other].map(async (cluster) =>
+              (await peeringsOf(cluster)).some(
+                ({ Name, State }) =>
+                  State === 'ACTIVE' && Name === (cluster === at ? fault.cluster : fault.at),
+              ),
+            ),
+          );
+          if (whole.every(Boolean)) return;
+          await tell(acceptor, [removal(pair.dialer)]);
+          await tell(dialer, [removal(pair.acceptor)]);
+          await holds(
+            async () => !(await known(acceptor, pair.dialer)) && !(await known(dialer, pair.acceptor)),
+          );
+          await join(peers, pair);
+          await untilJoined(acceptor, [pair.dialer]);
+          await untilJoined(dialer, [pair.acceptor]);
+        },
+      };
+    },
+    'cluster',
+  );
+
+  /** A deployment of Consul's own, without pods. */
+  const stop =
+    (app: string) =>
+    async ({
+      fault,
+      ledger,
+    }: Injection<FaultOf<'control-plane-stopped' | 'gateway-stopped'>>): Promise<Disturbance> => {
+      const cluster = peers.named(fault.cluster);
+      const scaled = (replicas: number): KubernetesObject => ({
+        ...systemReference('apps/v1', 'Deployment', app),
+        spec: { replicas },
+      });
+      const restore = await prepareRestoring(cluster, fault, { before: [scaled(1)] }, ledger);
+      await cluster.objects.apply([scaled(0)]);
+      return {
+        tookHold: () => holds(async () => (await podsOf(cluster, app)).length === 0),
+        mend: async () => {
+          await restore();
+          await holds(async () => (await podsOf(cluster, app)).some(isReady));
+        },
+      };
+    };
+
+  const clearText = injectorOf('clear-text-accepted', async ({ fault, ledger }) => {
+    const cluster = peers.named(fault.cluster);
+    const workloads = governed(cluster, { namespace: fault.namespace, target: {} });
+    const rule = `${INBOUND_CHAIN} -p tcp -m multiport --dports ${GUARDED_PORTS} -j RETURN`;
+    for (const { spec } of workloads) {
+      const place = {
+        namespace: cluster.namespaceOf(spec.namespace),
+        target: spec.name,
+        container: REGISTRAR,
+      };
+      await ledger.add({
+        description: `${described(fault)}, ${spec.name}`,
+        undo: { kind: 'run', command: execIn(cluster, place, `iptables -w -t nat -D ${rule} || true`) },
+      });
+    }
+    const letAll = (open: boolean) =>
+      Promise.all(workloads.map((workload) => letPast(cluster, workload, open)));
+    await letAll(true);
+    return {
+      tookHold: async () => workloads.length > 0,
+      mend: async () => void (await letAll(false)),
+    };
+  });
+
+  const policyMissing = injectorOf('identity-policy-missing', async ({ fault, ledger }) => {
+    const cluster = peers.named(fault.cluster);
+    const standing = async (): Promise<ConfigEntry[]> => {
+      const [text = '[]'] = await tell(cluster, [{ method: 'GET', path: '/v1/config/service-intentions' }]);
+      return ((JSON.parse(text) ?? []) as ConfigEntry[]).filter(({ Name }) =>
+        governed(cluster, { namespace: fault.namespace, target: {} }).some(({ spec }) =>
+          servicesOf(spec).includes(Name),
+        ),
+      );
+    };
+    const policies = await standing();
+    await ledger.add({
+      description: described(fault),
+      undo: undoing(cluster, policies.map(writable).map(putEntry)),
+    });
+    await tell(cluster, policies.map(deleteEntry));
+    return {
+      tookHold: async () => {
+        if (policies.length === 0 || (await standing()).length > 0) return false;
+        await systemClock.sleep(PUSH_MS);
+        return true;
+      },
+      mend: async () => void (await tell(cluster, policies.map(writable).map(putEntry))),
+    };
+  });
+
+  // A pod of the run: nothing outlasts it that would have to be noted.
+  const proxyMissing = injectorOf('proxy-missing', async ({ fault }) => {
+    const cluster = peers.named(fault.cluster);
+    const { spec } = workloadOf(cluster, fault.workload);
+    const startAnew = async (wanted: WorkloadSpec): Promise<void> => {
+      await cluster.stopWorkload(workloadOf(cluster, fault.workload));
+      await cluster.startWorkload(wanted);
+    };
+    const { companions: _, annotations: { [SERVICES_ANNOTATION]: __, ...annotations } = {}, ...bare } = spec;
+    await startAnew({ ...bare, annotations });
+    let mended = false;
+    return {
+      tookHold: async () => servicesOf(workloadOf(cluster, fault.workload).spec).length === 0,
+      mend: async () => {
+        if (mended) return;
+        await startAnew(spec);
+        mended = true;
+      },
+    };
+  });
+
+  return [
+    notShared,
+    everythingExported,
+    peeringDeleted,
+    injectorOf('control-plane-stopped', stop(SERVER), 'cluster'),
+    injectorOf('gateway-stopped', stop(GATEWAY), 'cluster'),
+    clearText,
+    policyMissing,
+    proxyMissing,
+  ];
+}
+
+/** An entry as it was read, without what only the server may say of it. Pure. */
+export function writable(entry: ConfigEntry): ConfigEntry {
+  const { CreateIndex: _, ModifyIndex: __, Sources, ...rest } = entry;
+  if (!Array.isArray(Sources)) return rest;
+  return {
+    ...rest,
+    Sources: (Sources as readonly Record<string, unknown>[]).map(
+      ({ Precedence: _precedence, Type: _type, ...source }) => source,
+    ),
+  };
+}

@@ -1,0 +1,73 @@
+/** Consul: clusters as peers of each other, a mesh gateway in each, and a proxy for each service of a workload. */
+import type { Feature, Fleet, Profile } from '../../model/cluster.ts';
+import { localBuildsOf } from '../common/images.ts';
+import { Peers, asKubernetes } from './clusters.ts';
+import { diagnoseConsul } from './diagnose.ts';
+import { consulInjectors } from './faults.ts';
+import { consulIdentities } from './identities.ts';
+import { installConsul } from './install.ts';
+import { brokenLinks } from './links.ts';
+import { type ConsulOptions, imagesOf } from './options.ts';
+import { identityPolicyHandler, mutualTlsHandler } from './security.ts';
+import { Shares, shareHandler } from './share.ts';
+import { decorateFor } from './sidecars.ts';
+import { SUPPORTED_SKEW, componentsOf, observedVersions } from './versions.ts';
+
+const FEATURES: readonly Feature[] = [
+  'l7.service',
+  'share-service',
+  'mtls',
+  'endpoint-discovery',
+  'explicit-export',
+  'service-gateway',
+];
+
+/** What Envoy leaves alone an endpoint for, the first time; this version of Consul cannot say otherwise. */
+const EJECTION_MS = 30_000;
+/** Beside the ejection itself: the next sweep of outlier detection, and a few requests. */
+const FAILBACK_SLACK_MS = 15_000;
+
+export function createConsul(options: ConsulOptions): Profile {
+  const peers = new Peers();
+  const shares = new Shares(peers);
+  const follow = (fleet: Fleet): void => peers.follow(fleet);
+  const images = imagesOf(options);
+  return {
+    name: 'consul',
+    conformanceClass: 'service-peering',
+    features: FEATURES,
+    budgets: {
+      'failover.cluster-gone.failback': {
+        value: 2 * EJECTION_MS + FAILBACK_SLACK_MS,
+        reason: `The gateway of a cluster that did not answer is left alone for ${EJECTION_MS / 1_000} s (Envoy's base_ejection_time), the second time twice as long`,
+      },
+    },
+    requirements: () => ({
+      wan: false,
+      hostPackages: [],
+      kubernetes: {
+        cni: 'default',
+        kubeProxy: 'kept',
+        podRoutes: false,
+        images: [...new Set([options.images['consul'], options.images['consulEnvoy']])].filter(
+          (image) => image !== undefined,
+        ),
+        tools: ['kubectl'],
+      },
+    }),
+    install: async (fleet) => {
+      follow(fleet);
+      await installConsul(peers, options);
+    },
+    recall: async (fleet) => follow(fleet),
+    diagnose: diagnoseConsul,
+    handlers: [shareHandler(peers, shares), mutualTlsHandler(), identityPolicyHandler(peers)],
+    injectors: consulInjectors(peers, shares, options),
+    decorate: decorateFor(options),
+    identities: consulIdentities(peers),
+    brokenLinks: (_fleet, from, to) => brokenLinks(asKubernetes(from), asKubernetes(to)),
+    versions: { components: () => componentsOf(peers), supportedSkew: SUPPORTED_SKEW },
+    observedVersions: () => observedVersions(peers),
+    localBuilds: () => localBuildsOf(Object.values(images).filter((image) => image !== undefined)),
+  };
+}

@@ -1,0 +1,116 @@
+/** Installs Consul into clusters that this program made, and joins them. */
+import type { KubernetesCluster } from '../../model/cluster.ts';
+import { UserError } from '../../model/errors.ts';
+import { systemClock, within } from '../../system/clock.ts';
+import type { Peers } from './clusters.ts';
+import { MESH } from './entries.ts';
+import { GATEWAY, SERVER, SYSTEM_NAMESPACE } from './names.ts';
+import { gatewayObjects, serverObjects } from './objects.ts';
+import { type ConsulOptions, imagesOf } from './options.ts';
+import { ask, isReady, peeringsOf, podsOf, putEntry, tell } from './server.ts';
+
+const START_LIMIT_MS = 180_000;
+const JOIN_LIMIT_MS = 120_000;
+const LOOK_MS = 500;
+/** A token that was made a moment ago may name a server that does not listen yet. */
+const TRIES = 5;
+
+/** @throws UserError when a part does not start, or clusters do not become peers */
+export async function installConsul(peers: Peers, options: ConsulOptions): Promise<void> {
+  if (options.families.join() !== 'ipv4') {
+    throw new UserError('this profile carries IPv4 only', {
+      where: '--ip-family',
+      remedy: 'Leave --ip-family at ipv4, or choose another --profile',
+    });
+  }
+  const images = imagesOf(options);
+  const { clusters, fleet } = peers;
+  await Promise.all(
+    clusters.map(async (cluster) => {
+      const node = (await cluster.nodes()).find(({ takesWorkloads }) => takesWorkloads);
+      if (!node) throw new UserError(`no node of ${cluster.name} takes pods`);
+      const place = { run: fleet.run, cluster: cluster.name, node: node.name };
+      await cluster.objects.apply(serverObjects(place, images));
+      await untilReady(cluster, SERVER);
+      await tell(cluster, MESH.map(putEntry));
+      await cluster.objects.apply(gatewayObjects(images));
+      await untilReady(cluster, GATEWAY);
+      await untilListed(cluster);
+    }),
+  );
+  for (const pair of pairsOf(peers)) await join(peers, pair);
+  for (const cluster of clusters) await untilJoined(cluster, peers.of(cluster.name));
+}
+
+export interface Pair {
+  /** Makes the token. */
+  readonly acceptor: string;
+  readonly dialer: string;
+}
+
+export const pairsOf = (peers: Peers): Pair[] =>
+  peers.clusters.flatMap(({ name: acceptor }, index) =>
+    peers.clusters
+      .slice(index + 1)
+      .map(({ name: dialer }) => ({ acceptor, dialer }))
+      .filter(({ dialer }) => peers.of(acceptor).includes(dialer)),
+  );
+
+/** Gives a token of one to the other, which is all that a peering needs. */
+export async function join(peers: Peers, { acceptor, dialer }: Pair): Promise<void> {
+  for (let tries = 1; ; tries++) {
+    const [made = '{}'] = await tell(peers.named(acceptor), [
+      { method: 'POST', path: '/v1/peering/token', body: { PeerName: dialer } },
+    ]);
+    const { PeeringToken } = JSON.parse(made) as { PeeringToken: string };
+    const request = {
+      method: 'POST',
+      path: '/v1/peering/establish',
+      body: { PeerName: acceptor, PeeringToken },
+    } as const;
+    try {
+      await tell(peers.named(dialer), [request]);
+      return;
+    } catch (error) {
+      if (tries === TRIES) throw error;
+      await systemClock.sleep(LOOK_MS * 2);
+    }
+  }
+}
+
+async function untilReady(cluster: KubernetesCluster, app: string): Promise<void> {
+  const ready = async () => (await podsOf(cluster, app)).some(isReady);
+  if (await within(START_LIMIT_MS, ready, LOOK_MS)) return;
+  throw new UserError(`${app} does not become ready in ${cluster.name}`, {
+    where: `namespace ${SYSTEM_NAMESPACE}`,
+    remedy: `Look at its pods: \`kubectl -n ${SYSTEM_NAMESPACE} describe pods -l app=${app}\``,
+  });
+}
+
+/** A token names the gateways that are there when it is made. */
+async function untilListed(cluster: KubernetesCluster): Promise<void> {
+  const path = `/v1/health/service/${GATEWAY}?passing`;
+  const listed = async () => {
+    const [answer] = await ask(cluster, [{ method: 'GET', path }]);
+    return answer?.status === 200 && answer.body.trim() !== '[]';
+  };
+  if (await within(JOIN_LIMIT_MS, listed, LOOK_MS)) return;
+  throw new UserError(`the gateway of ${cluster.name} is not healthy`, {
+    where: `namespace ${SYSTEM_NAMESPACE}`,
+    remedy: `Read its log: \`kubectl -n ${SYSTEM_NAMESPACE} logs deployment/${GATEWAY}\``,
+  });
+}
+
+export async function untilJoined(cluster: KubernetesCluster, others: readonly string[]): Promise<void> {
+  let seen = '';
+  const joined = async () => {
+    const peerings = await peeringsOf(cluster);
+    seen = peerings.map(({ Name, State }) => `${Name} ${State}`).join(', ') || 'none';
+    return others.every((name) => peerings.some(({ Name, State }) => Name === name && State === 'ACTIVE'));
+  };
+  if (await within(JOIN_LIMIT_MS, joined, LOOK_MS)) return;
+  throw new UserError(`${cluster.name} does not become a peer of ${others.join(', ')}`, {
+    where: `peerings there: ${seen}`,
+    remedy: 'Can its gateway reach the other gateway? The logs of both servers say more',
+  });
+}

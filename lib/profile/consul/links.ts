@@ -1,0 +1,83 @@
+/** The chain by which callers of one cluster get to services of another: servers, peering, gateways, proxies. */
+import type { BrokenLink, KubernetesCluster } from '../../model/cluster.ts';
+import { messageOf } from '../../model/errors.ts';
+import { keyOf } from '../../model/workload.ts';
+import { GATEWAY, SERVER, SYSTEM_NAMESPACE, servicesOf } from './names.ts';
+import { type Peering, isReady, peeringsOf, podsOf } from './server.ts';
+
+const kubectl = (cluster: KubernetesCluster, words: string): string =>
+  `kubectl --kubeconfig ${cluster.kubeconfig} --context ${cluster.context} -n ${SYSTEM_NAMESPACE} ${words}`;
+
+/** Pure. @param peerings as the server of `at` says them */
+export function peeringLink(
+  at: string,
+  other: string,
+  peerings: readonly Peering[],
+): Pick<BrokenLink, 'cause' | 'what'> | undefined {
+  const peering = peerings.find(({ Name }) => Name === other);
+  if (!peering) return { cause: 'peering-missing', what: `${at} has no peering with ${other}` };
+  return peering.State === 'ACTIVE'
+    ? undefined
+    : { cause: 'peering-missing', what: `the peering of ${at} with ${other} is ${peering.State}` };
+}
+
+async function linksOf(at: KubernetesCluster, other: string): Promise<readonly BrokenLink[]> {
+  if (!(await podsOf(at, SERVER)).some(isReady)) {
+    return [
+      {
+        cause: 'control-plane-down',
+        what: `no server of Consul is ready in ${at.name}`,
+        command: kubectl(at, `get pods -l app=${SERVER}`),
+      },
+    ];
+  }
+  const broken = peeringLink(at.name, other, await peeringsOf(at));
+  const gateways = await podsOf(at, GATEWAY);
+  const unproxied = at.workloads.find(({ spec }) => spec.overServices && servicesOf(spec).length === 0);
+  return [
+    ...(broken
+      ? [
+          {
+            ...broken,
+            command: kubectl(at, `exec deployment/${SERVER} -- consul peering read -name ${other}`),
+          },
+        ]
+      : []),
+    ...(gateways.some(isReady)
+      ? []
+      : [
+          {
+            cause: 'gateway-down' as const,
+            what: `no mesh gateway is ready in ${at.name}`,
+            command: kubectl(at, `get pods -l app=${GATEWAY}`),
+          },
+        ]),
+    ...(unproxied
+      ? [
+          {
+            cause: 'proxy-missing' as const,
+            what: `${at.name}/${keyOf(unproxied.spec)} has no proxy beside it`,
+          },
+        ]
+      : []),
+  ];
+}
+
+/** Links of the caller's cluster come first. */
+export async function brokenLinks(
+  from: KubernetesCluster,
+  to: KubernetesCluster,
+): Promise<readonly BrokenLink[]> {
+  const ends = [
+    [from, to.name],
+    [to, from.name],
+  ] as const;
+  const found = await Promise.all(
+    ends.map(([at, other]) =>
+      linksOf(at, other).catch((error: unknown): readonly BrokenLink[] => [
+        { cause: 'probe-failed', what: `${at.name} cannot be asked: ${messageOf(error)}` },
+      ]),
+    ),
+  );
+  return found.flat();
+}

@@ -1,0 +1,19 @@
+import type { KubernetesOptions, RunSpec } from '../../model/spec.ts';
+
+/** What of a run's specification concerns Consul. */
+export type ConsulOptions = Pick<RunSpec, 'topology' | 'families' | 'images' | 'tools'> & {
+  readonly kubernetes: Pick<KubernetesOptions, 'namespace'>;
+};
+
+/** Of the version that this profile was written for: https://developer.hashicorp.com/consul/docs/connect/proxies/envoy. */
+export const VENDOR_IMAGES = {
+  consul: 'hashicorp/consul:1.14.11',
+  consulEnvoy: 'envoyproxy/envoy:v1.24.12',
+} as const;
+
+export const imagesOf = ({
+  images,
+}: Pick<ConsulOptions, 'images'>): Record<keyof typeof VENDOR_IMAGES, string> => ({
+  consul: images.consul ?? VENDOR_IMAGES.consul,
+  consulEnvoy: images.consulEnvoy ?? VENDOR_IMAGES.consulEnvoy,
+});

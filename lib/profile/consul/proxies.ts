@@ -1,0 +1,82 @@
+/** Questions that a workload's proxies answer themselves, on the administration interface of Envoy. */
+import type { Cluster, Workload } from '../../model/cluster.ts';
+import { asKubernetes } from './clusters.ts';
+import { PROXY_PORTS, REGISTRAR } from './names.ts';
+
+const QUESTION_LIMIT_MS = 20_000;
+
+/** Of the proxy by which the workload itself is known. */
+export function askProxy(workload: Workload, cluster: Cluster, path: string): Promise<string> {
+  const kubernetes = asKubernetes(cluster);
+  const { namespace, name } = workload.spec;
+  return kubernetes.objects.exec(
+    { namespace: kubernetes.namespaceOf(namespace), name, container: REGISTRAR },
+    ['curl', '-sS', '--fail', '-m', '10', `http://127.0.0.1:${PROXY_PORTS.admin}/${path}`],
+    { timeoutMs: QUESTION_LIMIT_MS },
+  );
+}
+
+const CERTIFICATE = /-----BEGIN CERTIFICATE-----[\s\S]*?-----END CERTIFICATE-----\n?/g;
+/** What trusted authorities stand under: of the own trust domain, and of each that belongs to a peer. */
+const AUTHORITY_KEYS = new Set(['trusted_ca', 'trust_bundle']);
+
+/** PEM certificates of authorities anywhere in a dump of Envoy's configuration, each once. Pure. */
+export function authoritiesIn(dump: string): string[] {
+  const found = new Set<string>();
+  const walk = (value: unknown, trusted: boolean): void => {
+    if (typeof value === 'string') {
+      if (trusted) for (const [certificate] of value.matchAll(CERTIFICATE)) found.add(certificate);
+    } else if (Array.isArray(value)) {
+      for (const one of value) walk(one, trusted);
+    } else if (typeof value === 'object' && value !== null) {
+      for (const [key, one] of Object.entries(value)) {
+        const text =
+          key === 'inline_bytes' && typeof one === 'string'
+            ? Buffer.from(one, 'base64').toString('utf8')
+            : one;
+        walk(text, trusted || AUTHORITY_KEYS.has(key));
+      }
+    }
+  };
+  walk(JSON.parse(dump), false);
+  return [...found];
+}
+
+export async function trustBundle(workload: Workload, cluster: Cluster): Promise<readonly string[]> {
+  const dumps = await Promise.all(
+    ['dynamic_active_clusters', 'dynamic_listeners'].map((resource) =>
+      askProxy(workload, cluster, `config_dump?resource=${resource}`),
+    ),
+  );
+  return [...new Set(dumps.flatMap(authoritiesIn))];
+}
+
+/** `TLSv1.3`, `X25519`: how many handshakes agreed on it. Pure. */
+export function handshakesIn(stats: string): Record<string, number> {
+  const counts: Record<string, number> = {};
+  for (const line of stats.split('\n')) {
+    const [, what, count] = /^listener\..*\.ssl\.(?:versions|curves)\.(\S+): (\d+)$/.exec(line.trim()) ?? [];
+    if (what !== undefined && count !== undefined && Number(count) > 0) {
+      counts[what] = (counts[what] ?? 0) + Number(count);
+    }
+  }
+  return counts;
+}
+
+export async function handshakes(
+  workload: Workload,
+  cluster: Cluster,
+): Promise<Readonly<Record<string, number>>> {
+  return handshakesIn(await askProxy(workload, cluster, 'stats?filter=ssl%5C.(versions|curves)'));
+}
+
+export async function proxyVersion(workload: Workload, cluster: Cluster): Promise<string> {
+  const { version = '' } = JSON.parse(await askProxy(workload, cluster, 'server_info')) as {
+    version?: string;
+  };
+  // `<commit>/1.24.12/Clean/RELEASE/BoringSSL`
+  return version.split('/')[1] ?? version;
+}
+
+export const endpointsOf = (workload: Workload, cluster: Cluster): Promise<string> =>
+  askProxy(workload, cluster, 'clusters');

@@ -1,0 +1,174 @@
+/** Services that clusters share: each exports its own to its peers, and callers are led to all of them. */
+import type { AppliedIntent, Cluster, IntentHandler, KubernetesCluster } from '../../model/cluster.ts';
+import { InternalError, UserError } from '../../model/errors.ts';
+import type { ShareServiceIntent } from '../../model/intent.ts';
+import type { ServiceSpec } from '../../model/workload.ts';
+import { type Peers, asKubernetes } from './clusters.ts';
+import {
+  type ConfigEntry,
+  callerDefaults,
+  exportedServices,
+  protocolEntries,
+  routeEntries,
+} from './entries.ts';
+import { type CarriedPort, carriedPorts, routeName, servicesOf } from './names.ts';
+import { type Request, deleteEntry, putEntry, readEntry, tell } from './server.ts';
+
+export const EXPORTED = { Kind: 'exported-services', Name: 'default' } as const;
+
+export const exportedIn = (entry: ConfigEntry | undefined): string[] =>
+  ((entry?.['Services'] ?? []) as readonly { Name: string }[]).map(({ Name }) => Name);
+
+/** What stands in one cluster in entries that several services share: written one change after the other. */
+class SharedEntries {
+  readonly #cluster: KubernetesCluster;
+  readonly #peers: Peers;
+  #exported: Set<string> | undefined;
+  readonly #ejecting = new Set<string>();
+  /** Callers that have been told how to treat endpoints that fail; the last words hold. */
+  #callersTold = false;
+  #told: Promise<unknown> = Promise.resolve();
+
+  constructor(cluster: KubernetesCluster, peers: Peers) {
+    this.#cluster = cluster;
+    this.#peers = peers;
+  }
+
+  /** @param more sent before what changes here, in the same way */
+  change(
+    alter: (entries: { exported: Set<string>; ejecting: Set<string> }) => void,
+    more: readonly Request[] = [],
+  ): Promise<void> {
+    const write = async (): Promise<void> => {
+      this.#exported ??= new Set(exportedIn(await readEntry(this.#cluster, EXPORTED)));
+      const before = [...this.#exported].toSorted().join();
+      const ejectingBefore = [...this.#ejecting].toSorted().join();
+      alter({ exported: this.#exported, ejecting: this.#ejecting });
+      const exported = [...this.#exported];
+      await tell(this.#cluster, [
+        ...more,
+        ...(this.#callersTold && [...this.#ejecting].toSorted().join() === ejectingBefore
+          ? []
+          : this.#callers()),
+        ...(exported.toSorted().join() === before ? [] : [this.#exporting(exported)]),
+      ]);
+      this.#callersTold = true;
+    };
+    const changing = this.#told.then(write, write);
+    this.#told = changing;
+    return changing;
+  }
+
+  #exporting(exported: readonly string[]): Request {
+    // An entry without services is none.
+    return exported.length === 0
+      ? deleteEntry(EXPORTED)
+      : putEntry(exportedServices(exported, this.#peers.of(this.#cluster.name)));
+  }
+
+  /** How those who may call treat endpoints that fail. */
+  #callers(): Request[] {
+    return this.#cluster.workloads
+      .flatMap(({ spec }) => servicesOf(spec).slice(0, 1))
+      .map((caller) => putEntry(callerDefaults(caller, [...this.#ejecting])));
+  }
+}
+
+/** The shared entries of every cluster. */
+export class Shares {
+  readonly #peers: Peers;
+  readonly #byCluster = new Map<string, SharedEntries>();
+
+  constructor(peers: Peers) {
+    this.#peers = peers;
+  }
+
+  in(name: string): SharedEntries {
+    const known = this.#byCluster.get(name) ?? new SharedEntries(this.#peers.named(name), this.#peers);
+    this.#byCluster.set(name, known);
+    return known;
+  }
+
+  /** As it stands: another process may have broken it. */
+  exported(name: string): Promise<readonly string[]> {
+    return readEntry(this.#peers.named(name), EXPORTED).then(exportedIn);
+  }
+}
+
+/** @throws UserError for a service that is not there */
+export async function portsOf(
+  cluster: KubernetesCluster,
+  { namespace, service }: Pick<ShareServiceIntent, 'namespace' | 'service'>,
+): Promise<CarriedPort[]> {
+  const found = await cluster.objects.read({
+    apiVersion: 'v1',
+    kind: 'Service',
+    metadata: { name: service, namespace: cluster.namespaceOf(namespace) },
+  });
+  if (!found) throw new UserError(`there is no service ${namespace}/${service} in ${cluster.name}`);
+  const { ports = [], clusterIP } = (found['spec'] ?? {}) as {
+    readonly ports?: readonly { readonly name: string; readonly port: number; readonly protocol: string }[];
+    readonly clusterIP?: string;
+  };
+  return carriedPorts(
+    {
+      name: service,
+      headless: clusterIP === 'None',
+      ports: ports.map((port) => ({
+        ...port,
+        protocol: port.protocol.toLowerCase() as ServiceSpec['ports'][number]['protocol'],
+      })),
+    },
+    namespace,
+  );
+}
+
+export function shareHandler(peers: Peers, shares: Shares): IntentHandler {
+  const name = 'consul-share';
+  return {
+    name,
+    supports: (intent) => intent.kind === 'share-service' || `${name} knows no intent of kind ${intent.kind}`,
+    async apply(intent, where: Cluster): Promise<AppliedIntent> {
+      if (intent.kind !== 'share-service') throw new InternalError(`${name} was given ${intent.kind}`);
+      const cluster = asKubernetes(where);
+      const ports = await portsOf(cluster, intent);
+      const place = { cluster: cluster.name, peers: peers.of(cluster.name) };
+      const routes = [place.cluster, ...place.peers];
+      const entries = ports.flatMap((port) => [
+        ...protocolEntries(port),
+        ...routeEntries(intent, port, place),
+      ]);
+      // Whoever falls back on this cluster's own instances must not give up the way to the others because of them.
+      const ejecting = intent.ejectFailing && intent.preference === 'spread';
+      const shared = shares.in(cluster.name);
+      await shared.change((standing) => {
+        for (const port of ports) {
+          standing.exported.add(port.name);
+          if (ejecting) for (const route of routes) standing.ejecting.add(routeName(port.name, route));
+        }
+      }, entries.map(putEntry));
+      return {
+        rendered: JSON.stringify(entries),
+        settled: async () => {
+          const exported = await shares.exported(cluster.name);
+          return ports.every((port) => exported.includes(port.name));
+        },
+        // Router before resolver before defaults: what others refer to is refused to go.
+        undo: () =>
+          shared.change(
+            (standing) => {
+              for (const port of ports) {
+                standing.exported.delete(port.name);
+                for (const route of routes) standing.ejecting.delete(routeName(port.name, route));
+              }
+            },
+            entries
+              .filter(({ Kind }) => Kind !== 'service-defaults')
+              .toReversed()
+              .map(deleteEntry),
+          ),
+      };
+    },
+    addressFrom: (cluster, service) => cluster.serviceAddress(service),
+  };
+}

@@ -1,0 +1,256 @@
+/**
+ * What stands beside a workload: it registers itself at its cluster's server, with a proxy for each service that it
+ * answers, since a proxy of Consul stands for one service and has that one's identity. Pure.
+ */
+import type { Profile } from '../../model/cluster.ts';
+import { pathBetween } from '../../model/topology.ts';
+import {
+  COMPANION_FOLDER,
+  type Companion,
+  PORTS,
+  type ServiceSpec,
+  TIMED_CPU,
+  type WorkloadSpec,
+  selects,
+} from '../../model/workload.ts';
+import {
+  type CarriedPort,
+  PROXIES,
+  PROXY_PORTS,
+  REGISTRAR,
+  SERVER,
+  SERVER_PORTS,
+  SERVICES_ANNOTATION,
+  SYSTEM_NAMESPACE,
+  carriedPorts,
+  identityName,
+  routeName,
+} from './names.ts';
+import { type ConsulOptions, imagesOf } from './options.ts';
+
+const SERVER_HOST = `${SERVER}.${SYSTEM_NAMESPACE}.svc`;
+const HTTP = `http://${SERVER_HOST}:${SERVER_PORTS.http}`;
+/** Stands for the pod's address until the pod knows it. */
+const POD_IP = '@POD_IP@';
+
+/** The least that Consul takes; what it notices of backends it notices by this. */
+const CHECK_INTERVAL = '1s';
+const CHECK_TIMEOUT = '1s';
+
+interface Upstream {
+  readonly host: string;
+  readonly port: number;
+  /** One for each cluster whose instances come first; connections are spread over them. */
+  readonly routes: readonly string[];
+}
+
+/** What callers in this cluster may call, port by port. */
+function upstreamsOf(
+  services: readonly ServiceSpec[],
+  clusters: readonly string[],
+  prefix: string | undefined,
+): Upstream[] {
+  const inCluster = (namespace: string): string =>
+    prefix === undefined ? namespace : `${prefix}-${namespace}`;
+  return services.flatMap((service) =>
+    carriedPorts(service, service.namespace).map(({ name, port }) => ({
+      host: `${service.name}.${inCluster(service.namespace)}.svc`,
+      port,
+      routes: clusters.map((cluster) => routeName(name, cluster)),
+    })),
+  );
+}
+
+/**
+ * Services that a workload answers: who it is itself, and those that select it. One that is called like the workload is
+ * the same as itself.
+ */
+function answered(spec: WorkloadSpec, services: readonly ServiceSpec[]): CarriedPort[] {
+  const own: CarriedPort = {
+    name: identityName(spec, spec.namespace),
+    port: PORTS.service,
+    protocol: 'http',
+  };
+  const others = services
+    .filter((service) => service.namespace === spec.namespace && selects(service.selector, spec.labels))
+    .flatMap((service) => carriedPorts(service, service.namespace))
+    .filter(({ name }) => name !== own.name);
+  return [own, ...others];
+}
+
+/** For `PUT /v1/agent/service/register`. */
+export function registrationOf(
+  { name, port, protocol }: CarriedPort,
+  index: number,
+  pod: string,
+  upstreams: readonly Upstream[] = [],
+): Record<string, unknown> {
+  const id = `${name}-${pod}`;
+  const health = PROXY_PORTS.health + index;
+  const bound = upstreams.flatMap(({ routes }) => routes);
+  return {
+    ID: id,
+    Name: name,
+    Address: POD_IP,
+    Port: port,
+    // By way of the proxy: what does not answer through it is of no use to callers.
+    Check: {
+      CheckID: `${id}-health`,
+      Name: 'answers through its proxy',
+      HTTP: `http://${POD_IP}:${health}/healthz`,
+      Interval: CHECK_INTERVAL,
+      Timeout: CHECK_TIMEOUT,
+    },
+    Connect: {
+      SidecarService: {
+        Address: POD_IP,
+        Port: PROXY_PORTS.public + index,
+        // Consul's own would let it wait ten seconds for the first look.
+        Checks: [{ CheckID: `${id}-proxy`, Name: 'its service', AliasService: id }],
+        Proxy: {
+          LocalServiceAddress: '127.0.0.1',
+          Config: { protocol },
+          Expose: {
+            Paths: [
+              // What answers is the agent itself on the ports that have no health of their own.
+              {
+                Path: '/healthz',
+                LocalPathPort: port >= PORTS.backends ? port : PORTS.http,
+                ListenerPort: health,
+                Protocol: 'http',
+              },
+            ],
+          },
+          ...(bound.length > 0 && {
+            Upstreams: bound.map((route, place) => ({
+              DestinationType: 'service',
+              DestinationName: route,
+              LocalBindAddress: '127.0.0.1',
+              LocalBindPort: PROXY_PORTS.upstream + place,
+            })),
+          }),
+        },
+      },
+    },
+  };
+}
+
+/** Ports of a workload that take nothing but what its proxies accept. */
+export const GUARDED_PORTS = `${PORTS.service},${PORTS.serviceTcp},${PORTS.backends}:${PORTS.backends + 99}`;
+/** Chain of the pod's NAT table through which connections from outside go to the proxy. */
+export const INBOUND_CHAIN = 'MCNET_INBOUND';
+
+/** Connections to the address of a service go to the proxy, evenly to each route. */
+function interception(upstreams: readonly Upstream[]): string[] {
+  let bound = PROXY_PORTS.upstream;
+  const outbound = upstreams.flatMap(({ host, port, routes }) => [
+    `address=$(getent ahostsv4 ${host} | awk '{ print $1; exit }')`,
+    ...routes.map((_, index) => {
+      const left = routes.length - index;
+      const share = left === 1 ? '' : ` -m statistic --mode random --probability ${(1 / left).toFixed(6)}`;
+      return `iptables -w -t nat -A OUTPUT -p tcp -d "$address" --dport ${port}${share} -j REDIRECT --to-ports ${bound++}`;
+    }),
+  ]);
+  return [
+    // A second attempt begins as the first did.
+    'iptables -w -t nat -F; iptables -w -t nat -X',
+    `iptables -w -t nat -N ${INBOUND_CHAIN}`,
+    `iptables -w -t nat -A ${INBOUND_CHAIN} -p tcp -m multiport --dports ${GUARDED_PORTS} -j REDIRECT --to-ports ${PROXY_PORTS.public}`,
+    `iptables -w -t nat -A PREROUTING -p tcp -j ${INBOUND_CHAIN}`,
+    ...outbound,
+  ];
+}
+
+const quoted = (text: string): string => `'${text.replaceAll("'", String.raw`'\''`)}'`;
+
+function registering(
+  services: readonly CarriedPort[],
+  pod: string,
+  upstreams: readonly Upstream[],
+): string[] {
+  return services.flatMap((service, index) => {
+    const registration = JSON.stringify(registrationOf(service, index, pod, index === 0 ? upstreams : []));
+    return [
+      `printf %s ${quoted(registration)} | sed "s/${POD_IP}/$POD_IP/g" |`,
+      `  curl -sS --fail --retry 60 --retry-delay 1 --retry-all-errors -o /dev/null -X PUT --data-binary @- ${HTTP}/v1/agent/service/register`,
+      `consul connect envoy -sidecar-for ${service.name}-${pod} -bootstrap -http-addr ${HTTP} -grpc-addr ${SERVER_HOST}:${SERVER_PORTS.grpc} \\`,
+      `  -admin-bind 127.0.0.1:${PROXY_PORTS.admin + index} > ${COMPANION_FOLDER}/${index}.json`,
+    ];
+  });
+}
+
+/** How Envoy is started: a refusal has to reach connections that are open already, at once. */
+export const ENVOY_OPTIONS =
+  '--disable-hot-restart --concurrency 1 --drain-time-s 1 --drain-strategy immediate --log-level warning';
+
+export function decorateFor(options: ConsulOptions): Profile['decorate'] {
+  const { topology, kubernetes } = options;
+  const images = imagesOf(options);
+  return (spec, cluster, services) => {
+    if (!spec.overServices) return spec;
+    const reachable = topology.members
+      .map(({ name }) => name)
+      .filter((name) => name === cluster || pathBetween(topology, cluster, name).kind !== 'forbidden');
+    const upstreams = upstreamsOf(services, reachable, kubernetes.namespace);
+    const own = answered(spec, services);
+    const small = { cpu: '5m', memory: '16Mi', memoryLimit: '128Mi' };
+    const companions: Companion[] = [
+      {
+        name: 'consul-init',
+        image: images.consul,
+        command: [
+          'sh',
+          '-ec',
+          [...interception(upstreams), ...registering(own, spec.name, upstreams), ''].join('\n'),
+        ],
+        first: true,
+        ownsNetwork: true,
+        ...small,
+        memoryLimit: '256Mi',
+      },
+      {
+        name: PROXIES,
+        image: images.consulEnvoy,
+        command: [
+          'bash',
+          '-c',
+          [
+            ...own.map((_, index) => `envoy -c ${COMPANION_FOLDER}/${index}.json ${ENVOY_OPTIONS} &`),
+            // One that is gone takes the others along: the pod starts all of them anew.
+            'trap "kill 0" TERM; wait -n',
+          ].join('\n'),
+        ],
+        readyPort: PROXY_PORTS.public,
+        cpu: spec.timed ? TIMED_CPU : `${5 * own.length}m`,
+        memory: `${32 * own.length}Mi`,
+        memoryLimit: `${256 + 128 * own.length}Mi`,
+      },
+      {
+        name: REGISTRAR,
+        image: images.consul,
+        command: [
+          'sh',
+          '-c',
+          [
+            'leave() {',
+            ...own.map(
+              ({ name }) =>
+                `  curl -sS -m 2 -X PUT ${HTTP}/v1/agent/service/deregister/${name}-${spec.name} &`,
+            ),
+            '  wait; exit 0',
+            '}',
+            'trap leave TERM',
+            'while :; do sleep 3600 & wait $!; done',
+          ].join('\n'),
+        ],
+        ownsNetwork: true,
+        ...small,
+      },
+    ];
+    return {
+      ...spec,
+      annotations: { ...spec.annotations, [SERVICES_ANNOTATION]: own.map(({ name }) => name).join(',') },
+      companions,
+    };
+  };
+}

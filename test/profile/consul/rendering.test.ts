@@ -1,0 +1,296 @@
+import t from 'tap';
+import {
+  callerDefaults,
+  exportedServices,
+  intentions,
+  protocolEntries,
+  routeEntries,
+} from '../../../lib/profile/consul/entries.ts';
+import { writable } from '../../../lib/profile/consul/faults.ts';
+import { consulIdentities } from '../../../lib/profile/consul/identities.ts';
+import { createConsul } from '../../../lib/profile/consul/index.ts';
+import { peeringLink } from '../../../lib/profile/consul/links.ts';
+import { carriedPorts, clusterIdOf, servicesOf, spiffeId } from '../../../lib/profile/consul/names.ts';
+import { gatewayObjects, serverConfiguration, serverObjects } from '../../../lib/profile/consul/objects.ts';
+import { Peers } from '../../../lib/profile/consul/clusters.ts';
+import { authoritiesIn, handshakesIn } from '../../../lib/profile/consul/proxies.ts';
+import { answersIn, linesOf } from '../../../lib/profile/consul/server.ts';
+import { registrationOf } from '../../../lib/profile/consul/sidecars.ts';
+import type { Topology } from '../../../lib/model/topology.ts';
+import { PORTS, type ServiceSpec, type WorkloadSpec } from '../../../lib/model/workload.ts';
+
+const TOPOLOGY: Topology = {
+  kind: 'full-mesh',
+  hub: 'east',
+  members: [{ name: 'east' }, { name: 'west' }, { name: 'north' }],
+};
+const OPTIONS = { topology: TOPOLOGY, families: ['ipv4'], images: {}, tools: {}, kubernetes: {} } as const;
+const IMAGES = { consul: 'consul:1', consulEnvoy: 'envoy:1' };
+
+const service = (name: string, ...ports: number[]): ServiceSpec => ({
+  name,
+  namespace: 'mcnet',
+  selector: { app: name },
+  healthPort: PORTS.service,
+  ports: ports.map((port) => ({ name: `p${port}`, port, protocol: 'tcp' })),
+});
+const workload = (name: string, app = name): WorkloadSpec => ({
+  name,
+  namespace: 'mcnet',
+  labels: { app },
+  overServices: true,
+});
+
+t.test(
+  'a service of several ports is several of Consul, and of ports that are not carried none',
+  async (t) => {
+    t.strictSame(
+      carriedPorts(service('guarded', PORTS.service, PORTS.serviceTcp, PORTS.echo), 'mcnet').map(
+        ({ name, protocol }) => [name, protocol],
+      ),
+      [
+        ['guarded-mcnet', 'http'],
+        ['guarded-mcnet-tcp', 'tcp'],
+      ],
+    );
+    t.strictSame(carriedPorts({ ...service('echo', PORTS.service), headless: true }, 'mcnet'), []);
+  },
+);
+
+t.test('what stands beside a workload', async (t) => {
+  const { decorate } = createConsul(OPTIONS);
+  const services = [
+    service('echo', PORTS.service, PORTS.echo),
+    service('guarded', PORTS.service, PORTS.serviceTcp),
+    { ...service('drill', PORTS.backends), selector: { app: 'echo' } },
+  ];
+  const outside: WorkloadSpec = { name: 'outsider', namespace: 'mcnet', labels: {} };
+  t.equal(decorate(outside, 'east', services), outside);
+
+  const echo = decorate(workload('echo-1', 'echo'), 'east', services);
+  t.strictSame(servicesOf(echo), ['echo-1-mcnet', 'echo-mcnet', 'drill-mcnet']);
+  const [init, proxies, registrar] = echo.companions ?? [];
+  t.match(init, { first: true, ownsNetwork: true });
+  t.notOk(proxies?.ownsNetwork);
+  const script = init?.command.at(-1) ?? '';
+  t.equal(script.match(/agent\/service\/register$/gm)?.length, 3);
+  t.equal(proxies?.command.at(-1)?.match(/^envoy /gm)?.length, 3);
+  t.equal(registrar?.command.at(-1)?.match(/deregister/g)?.length, 3);
+
+  // A workload that is called like the service that selects it has one proxy for both.
+  t.strictSame(servicesOf(decorate(workload('guarded'), 'east', services)), [
+    'guarded-mcnet',
+    'guarded-mcnet-tcp',
+  ]);
+
+  const caller = decorate(workload('client'), 'east', services).companions?.[0]?.command.at(-1) ?? '';
+  const redirects = [...caller.matchAll(/--dport (\d+)(.*) -j REDIRECT --to-ports (\d+)/g)];
+  t.strictSame(
+    redirects.slice(0, 3).map(([, port, share = '', to]) => [port, share.trim(), to]),
+    [
+      ['8090', '-m statistic --mode random --probability 0.333333', '21000'],
+      ['8090', '-m statistic --mode random --probability 0.500000', '21001'],
+      ['8090', '', '21002'],
+    ],
+    'connections are spread evenly',
+  );
+  t.equal(redirects.length, 4 * 3);
+  t.match(caller, /"DestinationName":"guarded-mcnet-tcp-from-north".*"LocalBindPort":21008/);
+});
+
+t.test('forbidden clusters are no routes, and a prefix is in the names of services', async (t) => {
+  const { decorate } = createConsul({
+    ...OPTIONS,
+    topology: {
+      ...TOPOLOGY,
+      members: [
+        { name: 'east', segments: ['a'] },
+        { name: 'west', segments: ['b'] },
+      ],
+    },
+    kubernetes: { namespace: 'mine' },
+  });
+  const script = decorate(workload('client'), 'east', [
+    service('echo', PORTS.service),
+  ]).companions?.[0]?.command.at(-1);
+  t.match(script, 'getent ahostsv4 echo.mine-mcnet.svc');
+  t.notMatch(script, 'from-west');
+});
+
+t.test('a registration is checked through its own proxy', async (t) => {
+  t.match(registrationOf({ name: 'drill-mcnet', port: 9_003, protocol: 'http' }, 2, 'echo-1'), {
+    ID: 'drill-mcnet-echo-1',
+    Port: 9_003,
+    Check: { HTTP: 'http://@POD_IP@:21502/healthz' },
+    Connect: {
+      SidecarService: {
+        Port: 20_002,
+        Proxy: { Expose: { Paths: [{ LocalPathPort: 9_003, ListenerPort: 21_502 }] } },
+      },
+    },
+  });
+  t.match(registrationOf({ name: 'echo-mcnet', port: PORTS.service, protocol: 'http' }, 0, 'echo-1'), {
+    Connect: { SidecarService: { Proxy: { Expose: { Paths: [{ LocalPathPort: PORTS.http }] } } } },
+  });
+});
+
+t.test('routes lead to one cluster first and to the others after it', async (t) => {
+  const echo = { name: 'echo-mcnet', port: PORTS.service, protocol: 'http' } as const;
+  const place = { cluster: 'east', peers: ['west', 'north'] };
+  const targetsOf = (entries: ReturnType<typeof routeEntries>) =>
+    entries
+      .filter(({ Kind }) => Kind === 'service-resolver')
+      .map(({ Failover }) =>
+        (Failover as { '*': { Targets: { Peer?: string }[] } })['*'].Targets.map(({ Peer = 'own' }) => Peer),
+      );
+  t.strictSame(targetsOf(routeEntries({ preference: 'spread' }, echo, place)), [
+    ['own', 'west', 'north'],
+    ['west', 'own', 'north'],
+    ['north', 'own', 'west'],
+  ]);
+  t.strictSame(targetsOf(routeEntries({ preference: 'prefer-local' }, echo, place)), [
+    ['own', 'west', 'north'],
+    ['own', 'west', 'north'],
+    ['own', 'west', 'north'],
+  ]);
+  const kinds = (entries: { Kind: string }[]) => [...new Set(entries.map(({ Kind }) => Kind))];
+  t.strictSame(kinds(routeEntries({ preference: 'spread', ejectFailing: true }, echo, place)), [
+    'service-resolver',
+    'service-router',
+  ]);
+  const tcp = { ...echo, protocol: 'tcp' } as const;
+  t.strictSame(kinds(routeEntries({ preference: 'spread', ejectFailing: true }, tcp, place)), [
+    'service-defaults',
+    'service-resolver',
+  ]);
+  t.strictSame(protocolEntries(tcp), [{ Kind: 'service-defaults', Name: 'echo-mcnet', Protocol: 'tcp' }]);
+});
+
+t.test('exports name each peer, and callers keep gateways', async (t) => {
+  t.strictSame(exportedServices(['b', 'a'], ['west']), {
+    Kind: 'exported-services',
+    Name: 'default',
+    Services: [
+      { Name: 'a', Consumers: [{ Peer: 'west' }] },
+      { Name: 'b', Consumers: [{ Peer: 'west' }] },
+    ],
+  });
+  t.match(callerDefaults('client-mcnet', []), {
+    UpstreamConfig: { Defaults: { PassiveHealthCheck: { EnforcingConsecutive5xx: 0 } } },
+  });
+  t.notMatch(JSON.stringify(callerDefaults('client-mcnet', [])), 'Overrides');
+  t.match(callerDefaults('client-mcnet', ['x']), {
+    UpstreamConfig: { Overrides: [{ Name: 'x', PassiveHealthCheck: { MaxFailures: 3 } }] },
+  });
+});
+
+t.test('intentions name callers of each cluster and refuse all others of each', async (t) => {
+  const place = { cluster: 'east', peers: ['west'] };
+  const sources = (allow: Parameters<typeof intentions>[0]['allow']) =>
+    intentions({ allow }, 'guarded-mcnet', place)['Sources'];
+  const denied = [
+    { Name: '*', Action: 'deny' },
+    { Name: '*', Peer: 'west', Action: 'deny' },
+  ];
+  t.strictSame(sources([]), denied);
+  t.strictSame(sources([{ namespace: 'mcnet', serviceAccount: 'client' }]), [
+    { Name: 'client-mcnet', Action: 'allow' },
+    { Name: 'client-mcnet', Peer: 'west', Action: 'allow' },
+    ...denied,
+  ]);
+  t.strictSame(sources([{ namespace: 'mcnet', serviceAccount: 'client', cluster: 'west' }]), [
+    { Name: 'client-mcnet', Peer: 'west', Action: 'allow' },
+    ...denied,
+  ]);
+  const handler = createConsul(OPTIONS).handlers.find(({ name }) => name === 'consul-intentions');
+  const intent = { kind: 'identity-policy', name: 'x', namespace: 'mcnet', target: {} } as const;
+  t.equal(handler?.supports({ ...intent, allow: [{ namespace: 'mcnet', serviceAccount: 'a' }] }), true);
+  t.type(handler?.supports({ ...intent, allow: [{ namespace: 'mcnet' }] }), 'string');
+});
+
+t.test('what was read of an entry can be written again', async (t) => {
+  t.strictSame(
+    writable({
+      Kind: 'service-intentions',
+      Name: 'a',
+      CreateIndex: 1,
+      ModifyIndex: 2,
+      Sources: [{ Name: 'b', Action: 'allow', Precedence: 9, Type: 'consul' }],
+    }),
+    { Kind: 'service-intentions', Name: 'a', Sources: [{ Name: 'b', Action: 'allow' }] },
+  );
+});
+
+t.test('objects of a cluster', async (t) => {
+  const objects = [
+    ...serverObjects({ run: 'abc123', cluster: 'east', node: 'n1' }, IMAGES),
+    ...gatewayObjects(IMAGES),
+  ];
+  t.strictSame(
+    objects.map(({ kind, metadata }) => `${kind} ${metadata.name}`),
+    [
+      'Namespace mcnet-consul',
+      'ConfigMap consul-server',
+      'Service consul-server',
+      'Deployment consul-server',
+      'Service mesh-gateway',
+      'Deployment mesh-gateway',
+    ],
+  );
+  t.match(serverConfiguration('abc123', 'east'), {
+    datacenter: 'east',
+    peering: { enabled: true },
+    connect: { ca_config: { cluster_id: clusterIdOf('abc123', 'east') } },
+  });
+});
+
+t.test('each cluster has a trust domain of its own, and gateways are no callers', async (t) => {
+  t.match(
+    clusterIdOf('abc123', 'east'),
+    /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/,
+  );
+  t.not(clusterIdOf('abc123', 'east'), clusterIdOf('abc123', 'west'));
+  const { callersIn, claim } = consulIdentities(new Peers());
+  const caller = spiffeId('abc123', 'east', 'client-mcnet');
+  t.match(caller, /^spiffe:\/\/[0-9a-f-]{36}\.consul\/ns\/default\/dc\/east\/svc\/client-mcnet$/);
+  const gateway = 'spiffe://0.consul/gateway/mesh/dc/west';
+  t.strictSame(callersIn(`${claim(caller)},${claim(gateway)}`), [caller]);
+});
+
+t.test('peerings by what the server says', async (t) => {
+  t.match(peeringLink('east', 'west', []), { cause: 'peering-missing', what: /no peering/ });
+  t.match(peeringLink('east', 'west', [{ Name: 'west', State: 'FAILING' }]), { what: /FAILING/ });
+  t.equal(peeringLink('east', 'west', [{ Name: 'west', State: 'ACTIVE' }]), undefined);
+});
+
+t.test('requests and answers of a server, one a line', async (t) => {
+  t.equal(
+    linesOf([
+      { method: 'GET', path: '/v1/peerings' },
+      { method: 'PUT', path: '/v1/config', body: { a: 'b c' } },
+    ]),
+    'GET /v1/peerings \nPUT /v1/config {"a":"b c"}\n',
+  );
+  t.strictSame(answersIn('[]\n\n@@200\nno such thing\n@@404\n'), [
+    { status: 200, body: '[]\n' },
+    { status: 404, body: 'no such thing' },
+  ]);
+});
+
+t.test('authorities and handshakes of a proxy', async (t) => {
+  const pem = (text: string) => `-----BEGIN CERTIFICATE-----\n${text}\n-----END CERTIFICATE-----\n`;
+  const dump = {
+    configs: [
+      { tls_certificate: { certificate_chain: { inline_string: pem('leaf') } } },
+      { validation_context: { trusted_ca: { inline_string: pem('own') } } },
+      { typed_config: { trust_domains: [{ trust_bundle: { inline_string: pem('peer') + pem('own') } }] } },
+    ],
+  };
+  t.strictSame(authoritiesIn(JSON.stringify(dump)), [pem('own'), pem('peer')]);
+  t.strictSame(
+    handshakesIn('listener.10.0.0.1_20000.ssl.versions.TLSv1.3: 4\nlistener.x.ssl.curves.X25519: 0'),
+    {
+      'TLSv1.3': 4,
+    },
+  );
+});
