@@ -104,6 +104,25 @@ const ended = ['completed', 'interrupted', 'deadline', 'bail', 'set-up-failed'] 
 const teardown = ['clean', 'kept', 'failed'] as const;
 const files = list(z.string()).describe('relative to the output folder');
 
+const usageMembers = {
+  cluster: z.string(),
+  moment: z
+    .enum(['idle', 'load'])
+    .describe('after set-up with nothing going on, or over the suite performance'),
+  windowMs: milliseconds.describe('milliseconds between the two readings'),
+  containers: list(
+    z.object({
+      namespace: z.string(),
+      pod: z.string(),
+      container: z.string(),
+      part: z.enum(['control plane', 'data plane', 'kubernetes', 'workloads']),
+      memoryBytes: z.number().exactOptional().describe('working set at the end'),
+      cores: z.number().exactOptional().describe('processors kept busy in between, on average'),
+    }),
+  ),
+  reason: z.string().exactOptional().describe('why there is nothing to be seen'),
+};
+
 export const reportSchema = z
   .object({
     v: z.literal(REPORT_VERSION),
@@ -136,11 +155,19 @@ export const reportSchema = z
           .describe('the run itself failed: the set-up died, or nothing was executed'),
         error: z.string().exactOptional(),
         phases: list(
-          z.object({ phase: z.string(), durationMs: milliseconds, detail: z.string().exactOptional() }),
+          z.object({
+            phase: z.string(),
+            durationMs: milliseconds,
+            detail: z.string().exactOptional(),
+            endedMs: milliseconds.exactOptional().describe('milliseconds since the run began'),
+          }),
         ),
         teardown: z.enum([...teardown, 'unknown']),
         leftovers: list(z.string()),
         figures: figures.exactOptional().describe('what asking the clusters took'),
+        usage: list(z.object(usageMembers))
+          .exactOptional()
+          .describe('what containers took of their nodes, where that was looked at'),
         diagnostics: list(z.object({ cluster: z.string(), files })),
         cases: list(
           z.object({
@@ -219,6 +246,7 @@ export const recordLineSchema = z
       fault,
       event: z.enum(['injected', 'held', 'did-not-hold', 'mended']),
     }),
+    line('usage', usageMembers),
     line('diagnostic', { cluster: z.string(), files }),
     line('run.end', {
       exitCode: z.number(),

@@ -1,6 +1,7 @@
 /** What happens in a run goes through here once: to the record, to whoever watches, and into the results. */
 import type { PlannedCase, RecordBody } from '../model/record.ts';
 import type { RunEvent, RunObserver, RunResults } from '../model/results.ts';
+import type { ClusterUsage } from '../model/usage.ts';
 import type { Verdict } from '../model/verdict.ts';
 import type { RecordWriter } from './record.ts';
 import { type CaseOutcome, explains } from './results.ts';
@@ -12,6 +13,7 @@ export class Journal {
   readonly outcomes = new Map<string, CaseOutcome>();
   readonly phases: RunResults['phases'][number][] = [];
   readonly diagnostics: RunResults['diagnostics'][number][] = [];
+  readonly usage: ClusterUsage[] = [];
   readonly #writer: RecordWriter;
   readonly #observers: readonly RunObserver[];
 
@@ -54,9 +56,10 @@ export class Journal {
       detail = 'failed';
       throw error;
     } finally {
-      const durationMs = Math.round(this.#writer.elapsed() - began);
+      const ended = this.#writer.elapsed();
+      const durationMs = Math.round(ended - began);
       const facts = { phase, durationMs, ...(detail !== undefined && { detail }) };
-      this.phases.push(facts);
+      this.phases.push({ ...facts, endedMs: Math.round(ended) });
       this.record({ type: 'phase', ...facts });
     }
   }
@@ -75,6 +78,11 @@ export class Journal {
     const keeps = observed !== undefined && explains(verdict);
     this.outcomes.set(planned.id, { verdict, durationMs, attempts, ...(keeps && { observed }) });
     this.record({ type: 'verdict', case: planned.id, verdict, durationMs });
+  }
+
+  use(usage: ClusterUsage): void {
+    this.usage.push(usage);
+    this.record({ type: 'usage', ...usage });
   }
 
   diagnose(cluster: string, files: readonly string[]): void {

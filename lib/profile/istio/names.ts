@@ -1,5 +1,6 @@
 /** Names that Istio gives to things, as its documentation has them. */
 import type { KubernetesObject, ObjectReference } from '../../model/cluster.ts';
+import type { ContainerName, Plane } from '../../model/usage.ts';
 
 export const SYSTEM_NAMESPACE = 'istio-system';
 export const TRUST_DOMAIN = 'cluster.local';
@@ -48,3 +49,9 @@ export function secretText(secret: KubernetesObject | undefined, key: string): s
 }
 
 export const remoteSecretName = (cluster: string): string => `istio-remote-secret-${cluster}`;
+
+/** Proxies beside workloads and in gateways carry traffic; everything else of Istio decides. */
+export function planeOf({ namespace, container }: ContainerName): Plane | undefined {
+  if (container === PROXY_CONTAINER) return 'data plane';
+  return namespace === SYSTEM_NAMESPACE ? 'control plane' : undefined;
+}
