@@ -27,8 +27,8 @@ export interface Comparison {
   readonly on: string;
   readonly columns: readonly Column[];
   readonly groups: readonly RowGroup[];
-  /** Core and extended checks that passed in one column and did not in another, in the order of the plan. */
-  readonly unlike: readonly UnlikeCheck[];
+  /** Checks that failed or could not be judged in one of the columns, in the order of the plan. */
+  readonly wrong: readonly WrongCheck[];
   /** What must be known before the table is trusted; one sentence each. */
   readonly remarks: readonly string[];
   /** Versions as observed that all have in common. */
@@ -63,11 +63,13 @@ export interface Incapacity {
   readonly checks: readonly string[];
 }
 
-export interface UnlikeCheck {
+export interface WrongCheck {
   readonly check: string;
   readonly title: string;
-  /** By column; `absent` where its class does not have the check, or the run did not come to be. */
-  readonly statuses: Readonly<Record<string, Status | 'absent'>>;
+  /** By column: the worst verdict; `absent` where the run does not have the check. */
+  readonly verdicts: Readonly<
+    Record<string, { readonly status: Status | 'absent'; readonly reason: string }>
+  >;
 }
 
 export interface RowGroup {
@@ -128,11 +130,12 @@ export function compareRuns(entrants: readonly Entrant[]): Comparison {
       { title: 'Time to be ready', rows: readyRows(table) },
       ...usageGroups(table),
     ].filter(({ rows }) => rows.length > 0),
-    unlike: unlikeChecks(entrants),
+    wrong: wrongChecks(entrants),
     remarks: [
       ...differences.map(
         (difference) => `Not the same in all runs, so that figures do not compare: ${difference}`,
       ),
+      ...remarksOfRuns(entrants),
     ],
     versions: common,
   };
@@ -169,6 +172,24 @@ function differencesOf(entrants: readonly Entrant[]): string[] {
     return [`${what} (${said.join('; ')})`];
   });
 }
+
+/** What runs say of themselves, once for all that say it. */
+function remarksOfRuns(entrants: readonly Entrant[]): string[] {
+  const said = entrants.flatMap(({ name, runs }) =>
+    [...new Set(runs.flatMap((run) => remarks(withoutRows(run))))].map((remark) => ({ name, remark })),
+  );
+  const present = entrants.filter(({ runs }) => runs.length > 0).length;
+  return [...Map.groupBy(said, ({ remark }) => remark)].map(([remark, own]) =>
+    own.length === present && present > 1 ? remark : `${own.map(({ name }) => name).join(', ')}: ${remark}`,
+  );
+}
+
+/** The build has a row of its own, and what was kept is nothing to compare. */
+const withoutRows = (run: RunResults): RunResults => ({
+  ...run,
+  subject: { ...run.subject, build: { kind: 'vendor' } },
+  teardown: run.teardown === 'kept' ? 'clean' : run.teardown,
+});
 
 function placeOf(subject: RunSubject, differences: readonly string[]): string {
   const parts = subjectLabel({ ...subject, profile: '' })
@@ -267,23 +288,27 @@ function whyAbsent(runs: readonly RunResults[], check: string): string {
 const worstOf = (statuses: readonly Status[]): Status | undefined =>
   STATUSES.find((status) => statuses.includes(status));
 
-function unlikeChecks(entrants: readonly Entrant[]): UnlikeCheck[] {
+function wrongChecks(entrants: readonly Entrant[]): WrongCheck[] {
   const titles = new Map(
     entrants.flatMap(({ runs }) =>
       runs.flatMap(({ cases }) => cases.map(({ check, title }) => [check, title] as const)),
     ),
   );
   return [...titles].flatMap(([check, title]) => {
-    const statuses = Object.fromEntries(
-      entrants.map(({ name, runs }) => {
-        const cases = runs.flatMap((run) => run.cases.filter((one) => one.check === check));
-        return [name, worstOf(cases.map(({ verdict }) => verdict.status)) ?? 'absent'] as const;
-      }),
+    const verdicts = Object.fromEntries(
+      entrants.map((entrant) => [entrant.name, worstVerdict(entrant, check)] as const),
     );
-    const said = new Set(Object.values(statuses));
-    const wrong = said.has('failed') || said.has('inconclusive');
-    return wrong || (said.has('passed') && said.has('skipped')) ? [{ check, title, statuses }] : [];
+    const said = Object.values(verdicts).map(({ status }) => status);
+    return said.includes('failed') || said.includes('inconclusive') ? [{ check, title, verdicts }] : [];
   });
+}
+
+function worstVerdict({ runs, notRun }: Entrant, check: string): WrongCheck['verdicts'][string] {
+  const [worst] = runs
+    .flatMap(({ cases }) => cases.filter((one) => one.check === check))
+    .toSorted((a, b) => STATUSES.indexOf(a.verdict.status) - STATUSES.indexOf(b.verdict.status));
+  if (worst) return { status: worst.verdict.status, reason: oneLine(worst.verdict.reason) };
+  return { status: 'absent', reason: runs.length === 0 ? (notRun ?? 'not run') : whyAbsent(runs, check) };
 }
 
 /** Measurements of one column for one row, or why there are none. */
@@ -507,7 +532,7 @@ function readyRows(table: Table): Row[] {
     table.row({ name: 'technology installed', ...facts }, (entrant) =>
       measurePhases(entrant, 'install', ({ durationMs }) => durationMs),
     ),
-    table.row({ name: 'everything ready for the first case', ...facts }, (entrant) =>
+    table.row({ name: 'ready for the first case', ...facts }, (entrant) =>
       measurePhases(entrant, 'intents', ({ endedMs }) => endedMs),
     ),
     ...(discovery
@@ -533,14 +558,11 @@ function measurePhases(
     : { samples: values, shown: values };
 }
 
-const MOMENTS: Readonly<Record<Moment, string>> = {
-  idle: 'with nothing going on',
-  load: 'over the suite performance',
-};
+const MOMENTS: Readonly<Record<Moment, string>> = { idle: 'idle', load: 'loaded' };
 const PLANES: readonly (readonly [Part, string])[] = [
   ['control plane', 'control plane'],
   ['data plane', 'data plane'],
-  ['kubernetes', 'Kubernetes and its CNI'],
+  ['kubernetes', 'Kubernetes, CNI'],
 ];
 /** What a kubelet's looks at a container are worth: it gives whole seconds, over 15 s at least. */
 const MEMORY_RESOLUTION = 1e6;
@@ -618,11 +640,7 @@ export function comparisonHeadline({ on, columns }: Comparison): string {
 /** What a reader must know of how rows are compared. */
 export const HOW_COMPARED: readonly string[] = [
   'A figure is the range over pairs or clusters (and runs, where there are several), from three on with the median before it. The mark * says that no other column is better by more than the spread of the measurements (Welch, 95 %); without any mark nobody is ahead, or it was measured once only.',
-  "Each run measures the underlay's own throughput and latency between its gateways, right beside what is compared with it.",
-  'Memory is the working set. Processor time is that of containers: what the kernel does on their behalf (eBPF, packet filters, tunnels) is not in it.',
+  'Throughput and latency are relative to the underlay: between gateways (and, for latency, inside the cluster where that is slower), right beside it in the same run. What else this machine did meanwhile is in all figures.',
+  'A time to fail over is that of the slower kind of connection, new or kept alive.',
+  'Memory is the working set. Idle is after set-up, loaded is over the suite performance. Processor time is that of containers: what the kernel does on their behalf (eBPF, packet filters, tunnels) is not in it.',
 ];
-
-export const timeOf = ({ durationMs, runs }: Pick<Column, 'durationMs' | 'runs'>): string =>
-  runs.length > 1
-    ? `${formatDuration(durationMs)} in ${counted(runs.length, 'run')}`
-    : formatDuration(durationMs);

@@ -1,7 +1,7 @@
 /** A comparison for the terminal. */
 import { type Comparison, HOW_COMPARED, comparisonHeadline } from './comparison.ts';
 import { type TextCell, type TextRow, type TextTable, type Tone, textTable } from './comparisonTable.ts';
-import { MARKS, type Style, inColourOf, mark, styleOf } from './style.ts';
+import { type Style, inColourOf, mark, styleOf } from './style.ts';
 import { padEnd, truncate, widthOf, wrap } from './text.ts';
 
 export interface ComparisonPage {
@@ -22,9 +22,8 @@ export function renderComparisonConsole(comparison: Comparison, { colour, width 
   const room = Math.max(60, width);
   const blocks = [
     wrap(comparisonHeadline(comparison), room).map((line) => style('bold', line)),
-    ...comparison.remarks.map((remark) => hanging(`${mark(style, 'remark')} `, remark, room)),
+    comparison.remarks.flatMap((remark) => hanging(`${mark(style, 'remark')} `, remark, room)),
     ...tableLines(table, style, room),
-    ...unlikeLines(comparison, style, room),
     ...cannotLines(comparison, style, room),
     ...versionLines(comparison, style, room),
     table.notes.flatMap(([letter, text]) => hanging(padEnd(letter, 3), text, room)),
@@ -44,7 +43,7 @@ const hanging = (label: string, text: string, room: number): string[] =>
 /** As many columns beside each other as fit; the rest below, with the names again. */
 function tableLines({ columns, sections }: TextTable, style: Style, room: number): string[][] {
   const rows = sections.flatMap((section) => section.rows);
-  const names = Math.min(LONGEST_NAME, Math.max(...rows.map(({ name }) => widthOf(name))));
+  const names = Math.min(LONGEST_NAME, Math.max(...rows.map(({ short }) => widthOf(short))));
   const widths = columns.map((name, index) =>
     Math.max(widthOf(name), ...rows.map(({ cells }) => widthOf(cells[index]?.text ?? ''))),
   );
@@ -66,9 +65,9 @@ function tableLines({ columns, sections }: TextTable, style: Style, room: number
     ]
       .join(gap)
       .trimEnd();
-  const rowLine = ({ name, cells }: TextRow, group: readonly number[]): string =>
+  const rowLine = ({ short, cells }: TextRow, group: readonly number[]): string =>
     line(
-      name,
+      short,
       cells.map((cell) => coloured(cell, style)),
       group,
     );
@@ -100,20 +99,6 @@ const coloured = ({ text, tone }: TextCell, style: Style): string => {
   const format = COLOURS[tone];
   return format === undefined ? text : style(format, text);
 };
-
-function unlikeLines({ unlike }: Comparison, style: Style, room: number): string[][] {
-  if (unlike.length === 0) return [];
-  const lines = unlike.flatMap(({ check, statuses }) =>
-    hanging(
-      `  ${padEnd(check, 32)} `,
-      Object.entries(statuses)
-        .map(([name, status]) => `${status === 'absent' ? '·' : MARKS[status]} ${name}`)
-        .join('   '),
-      room,
-    ),
-  );
-  return [[style('bold', 'Checks of which the verdicts differ'), ...lines]];
-}
 
 function cannotLines({ columns }: Comparison, style: Style, room: number): string[][] {
   const all = columns.filter(({ cannot }) => cannot.length > 0);

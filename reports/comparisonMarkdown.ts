@@ -10,7 +10,7 @@ const shown = ({ text, tone }: TextCell): string =>
   tone === 'ahead' ? `**${escaped(text)}**` : escaped(text);
 
 export function renderComparisonMarkdown(comparison: Comparison): string {
-  const { columns, unlike, versions, remarks } = comparison;
+  const { columns, versions, remarks } = comparison;
   const table = textTable(comparison);
   const names = table.columns.map(escaped);
   const head = (first: string): string[] => [
@@ -52,22 +52,6 @@ export function renderComparisonMarkdown(comparison: Comparison): string {
       ...head(''),
       ...rows.map((row) => cells([escaped(row.name), ...row.cells.map(shown)])),
     ]),
-    unlike.length === 0
-      ? []
-      : [
-          '## Checks of which the verdicts differ',
-          '',
-          ...head('check'),
-          ...unlike.map(({ check, statuses }) =>
-            cells([
-              `\`${escaped(check)}\``,
-              ...table.columns.map((name) => {
-                const status = statuses[name] ?? 'absent';
-                return status === 'absent' ? 'not in its class' : `${MARKS[status]} ${status}`;
-              }),
-            ]),
-          ),
-        ],
     ...lists.map(([title, lines]) => (lines.length === 0 ? [] : [`## ${title}`, '', ...lines])),
   ];
   return `${blocks

@@ -16,6 +16,8 @@ export interface TextCell {
 
 export interface TextRow {
   readonly name: string;
+  /** Without what stands in the row above. */
+  readonly short: string;
   /** One for each column. */
   readonly cells: readonly TextCell[];
 }
@@ -43,6 +45,7 @@ export function textTable(comparison: Comparison): TextTable {
     sections: [
       { rows: factRows(columns, notes) },
       { title: 'Cases by suite', rows: suiteRows(columns, notes) },
+      { title: 'Checks that failed, or could not be judged', rows: wrongRows(comparison, notes) },
       ...groups.map(({ title, rows }) => ({
         title,
         rows: rows.map((row) => textRow(row, columns, notes)),
@@ -75,6 +78,7 @@ const TONES = { conformant: 'passed', partial: 'remark', 'not conformant': 'fail
 function factRows(columns: readonly Column[], notes: Notes): TextRow[] {
   const row = (name: string, cell: (column: Column) => TextCell): TextRow => ({
     name,
+    short: name,
     cells: columns.map((column) =>
       column.class === undefined || column.verdict === undefined
         ? { text: `not measured ${notes.refer(column.failure ?? 'not run')}`, tone: 'absent' }
@@ -113,6 +117,7 @@ function suiteRows(columns: readonly Column[], notes: Notes): TextRow[] {
   const suites = [...new Set(columns.flatMap((column) => Object.keys(column.suites)))];
   return suites.map((suite) => ({
     name: suite,
+    short: suite,
     cells: columns.map((column): TextCell => {
       const counts = column.suites[suite];
       if (counts) return countsCell(counts);
@@ -125,9 +130,23 @@ function suiteRows(columns: readonly Column[], notes: Notes): TextRow[] {
 const whyNoSuite = ({ cannot }: Column, suite: string): string =>
   cannot.find(({ checks }) => checks.some((check) => check.startsWith(`${suite}.`)))?.reason ?? 'not planned';
 
+const wrongRows = ({ wrong, columns }: Comparison, notes: Notes): TextRow[] =>
+  wrong.map(({ check, verdicts }) => ({
+    name: check,
+    short: check,
+    cells: columns.map(({ name }): TextCell => {
+      const { status = 'absent', reason = '' } = verdicts[name] ?? {};
+      if (status === 'passed') return { text: `${MARKS.passed} passed`, tone: 'passed' };
+      return status === 'absent'
+        ? { text: `not measured ${notes.refer(reason)}`, tone: 'absent' }
+        : { text: `${MARKS[status]} ${status} ${notes.refer(reason)}`, tone: status };
+    }),
+  }));
+
 function textRow(row: Row, columns: readonly Column[], notes: Notes): TextRow {
   return {
     name: row.name,
+    short: row.name.includes(': ') ? `  ${row.name.slice(row.name.indexOf(': ') + 2)}` : row.name,
     cells: row.cells.map((cell, index): TextCell => {
       const name = columns[index]?.name ?? '';
       if (isMeasured(cell)) {
@@ -145,11 +164,19 @@ function textRow(row: Row, columns: readonly Column[], notes: Notes): TextRow {
   };
 }
 
+function textOf(value: number, unit: Row['unit']): string {
+  // A ratio of one is told from one of 1.04.
+  if (unit === '×') return `${value.toFixed(2)} ×`;
+  return formatFigure({ value: unit === 'bytes' || unit === '%' ? Math.round(value) : value, unit });
+}
+
 /** `1.2 s`, `0.8–1.2 s` of two, `1.1 s (0.8–1.2)` of more. */
 export function figureText({ unit }: Pick<Row, 'unit'>, cell: Extract<Cell, { value: number }>): string {
-  const [value, low, high] = [cell.value, cell.low, cell.high].map((number) =>
-    formatFigure({ value: unit === 'bytes' ? Math.round(number) : number, unit }),
-  ) as [string, string, string];
+  const [value, low, high] = [cell.value, cell.low, cell.high].map((number) => textOf(number, unit)) as [
+    string,
+    string,
+    string,
+  ];
   if (cell.samples < 2 || low === high) return value;
   const unitOf = / \D.*$/.exec(high)?.[0] ?? '';
   const bare = unitOf !== '' && low.endsWith(unitOf) ? low.slice(0, -unitOf.length) : low;

@@ -124,10 +124,19 @@ export function compareMeans(
   if (error === 0) return 'same';
   // Welch and Satterthwaite.
   const freedom = error ** 2 / (one.error ** 2 / one.freedom + other.error ** 2 / other.freedom);
-  const quantile =
-    T_QUANTILES.findLast(([least]) => least <= freedom + 1e-9)?.[1] ?? Number.POSITIVE_INFINITY;
+  const quantile = tQuantile(freedom);
   if (Math.abs(difference) <= quantile * Math.sqrt(error)) return 'same';
   return difference < 0 ? 'less' : 'more';
+}
+
+/** Between the entries of the table by the inverse of the degrees of freedom, which errs on the large side. */
+function tQuantile(freedom: number): number {
+  const above = T_QUANTILES.findIndex(([listed]) => listed >= freedom);
+  const [more, less] = [T_QUANTILES[above], T_QUANTILES[above - 1]];
+  if (!more) return T_QUANTILES.at(-1)![1];
+  if (!less) return more[1];
+  const share = (1 / less[0] - 1 / freedom) / (1 / less[0] - 1 / more[0]);
+  return less[1] + share * (more[1] - less[1]);
 }
 
 interface MeanAndError {

@@ -97,10 +97,11 @@ interface Planned {
 
 /** Everything that can be wrong with any of them is told before the first begins. */
 async function planAll(names: readonly string[], flags: RawFlags, folder: string): Promise<Planned[]> {
-  if (names.length < 2) {
-    throw new UserError('A comparison needs at least two profiles', {
-      where: names.join(' ') || 'compare',
-      remedy: `Name them: \`compare none istio\`; there are ${profileNames().join(', ')}`,
+  // One alone is measured for a comparison by `--from`, where several at once would take too long.
+  if (names.length === 0) {
+    throw new UserError('There is nothing to compare', {
+      where: 'compare',
+      remedy: `Name profiles, as in \`compare none istio\`; there are ${profileNames().join(', ')}`,
     });
   }
   const twice = names.find((name, index) => names.indexOf(name) !== index);
