@@ -115,8 +115,16 @@ export type Cell =
 
 export const isMeasured = (cell: Cell): cell is Extract<Cell, { value: number }> => 'value' in cell;
 
+/** Parts of a name may come from the systems under test. */
+const LONGEST_NAME = 80;
+
 /** Column names, in order; rows and sections follow from what was recorded. */
-export function compareRuns(entrants: readonly Entrant[]): Comparison {
+export function compareRuns(given: readonly Entrant[]): Comparison {
+  const entrants = given.map(({ name, runs, notRun }): Entrant => ({
+    name: oneLine(name, LONGEST_NAME),
+    runs,
+    ...(notRun !== undefined && { notRun: oneLine(notRun) }),
+  }));
   const differences = differencesOf(entrants);
   const table = new Table(entrants, differences.length === 0);
   const measured = entrants.flatMap(({ runs }) => runs);
@@ -158,7 +166,7 @@ const SAME: Readonly<Record<string, (subject: RunSubject) => string>> = {
 function differencesOf(entrants: readonly Entrant[]): string[] {
   // A run that died in set-up has observed no versions, and has no figures either.
   const alive = entrants.flatMap(({ name, runs }) =>
-    runs.filter(({ ended }) => ended !== 'set-up-failed').map(({ subject }) => ({ name, subject })),
+    runs.filter((run) => !diedInSetUp(run)).map(({ subject }) => ({ name, subject })),
   );
   return Object.entries(SAME).flatMap(([what, read]) => {
     const values = Map.groupBy(
@@ -202,8 +210,12 @@ function versionsOf(entrants: readonly Entrant[]): {
   common: Record<string, string>;
   own: Record<string, string>[];
 } {
-  const all = entrants.map(
-    ({ runs }) => Object.assign({}, ...runs.map(({ subject }) => subject.versions)) as Record<string, string>,
+  const all = entrants.map(({ runs }) =>
+    Object.fromEntries(
+      runs
+        .flatMap(({ subject }) => Object.entries(subject.versions))
+        .map(([name, version]) => [oneLine(name), oneLine(version)]),
+    ),
   );
   const some = all.filter((versions) => Object.keys(versions).length > 0);
   const [first = {}] = some;
@@ -225,13 +237,15 @@ function columnOf(
   entrants: readonly Entrant[],
   versions: Record<string, string>,
 ): Column {
-  const cases = runs.flatMap((run) => run.cases);
   const [first] = runs;
+  const cases = runs.filter((run) => !diedInSetUp(run)).flatMap((run) => run.cases);
+  const build = runs.find((run) => !diedInSetUp(run))?.subject.build;
   const verdict = VERDICTS.find((one) => runs.some(({ conformance }) => conformance.verdict === one));
   const failure = notRun ?? runs.map(failureOf).find((why) => why !== undefined);
   return {
     name,
-    ...(first && { profile: first.subject.profile, class: first.subject.class, build: first.subject.build }),
+    ...(first && { profile: oneLine(first.subject.profile), class: first.subject.class }),
+    ...(build && { build }),
     ...(verdict && { verdict }),
     runs: runs.map(({ run }) => run),
     durationMs: runs.reduce((sum, { durationMs }) => sum + durationMs, 0),
@@ -247,15 +261,16 @@ function columnOf(
   };
 }
 
+/** It proved nothing, whatever its verdicts say: they are all the same one. */
+const diedInSetUp = ({ ended }: RunResults): boolean => ended === 'set-up-failed';
+
 /** Why nothing, or not everything, was measured by a run that did not come to its end. */
 function failureOf(results: RunResults): string | undefined {
   if (results.ended === 'interrupted') return 'the run was interrupted';
   if (results.ended === 'unfinished') return 'the record has no end';
   const failure = runFailure(results);
   if (!failure) return undefined;
-  return results.ended === 'set-up-failed'
-    ? `the set-up failed: ${oneLine(failure.seen)}`
-    : oneLine(failure.seen);
+  return diedInSetUp(results) ? `the set-up failed: ${oneLine(failure.seen)}` : oneLine(failure.seen);
 }
 
 function incapacitiesOf(runs: readonly RunResults[], entrants: readonly Entrant[]): Incapacity[] {
@@ -304,6 +319,8 @@ function wrongChecks(entrants: readonly Entrant[]): WrongCheck[] {
 }
 
 function worstVerdict({ runs, notRun }: Entrant, check: string): WrongCheck['verdicts'][string] {
+  const dead = runs.find(diedInSetUp);
+  if (dead) return { status: 'absent', reason: failureOf(dead) ?? 'the set-up failed' };
   const [worst] = runs
     .flatMap(({ cases }) => cases.filter((one) => one.check === check))
     .toSorted((a, b) => STATUSES.indexOf(a.verdict.status) - STATUSES.indexOf(b.verdict.status));
@@ -437,10 +454,11 @@ function measureCases(
   };
 }
 
-const reasonOf = ({ check, verdict }: CaseResult): string =>
-  verdict.status === 'skipped' || verdict.status === 'passed'
-    ? oneLine(verdict.reason)
-    : `${check} ${verdict.status}: ${oneLine(verdict.reason)}`;
+const reasonOf = ({ check, verdict }: CaseResult): string => {
+  if (verdict.status === 'passed') return `${check} gives no such figure`;
+  const reason = oneLine(verdict.reason);
+  return verdict.status === 'skipped' ? reason : `${check} ${verdict.status}: ${reason}`;
+};
 
 const percent = (share: number | undefined): number | undefined => share && 100 * share;
 

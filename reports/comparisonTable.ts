@@ -92,13 +92,11 @@ function factRows(columns: readonly Column[], notes: Notes): TextRow[] {
         ? { text: `${MARKS[TONES[verdict]]} ${verdict}`, tone: TONES[verdict] }
         : { text: `${MARKS.failed} not measured ${notes.refer(failure)}`, tone: 'failed' },
     ),
-    row('build', ({ build }) =>
-      build?.kind === 'local'
-        ? plain(
-            `local${build.differs === undefined ? '' : ` ${notes.refer(`build: ${oneLine(build.differs)}`)}`}`,
-          )
-        : plain(build?.kind ?? ''),
-    ),
+    row('build', ({ build, failure }) => {
+      if (!build) return { text: `not measured ${notes.refer(failure ?? 'not run')}`, tone: 'absent' };
+      if (build.differs === undefined) return plain(build.kind);
+      return plain(`${build.kind} ${notes.refer(`build: ${oneLine(build.differs)}`)}`);
+    }),
     row('the whole run took', ({ durationMs }) => plain(formatDuration(durationMs))),
   ];
 }
@@ -121,7 +119,7 @@ function suiteRows(columns: readonly Column[], notes: Notes): TextRow[] {
     cells: columns.map((column): TextCell => {
       const counts = column.suites[suite];
       if (counts) return countsCell(counts);
-      const reason = column.class === undefined ? (column.failure ?? 'not run') : whyNoSuite(column, suite);
+      const reason = column.failure ?? whyNoSuite(column, suite);
       return { text: `not measured ${notes.refer(reason)}`, tone: 'absent' };
     }),
   }));
