@@ -660,5 +660,6 @@ export const HOW_COMPARED: readonly string[] = [
   'A figure is the range over pairs or clusters (and runs, where there are several), from three on with the median before it. The mark * says that no other column is better by more than the spread of the measurements (Welch, 95 %); without any mark nobody is ahead, or it was measured once only.',
   'Throughput and latency are relative to the underlay: between gateways (and, for latency, inside the cluster where that is slower), right beside it in the same run. What else this machine did meanwhile is in all figures.',
   'A time to fail over is that of the slower kind of connection, new or kept alive.',
-  'Memory is the working set. Idle is after set-up, loaded is over the suite performance. Processor time is that of containers: what the kernel does on their behalf (eBPF, packet filters, tunnels) is not in it.',
+  'Memory is the working set. Idle is after set-up; loaded is the mean over the suite performance and some seconds around it, since kubelets look every 10 to 20 s. Processor time is that of containers: what the kernel does on their behalf (eBPF, packet filters, tunnels) is not in it.',
+  'What differs from run to run does not show in one run of each: `compare --from` puts the records of several together.',
 ];

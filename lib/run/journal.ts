@@ -22,9 +22,11 @@ export class Journal {
     this.#observers = observers;
   }
 
-  record(body: RecordBody): void {
-    this.#writer.write(body);
+  /** @returns when, in milliseconds since the run began */
+  record(body: RecordBody): number {
+    const monoMs = this.#writer.write(body);
     this.announce(body);
+    return monoMs;
   }
 
   /** First in the record, whatever was recorded before. */
@@ -56,11 +58,10 @@ export class Journal {
       detail = 'failed';
       throw error;
     } finally {
-      const ended = this.#writer.elapsed();
-      const durationMs = Math.round(ended - began);
+      const durationMs = Math.round(this.#writer.elapsed() - began);
       const facts = { phase, durationMs, ...(detail !== undefined && { detail }) };
-      this.phases.push({ ...facts, endedMs: Math.round(ended) });
-      this.record({ type: 'phase', ...facts });
+      const endedMs = Math.round(this.record({ type: 'phase', ...facts }));
+      this.phases.push({ ...facts, endedMs });
     }
   }
 

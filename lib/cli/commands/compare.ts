@@ -242,6 +242,9 @@ const ASPECTS: readonly ((subject: RunSubject) => string)[] = [
   ({ build }) => `build ${build.kind}`,
 ];
 
+/** Differing versions that are longer than this are counted in a name, and told in the table. */
+const LONGEST_VERSIONS = 40;
+
 /** `istio`, or `istio (direct)` where another record is of Istio over something else. */
 function nameOf(subject: RunSubject, all: readonly RunResults[]): string {
   const name = profileName(subject);
@@ -249,14 +252,20 @@ function nameOf(subject: RunSubject, all: readonly RunResults[]): string {
   const aspects = ASPECTS.filter((aspect) => new Set(others.map(aspect)).size > 1).map((aspect) =>
     aspect(subject),
   );
-  const versions = Object.entries(subject.versions).flatMap(([what, version]) =>
-    others.some((other) => other.versions[what] !== undefined && other.versions[what] !== version)
-      ? [`${what} ${version}`]
-      : [],
-  );
-  const said = [...aspects, ...versions];
+  const versions = [...new Set(others.map((other) => versionsText(other, others)))];
+  const own = versionsText(subject, others);
+  const short = versions.every((text) => text.length <= LONGEST_VERSIONS);
+  const said =
+    versions.length < 2 ? aspects : [...aspects, short ? own : `versions ${versions.indexOf(own) + 1}`];
   return said.length === 0 ? name : `${name} (${said.join(', ')})`;
 }
+
+/** In what the others do not agree with it. */
+const versionsText = (subject: RunSubject, others: readonly RunSubject[]): string =>
+  Object.entries(subject.versions)
+    .filter(([what, version]) => others.some((other) => other.versions[what] !== version))
+    .map((entry) => entry.join(' '))
+    .join(', ');
 
 /**
  * The files of the folder, where they were not sent elsewhere, and the table for a person; without a folder only what
