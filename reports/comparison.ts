@@ -9,8 +9,7 @@ import { compareMeans, median } from '../lib/model/statistics.ts';
 import type { ClusterUsage, Moment, Part } from '../lib/model/usage.ts';
 import { type Figures, type Status, STATUSES } from '../lib/model/verdict.ts';
 import { type Counts, countsOf, remarks, runFailure, skipsByReason, subjectLabel } from './digest.ts';
-import { formatDuration } from './format.ts';
-import { counted, oneLine } from './text.ts';
+import { oneLine } from './text.ts';
 
 /** One technology, in one of its variants. */
 export interface Entrant {
@@ -374,11 +373,10 @@ class Table {
     return { ...rest, cells: all.map(cellOf), ...this.#rank(facts.better, all, resolution) };
   }
 
-  /** A run that came to nothing says why itself. */
+  /** A run that died in set-up says why itself, in place of what each of its cases says. */
   #named({ runs }: Entrant, measured: Measured): Measured {
-    if ('samples' in measured) return measured;
-    const failure = runs.map(failureOf).find((why) => why !== undefined);
-    return failure === undefined ? measured : { reason: failure };
+    const dead = 'samples' in measured ? undefined : runs.find(diedInSetUp);
+    return dead ? { reason: failureOf(dead) ?? 'the set-up failed' } : measured;
   }
 
   #rank(

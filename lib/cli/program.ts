@@ -282,7 +282,7 @@ function createProgram(actions: Actions, finish: (exitCode: number) => void): Co
     .action(async (profiles, { from, report, ...flags }) =>
       finish(
         await actions.compare(profiles, flags, {
-          ...(from !== undefined && { from: from as readonly string[] }),
+          ...(from !== undefined && { from }),
           ...(report !== undefined && { report }),
         }),
       ),

@@ -111,16 +111,18 @@ export class UsageMeter {
 }
 
 /** In clusters of others, what the technology takes there it takes for others as well. */
-function whyUnreadable(cluster: Cluster, { name, planeOf }: Profile): string | undefined {
+function whyUnreadable(cluster: Cluster, profile: Profile): string | undefined {
   if (cluster.kind !== 'kubernetes') return 'clusters of the lab have no containers';
   if (!(cluster as KubernetesCluster).own) return 'these clusters serve others as well';
-  return planeOf ? undefined : `the profile ${name} does not say which containers are its own`;
+  return profile.planeOf
+    ? undefined
+    : `the profile ${profile.name} does not say which containers are its own`;
 }
 
 /** The technology says what is its own; of the rest, what runs in namespaces of this run is its workloads. */
 function partsOf(cluster: Cluster, profile: Profile): (name: ContainerName) => Part {
-  const { namespaceOf } = cluster as KubernetesCluster;
-  const namespaces = new Set(cluster.workloads.map(({ spec }) => namespaceOf.call(cluster, spec.namespace)));
+  const kubernetes = cluster as KubernetesCluster;
+  const namespaces = new Set(cluster.workloads.map(({ spec }) => kubernetes.namespaceOf(spec.namespace)));
   return (name) => profile.planeOf?.(name) ?? (namespaces.has(name.namespace) ? 'workloads' : 'kubernetes');
 }
 

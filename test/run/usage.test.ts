@@ -45,7 +45,7 @@ async function fleetOf(clock: Clock, changes: Partial<KubernetesCluster> = {}): 
         namespaceOf: (namespace) => namespace,
         containerReadings: () => Promise.resolve(readingsAt(clock.now())),
       };
-      return { ...cluster, ...kubernetes, ...changes } as Cluster;
+      return { ...cluster, ...kubernetes, ...changes };
     }),
   );
   return {
