@@ -50,7 +50,7 @@ export function annotations(results: RunResults): string[] {
 }
 
 /** Text inside HTML inside Markdown: nothing of it is markup. */
-const escaped = (text: string): string =>
+export const escaped = (text: string): string =>
   oneLine(text).replace(/[&<>"'`|*_[\]\\~#@]/g, (character) => `&#${character.codePointAt(0)};`);
 
 /** Markdown for the file that GITHUB_STEP_SUMMARY names. */

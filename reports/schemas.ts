@@ -1,11 +1,12 @@
 /**
- * The shapes of `report.json` and of a line of `record.ndjson`, from which `report.schema.json` and
- * `record.schema.json` beside this file are made. Members may be added without notice; readers ignore what they do not
+ * The shapes of `report.json`, `comparison.json` and of a line of `record.ndjson`, from which the `*.schema.json` beside
+ * this file are made. Members may be added without notice; readers ignore what they do not
  * know. No report imports this.
  */
 import { z } from 'zod';
 import { CAUSES, type CauseCode } from '../lib/model/causes.ts';
 import { RECORD_VERSION } from '../lib/model/record.ts';
+import { COMPARISON_VERSION } from './comparisonJson.ts';
 import { REPORT_VERSION } from './json.ts';
 
 const list = <T extends z.ZodType>(item: T) => z.array(item).readonly();
@@ -15,6 +16,7 @@ const family = z.enum(['ipv4', 'ipv6']);
 const perFamily = z.object({ ipv4: z.string().exactOptional(), ipv6: z.string().exactOptional() });
 const level = z.enum(['core', 'extended']);
 const status = z.enum(['passed', 'failed', 'inconclusive', 'skipped']);
+const STATUSES_AND_ABSENT = [...status.options, 'absent'] as const;
 const conformanceClass = z.enum(['underlay', 'mesh-flat', 'mesh-gateway', 'service-peering']);
 const milliseconds = z.number().describe('milliseconds');
 const timestamp = z.string().describe('RFC 3339');
@@ -104,6 +106,32 @@ const ended = ['completed', 'interrupted', 'deadline', 'bail', 'set-up-failed'] 
 const teardown = ['clean', 'kept', 'failed'] as const;
 const files = list(z.string()).describe('relative to the output folder');
 
+const counts = z.object({
+  passed: z.number(),
+  failed: z.number(),
+  inconclusive: z.number(),
+  skipped: z.number(),
+});
+
+const usageMembers = {
+  cluster: z.string(),
+  moment: z
+    .enum(['idle', 'load'])
+    .describe('after set-up with nothing going on, or over the suite performance'),
+  windowMs: milliseconds.describe('milliseconds between the two readings'),
+  containers: list(
+    z.object({
+      namespace: z.string(),
+      pod: z.string(),
+      container: z.string(),
+      part: z.enum(['control plane', 'data plane', 'kubernetes', 'workloads']),
+      memoryBytes: z.number().exactOptional().describe('working set at the end'),
+      cores: z.number().exactOptional().describe('processors kept busy in between, on average'),
+    }),
+  ),
+  reason: z.string().exactOptional().describe('why there is nothing to be seen'),
+};
+
 export const reportSchema = z
   .object({
     v: z.literal(REPORT_VERSION),
@@ -123,12 +151,7 @@ export const reportSchema = z
           verdict: z.enum(['conformant', 'partial', 'not conformant']),
           skippedCore: list(z.string()),
         }),
-        counts: z.object({
-          passed: z.number(),
-          failed: z.number(),
-          inconclusive: z.number(),
-          skipped: z.number(),
-        }),
+        counts,
         remarks: list(z.string()).describe('what a reader must know before trusting the verdict'),
         failure: z
           .object({ id: z.string(), expected: z.string(), seen: z.string() })
@@ -136,11 +159,19 @@ export const reportSchema = z
           .describe('the run itself failed: the set-up died, or nothing was executed'),
         error: z.string().exactOptional(),
         phases: list(
-          z.object({ phase: z.string(), durationMs: milliseconds, detail: z.string().exactOptional() }),
+          z.object({
+            phase: z.string(),
+            durationMs: milliseconds,
+            detail: z.string().exactOptional(),
+            endedMs: milliseconds.exactOptional().describe('milliseconds since the run began'),
+          }),
         ),
         teardown: z.enum([...teardown, 'unknown']),
         leftovers: list(z.string()),
         figures: figures.exactOptional().describe('what asking the clusters took'),
+        usage: list(z.object(usageMembers))
+          .exactOptional()
+          .describe('what containers took of their nodes, where that was looked at'),
         diagnostics: list(z.object({ cluster: z.string(), files })),
         cases: list(
           z.object({
@@ -161,6 +192,77 @@ export const reportSchema = z
     ).describe('one entry for each subject'),
   })
   .meta({ title: 'report.json of mcnet-conformance' });
+
+const cell = z.union([
+  z.object({
+    value: z.number().describe('median'),
+    low: z.number(),
+    high: z.number(),
+    samples: z.number().describe('measurements: pairs, clusters, runs'),
+    status: status.exactOptional().describe('the worst verdict among the cases that it comes from'),
+  }),
+  z.object({
+    reason: z.string().describe('why it was not measured'),
+    none: z.literal(true).exactOptional().describe('the technology does without'),
+    status: status.exactOptional(),
+  }),
+]);
+
+export const comparisonSchema = z
+  .object({
+    v: z.literal(COMPARISON_VERSION),
+    headline: z.string(),
+    on: z.string().describe('what all runs have in common'),
+    columns: list(
+      z.object({
+        name: z.string().describe('profile, or profile:variant'),
+        profile: z.string().exactOptional(),
+        class: conformanceClass.exactOptional(),
+        verdict: z.enum(['conformant', 'partial', 'not conformant']).exactOptional(),
+        build: runSubject.shape.build.exactOptional(),
+        runs: list(z.string()).describe('run ids'),
+        durationMs: milliseconds,
+        exitCodes: list(z.number()),
+        counts,
+        suites: dictionary(counts),
+        versions: dictionary(z.string()).describe('as observed, in which it differs from others'),
+        failure: z.string().exactOptional().describe('why the run as a whole came to nothing'),
+        cannot: list(z.object({ reason: z.string(), checks: list(z.string()) })).describe(
+          'what was skipped, or does not count for its class',
+        ),
+        remarks: list(z.string()),
+      }),
+    ),
+    groups: list(
+      z.object({
+        title: z.string(),
+        rows: list(
+          z.object({
+            name: z.string(),
+            unit: z.enum(['%', '×', 'ms', 'Mbit/s', 'bytes', 'CPU']).describe('% and ×: of the baseline'),
+            better: z.enum(['more', 'less']).exactOptional(),
+            cells: list(cell).describe('one for each column, in their order'),
+            ahead: list(z.string()).describe(
+              'columns than which none is better by more than the spread; empty when nothing can be said',
+            ),
+            unranked: z.string().exactOptional().describe('why nothing is said'),
+          }),
+        ),
+      }),
+    ),
+    wrong: list(
+      z.object({
+        check: z.string(),
+        title: z.string(),
+        verdicts: dictionary(z.object({ status: z.enum(STATUSES_AND_ABSENT), reason: z.string() })).describe(
+          'by column',
+        ),
+      }),
+    ).describe('checks that failed or could not be judged somewhere'),
+    remarks: list(z.string()).describe('what must be known before the table is trusted'),
+    versions: dictionary(z.string()).describe('as observed, that all have in common'),
+  })
+  .meta({ title: 'comparison.json of mcnet-conformance' });
 
 const lineMembers = {
   v: z.number().describe(`version of the record, now ${RECORD_VERSION}`),
@@ -219,6 +321,7 @@ export const recordLineSchema = z
       fault,
       event: z.enum(['injected', 'held', 'did-not-hold', 'mended']),
     }),
+    line('usage', usageMembers),
     line('diagnostic', { cluster: z.string(), files }),
     line('run.end', {
       exitCode: z.number(),

@@ -75,6 +75,7 @@ const PHASES: Readonly<Record<string, string>> = {
   intents: 'shared services and policies',
   diagnostics: 'rules, routes and logs are gathered',
   versions: 'versions are observed',
+  usage: 'what containers take with nothing going on',
   teardown: 'everything that was created is removed',
 };
 

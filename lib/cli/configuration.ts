@@ -13,8 +13,15 @@ const KNOWN = {
   reportFormats: REPORTERS.map((reporter) => reporter.format),
 };
 
-/** @throws UserError with the place of whatever is wrong */
-export async function readSpec(flags: RawFlags, environment = process.env): Promise<RunSpec> {
+/**
+ * @param comparedWith profiles of the runs beside which this one is to stand
+ * @throws UserError with the place of whatever is wrong
+ */
+export async function readSpec(
+  flags: RawFlags,
+  environment = process.env,
+  comparedWith: readonly string[] = [],
+): Promise<RunSpec> {
   const { [CONFIG_KEY]: named, ...rest } = flags;
   const wanted = typeof named === 'string' ? named : environment[environmentName(CONFIG_KEY)];
   const file = await readConfigurationFile(wanted);
@@ -25,7 +32,7 @@ export async function readSpec(flags: RawFlags, environment = process.env): Prom
     ...(file && { file }),
     ...(userFile && { userFile }),
   });
-  return toRunSpec(configured, KNOWN);
+  return toRunSpec(configured, { ...KNOWN, comparedWith });
 }
 
 /** What a run does when nobody says anything. */

@@ -26,3 +26,10 @@ export function exitCodeOfFailure(error: unknown): number {
   if (!(error instanceof InterruptedError)) return EXIT_USAGE;
   return error.by === 'SIGTERM' ? 143 : 130;
 }
+
+/** As contract: what is further to the left hides what is further to the right. */
+const BY_WEIGHT: readonly number[] = [130, 143, 2, 1, 3];
+
+/** Of several runs together. */
+export const exitCodeOfAll = (codes: readonly number[]): number =>
+  BY_WEIGHT.find((code) => codes.includes(code)) ?? 0;

@@ -67,6 +67,8 @@ async function execute(argv: readonly string[]): Promise<number> {
         (await import('./commands/prove.ts')).prove(flags, options, await openOutput()),
       drill: async (fault, flags, options) =>
         (await import('./commands/drill.ts')).drill(fault, flags, options, await openOutput()),
+      compare: async (profiles, flags, options) =>
+        (await import('./commands/compare.ts')).compare(profiles, flags, options, openOutput),
     });
   } catch (error) {
     const verbose = argv.includes('--verbose') || Boolean(process.env['MCNET_VERBOSE']);
@@ -78,7 +80,7 @@ async function execute(argv: readonly string[]): Promise<number> {
 }
 
 /** Each command is loaded when it is asked for. */
-const ACTIONS: Omit<Actions, 'run' | 'prove' | 'drill'> = {
+const ACTIONS: Omit<Actions, 'run' | 'prove' | 'drill' | 'compare'> = {
   list: async (...given) => (await import('./commands/list.ts')).list(...given),
   plan: async (...given) => (await import('./commands/plan.ts')).plan(...given),
   report: async (...given) => (await import('./commands/report.ts')).report(...given),
@@ -87,11 +89,15 @@ const ACTIONS: Omit<Actions, 'run' | 'prove' | 'drill'> = {
 };
 
 /** Commands that bring up clusters and write results. */
-const RUNS: ReadonlySet<string> = new Set(['run', 'prove', 'drill']);
+const RUNS: ReadonlySet<string> = new Set(['run', 'prove', 'drill', 'compare']);
 
 /** Whether these arguments mean a run, however wrong they may be otherwise. */
 function meansRun(argv: readonly string[]): boolean {
   const [first] = argv;
-  const asksOnly = argv.some((word) => ['-h', '--help', '-V', '--version'].includes(word));
+  const asksOnly = argv.some(
+    (word) =>
+      ['-h', '--help', '-V', '--version'].includes(word) ||
+      (first === 'compare' && /^--from(?:=|$)/.test(word)),
+  );
   return !asksOnly && (first === undefined || RUNS.has(first) || first.startsWith('-'));
 }

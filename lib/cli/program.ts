@@ -6,6 +6,7 @@ import { CONFIG_FILE } from '../config/names.ts';
 import { suggest } from '../config/nearest.ts';
 import { UserError } from '../model/errors.ts';
 import type { ProveOptions } from '../run/prove.ts';
+import type { CompareOptions } from './commands/compare.ts';
 import type { DrillFlags } from './commands/drill.ts';
 import { type HelpTexts, helpConfiguration } from './help.ts';
 import { version } from './version.ts';
@@ -33,6 +34,7 @@ export interface Actions {
   clean(run: string | undefined, dryRun: boolean): Promise<number>;
   prove(flags: RawFlags, options: ProveOptions): Promise<number>;
   drill(fault: string, flags: RawFlags, options: DrillFlags): Promise<number>;
+  compare(profiles: readonly string[], flags: RawFlags, options: CompareOptions): Promise<number>;
 }
 
 const PRECEDENCE = `Every flag may also stand in ${CONFIG_FILE}, in camelCase (ipFamily: dual), and in the environment (MCNET_IP_FAMILY=dual). A flag wins over the environment, the environment over the file.`;
@@ -112,6 +114,28 @@ const HELP: Readonly<Record<string, HelpTexts>> = {
       ],
     ],
   },
+  compare: {
+    examples: [
+      [
+        'The same suites for three technologies in turn, side by side',
+        'mcnet-conformance compare none istio istio:multi-network --tuning fast',
+      ],
+      [
+        'A table from records that exist; several of one technology add up',
+        'mcnet-conformance compare --from */record.ndjson --report markdown=-',
+      ],
+    ],
+    notes: [
+      [
+        'Runs:',
+        'Each profile is a run of its own, with its record and reports in <out>/<profile>; all have the same provider, clusters and seed. --deadline holds for each. Where one cannot be set up the table says so, and the next begins. Looking at memory and processors adds a minute to each.',
+      ],
+      [
+        'Exit codes:',
+        'those of run, the gravest of all runs; 0 says that each is conformant or partial, and nothing of who is better.',
+      ],
+    ],
+  },
   clean: { examples: [['Look before anything is removed', 'mcnet-conformance clean --dry-run']] },
 };
 
@@ -119,6 +143,8 @@ const HELP: Readonly<Record<string, HelpTexts>> = {
 const OF_RUNS_ONLY: ReadonlySet<string> = new Set(['report', 'bail']);
 /** A drill runs no checks, so there is nothing to select. */
 const OF_CHECKS: ReadonlySet<string> = new Set([...OF_RUNS_ONLY, 'level', 'suite', 'check', 'skip', 'pairs']);
+/** Each run of a comparison has a profile of its own, runs to its end, and leaves nothing. */
+const OF_SINGLE_RUNS: ReadonlySet<string> = new Set([...OF_RUNS_ONLY, 'profile', 'keep', 'attach']);
 const HOW_TO_BREAK = 'What to break:';
 
 const REPORT_FLAG = FLAGS.find((flag) => flag.key === 'report') as Flag;
@@ -236,6 +262,30 @@ function createProgram(actions: Actions, finish: (exitCode: number) => void): Co
     )
     .action(async (fault, { for: duration, ...flags }) =>
       finish(await actions.drill(fault, flags, { for: duration ?? '30s' })),
+    );
+
+  addFlags(program.command('compare'), OF_SINGLE_RUNS)
+    .argument('[profile...]', 'technologies, and variants of them: istio, or istio:multi-network')
+    .description('the same suites for several technologies in turn, set side by side')
+    .usage('<profile> <profile>… [flags of run]\n       mcnet-conformance compare --from <record.ndjson>…')
+    .addOption(
+      new Option('--from <record...>', 'compare what these recorded; creates nothing').helpGroup(RESULTS),
+    )
+    .addOption(
+      new Option(
+        '--report <format[=path]>',
+        'add a report or move one: console, markdown, json=table.json, markdown=- for standard output (repeatable)',
+      )
+        .argParser((text, earlier: string[] | undefined) => [...(earlier ?? []), text])
+        .helpGroup(RESULTS),
+    )
+    .action(async (profiles, { from, report, ...flags }) =>
+      finish(
+        await actions.compare(profiles, flags, {
+          ...(from !== undefined && { from }),
+          ...(report !== undefined && { report }),
+        }),
+      ),
     );
 
   for (const command of [program, ...program.commands] as Command[]) {

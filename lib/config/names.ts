@@ -60,6 +60,9 @@ export const CHOICES = {
 } as const satisfies Record<string, readonly Choice[]>;
 
 export type ChoiceKey = keyof typeof CHOICES;
+
+/** The choice by which a profile comes in variants; `compare istio:multi-network` names one. */
+export const VARIANTS_OF: Readonly<Partial<Record<string, ChoiceKey>>> = { istio: 'istioTopology' };
 export type NameOf<K extends ChoiceKey> = (typeof CHOICES)[K][number]['name'];
 
 /** Every known name of a choice, whether or not this version has it. */

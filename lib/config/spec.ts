@@ -25,6 +25,8 @@ import type { ClusterEntry, ConfigurationKey } from './schema.ts';
 export interface Known {
   readonly suites: readonly Suite[];
   readonly reportFormats: readonly string[];
+  /** Profiles of the runs beside which this one is to stand: figures of different providers do not compare. */
+  readonly comparedWith?: readonly string[];
 }
 
 const FAMILIES: Readonly<Record<'ipv4' | 'ipv6' | 'dual', readonly IpFamily[]>> = {
@@ -39,7 +41,7 @@ export function toRunSpec(configured: Configured, known: Known): RunSpec {
   refuseWhatIsMissing(configured);
   const entries = clusterEntries(configured);
   const families = FAMILIES[values.ipFamily ?? 'ipv4'];
-  const { provider, reason } = chooseProvider(configured);
+  const { provider, reason } = chooseProvider(configured, known.comparedWith);
   refuseWhatDoesNotApply(configured, provider);
   const kubernetes = kubernetesOptions(configured, entries);
   if (provider !== 'contexts' && given.kubeconfig !== undefined) {
@@ -229,7 +231,10 @@ function attachesTo({ values }: Configured): { key: ConfigurationKey; path: Path
   return values.context ? [{ key: 'context', path: [] }, ...named] : named;
 }
 
-function chooseProvider(configured: Configured): { provider: RunSpec['provider']; reason: string } {
+function chooseProvider(
+  configured: Configured,
+  comparedWith: readonly string[] = [],
+): { provider: RunSpec['provider']; reason: string } {
   const { values } = configured;
   if (values.provider !== undefined && values.provider !== 'auto') {
     return { provider: values.provider, reason: 'as asked' };
@@ -238,6 +243,10 @@ function chooseProvider(configured: Configured): { provider: RunSpec['provider']
     return { provider: 'contexts', reason: 'kubeconfig contexts are given' };
   if (values.profile !== undefined && values.profile !== 'none') {
     return { provider: 'kind', reason: `the profile ${values.profile} needs Kubernetes` };
+  }
+  const other = comparedWith.find((profile) => profile !== 'none');
+  if (other !== undefined) {
+    return { provider: 'kind', reason: `${other}, with which it is compared, needs Kubernetes` };
   }
   return {
     provider: 'lab',

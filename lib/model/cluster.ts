@@ -7,6 +7,7 @@ import type { Disturbance, FaultKind, FaultSpec } from './fault.ts';
 import type { Intent, PolicySemantics } from './intent.ts';
 import type { CaptureSummary, Credentials, Probe } from './probe.ts';
 import type { Topology } from './topology.ts';
+import type { ContainerName, ContainerReading, Plane } from './usage.ts';
 import type { Figures } from './verdict.ts';
 import type { ServiceSpec, SharedAddress, WorkloadSpec } from './workload.ts';
 
@@ -220,6 +221,8 @@ export interface KubernetesCluster extends Cluster {
   /** URL of the API server as pods of other clusters reach it. */
   readonly apiServer: string;
   nodes(): Promise<readonly KubernetesNode[]>;
+  /** What every container takes of its node, as the kubelets say, which look every 10 to 20 s. */
+  containerReadings(): Promise<readonly ContainerReading[]>;
   /** Name in this cluster of a namespace of specifications: a user may have put a prefix before it. */
   namespaceOf(namespace: string): string;
   /** Deletes its pod gracefully; resolves when it is gone from the API and from `workloads`. */
@@ -406,6 +409,8 @@ export interface Profile {
   decorate(spec: WorkloadSpec, cluster: string, services: readonly ServiceSpec[]): WorkloadSpec;
   /** The same for services; absent: as they are. */
   decorateService?(spec: ServiceSpec): ServiceSpec;
+  /** To which plane of the technology a container belongs; undefined: to neither. Absent: nobody can say what it takes. */
+  planeOf?(container: ContainerName): Plane | undefined;
   observedVersions(fleet: Fleet): Promise<Readonly<Record<string, string>>>;
   /** As the provider's. */
   localBuilds?(fleet: Fleet): Promise<readonly string[]>;

@@ -7,6 +7,7 @@ import type { ConformanceClass } from './cluster.ts';
 import type { FaultSpec } from './fault.ts';
 import type { Subject } from './ids.ts';
 import type { TopologyKind } from './topology.ts';
+import type { ClusterUsage } from './usage.ts';
 import type { Figures, Verdict } from './verdict.ts';
 
 export const RECORD_VERSION = 1;
@@ -74,6 +75,7 @@ export type RecordBody =
   | { type: 'observation'; case: string; attempt: number; observed: unknown; durationMs: number }
   | { type: 'verdict'; case: string; verdict: Verdict; durationMs: number }
   | { type: 'fault'; case?: string; fault: FaultSpec; event: 'injected' | 'held' | 'did-not-hold' | 'mended' }
+  | ({ type: 'usage' } & ClusterUsage)
   | { type: 'diagnostic'; cluster: string; files: readonly string[] }
   | {
       type: 'run.end';

@@ -2,6 +2,7 @@
 import type { ConformanceClass } from './cluster.ts';
 import type { PlannedCase, RecordBody, RunSubject } from './record.ts';
 import type { RunSpec } from './spec.ts';
+import type { ClusterUsage } from './usage.ts';
 import type { Figures, Verdict } from './verdict.ts';
 
 type RunEnd = Extract<RecordBody, { type: 'run.end' }>;
@@ -46,6 +47,8 @@ export interface RunResults {
     readonly phase: string;
     readonly durationMs: number;
     readonly detail?: string;
+    /** When it ended, milliseconds since the run began: some go on beside each other. */
+    readonly endedMs?: number;
   }[];
   readonly teardown: RunEnd['teardown'] | 'unknown';
   /** Where everything was kept: what a person looks at it with, by `east` and `east/gateway`. */
@@ -54,6 +57,8 @@ export interface RunResults {
   readonly leftovers: readonly string[];
   /** What asking the clusters took, by `<figure> of <cluster>`; absent where nobody counts. */
   readonly figures?: Figures;
+  /** What containers took of their nodes, where that was looked at. */
+  readonly usage?: readonly ClusterUsage[];
   /** Files relative to the output folder, by cluster. */
   readonly diagnostics: readonly { readonly cluster: string; readonly files: readonly string[] }[];
   /** Why the set-up died, in the program's words. */

@@ -74,6 +74,8 @@ export interface RunSpec {
   readonly keep: boolean;
   readonly attach?: string;
   readonly bail: boolean;
+  /** Whether to look at what containers take of their nodes, which costs half a minute. */
+  readonly measureUsage?: true;
   readonly deadlineMs?: number;
   readonly seed: string;
   readonly yes: boolean;

@@ -81,3 +81,67 @@ function chanceOfAtMost(most: number, tries: number, rate: number): number {
   }
   return sum;
 }
+
+/** Student's t, 97.5 %, by degrees of freedom. */
+const T_QUANTILES: readonly (readonly [freedom: number, quantile: number])[] = [
+  [1, 12.706],
+  [2, 4.303],
+  [3, 3.182],
+  [4, 2.776],
+  [5, 2.571],
+  [6, 2.447],
+  [8, 2.306],
+  [10, 2.228],
+  [15, 2.131],
+  [20, 2.086],
+  [30, 2.042],
+  [60, 2],
+  [120, 1.98],
+];
+
+/** Of a few values that agree by chance nobody takes the agreement for exactness. */
+const LEAST_RELATIVE_DEVIATION = 0.05;
+
+/**
+ * Whether two sets of measurements differ by more than their own spread: Welch's t-test, two-sided, at 95 %.
+ * `unknown`: one of them was measured once only, so that nothing is known of its spread.
+ * @param resolution how fine a single measurement is, in its own unit
+ */
+export function compareMeans(
+  a: readonly number[],
+  b: readonly number[],
+  resolution = 0,
+): 'less' | 'more' | 'same' | 'unknown' {
+  if (a.length < 2 || b.length < 2) return 'unknown';
+  const [one, other] = [a, b].map((values) => {
+    const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
+    const squares = values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / (values.length - 1);
+    const deviation = Math.max(Math.sqrt(squares), resolution, LEAST_RELATIVE_DEVIATION * Math.abs(mean));
+    return { mean, freedom: values.length - 1, error: deviation ** 2 / values.length };
+  }) as [MeanAndError, MeanAndError];
+  const difference = one.mean - other.mean;
+  const error = one.error + other.error;
+  if (error === 0) return 'same';
+  // Welch and Satterthwaite.
+  const freedom = error ** 2 / (one.error ** 2 / one.freedom + other.error ** 2 / other.freedom);
+  const quantile = tQuantile(freedom);
+  if (Math.abs(difference) <= quantile * Math.sqrt(error)) return 'same';
+  return difference < 0 ? 'less' : 'more';
+}
+
+/** Between the entries of the table by the inverse of the degrees of freedom, which errs on the large side. */
+function tQuantile(freedom: number): number {
+  const above = T_QUANTILES.findIndex(([listed]) => listed >= freedom);
+  const [more, less] = [T_QUANTILES[above], T_QUANTILES[above - 1]];
+  if (!more) return T_QUANTILES.at(-1)![1];
+  if (!less) return more[1];
+  const share = (1 / less[0] - 1 / freedom) / (1 / less[0] - 1 / more[0]);
+  return less[1] + share * (more[1] - less[1]);
+}
+
+interface MeanAndError {
+  readonly mean: number;
+  readonly freedom: number;
+  /** Squared. */
+  readonly error: number;
+}

@@ -50,6 +50,7 @@ import { setUp } from './setUp.ts';
 import { type RunState, EXPIRY_MS, StateFile, attachedSpecOf, loadAttachable } from './state.ts';
 import { type CaseToolkit, type World, planToolkit, toolkitFor } from './toolkit.ts';
 import { type Undoer, undoAll } from './undoAll.ts';
+import { LoadWatch, UsageMeter } from './usage.ts';
 import { withinSignal } from '../system/withinSignal.ts';
 
 const VERSIONS_LIMIT_MS = 10_000;
@@ -207,7 +208,12 @@ class Run {
       this.#subject = { ...this.#subject, ...(await this.#observeSubject(fleet)) };
     });
     this.#begin();
-    await this.#journal.phase('cases', () => this.#runCases(fleet));
+    const meter = this.#spec.measureUsage && this.#meterOf(fleet);
+    if (meter) {
+      const usage = await this.#journal.phase('usage', () => meter.idle());
+      for (const one of usage) this.#journal.use(one);
+    }
+    await this.#journal.phase('cases', () => this.#runCases(fleet, meter));
   }
 
   async #checkMachine(): Promise<void> {
@@ -363,7 +369,12 @@ class Run {
     );
   }
 
-  async #runCases(fleet: Fleet): Promise<void> {
+  #meterOf(fleet: Fleet): UsageMeter {
+    const { profile, clock } = this.#with;
+    return new UsageMeter({ fleet, profile, clock, signal: this.#signal });
+  }
+
+  async #runCases(fleet: Fleet, meter: UsageMeter | undefined): Promise<void> {
     const { topology, bail } = this.#spec;
     const world: World = {
       ...this.#with,
@@ -376,6 +387,7 @@ class Run {
     };
     const { casesAtOnce } = this.#with.provider.limits;
     const known = new Map([...this.#journal.outcomes].map(([id, { verdict }]) => [id, verdict]));
+    const watch = new LoadWatch(meter, this.#open, (usage) => this.#journal.use(usage));
     const unstarted = await runSchedule({
       // What is long comes first, unless little runs at once: then drills wait until what was started has calmed down.
       cases:
@@ -393,17 +405,20 @@ class Run {
       company: (planned) =>
         companyOf(this.#registry.get(planned.check)!, planned, this.#with.provider.limits),
       execute: (planned, member) =>
-        runCase(
-          planned,
-          this.#registry.get(planned.check)!,
-          (signal) => toolkitFor(world, planned, signal, member),
-          { ...this.#runner, mayRepeat: mayRepeat(this.#registry.get(planned.check)!, member) },
+        watch.run(planned, () =>
+          runCase(
+            planned,
+            this.#registry.get(planned.check)!,
+            (signal) => toolkitFor(world, planned, signal, member),
+            { ...this.#runner, mayRepeat: mayRepeat(this.#registry.get(planned.check)!, member) },
+          ),
         ),
       settle: (planned, verdict) => this.#journal.settle(planned, verdict),
       signal: this.#signal,
       ...(bail && { stopAfter: ({ status }: Verdict) => status === 'failed' }),
     });
     if (this.#signal.aborted) throw this.#signal.reason;
+    await watch.finish();
     if (unstarted.length === 0) return;
     this.#ended = 'bail';
     for (const planned of unstarted) {
@@ -561,6 +576,7 @@ class Run {
         teardown: this.#teardown,
         leftovers: this.#leftovers,
         ...this.#figures,
+        ...(this.#journal.usage.length > 0 && { usage: this.#journal.usage }),
         diagnostics: this.#journal.diagnostics,
         recordProblems: failure === undefined ? [] : [`the record could not be written: ${failure}`],
         ...(this.#error !== undefined && { error: this.#error }),

@@ -1,6 +1,7 @@
 /** What happens in a run goes through here once: to the record, to whoever watches, and into the results. */
 import type { PlannedCase, RecordBody } from '../model/record.ts';
 import type { RunEvent, RunObserver, RunResults } from '../model/results.ts';
+import type { ClusterUsage } from '../model/usage.ts';
 import type { Verdict } from '../model/verdict.ts';
 import type { RecordWriter } from './record.ts';
 import { type CaseOutcome, explains } from './results.ts';
@@ -12,6 +13,7 @@ export class Journal {
   readonly outcomes = new Map<string, CaseOutcome>();
   readonly phases: RunResults['phases'][number][] = [];
   readonly diagnostics: RunResults['diagnostics'][number][] = [];
+  readonly usage: ClusterUsage[] = [];
   readonly #writer: RecordWriter;
   readonly #observers: readonly RunObserver[];
 
@@ -20,9 +22,11 @@ export class Journal {
     this.#observers = observers;
   }
 
-  record(body: RecordBody): void {
-    this.#writer.write(body);
+  /** @returns when, in milliseconds since the run began */
+  record(body: RecordBody): number {
+    const monoMs = this.#writer.write(body);
     this.announce(body);
+    return monoMs;
   }
 
   /** First in the record, whatever was recorded before. */
@@ -56,8 +60,8 @@ export class Journal {
     } finally {
       const durationMs = Math.round(this.#writer.elapsed() - began);
       const facts = { phase, durationMs, ...(detail !== undefined && { detail }) };
-      this.phases.push(facts);
-      this.record({ type: 'phase', ...facts });
+      const endedMs = Math.round(this.record({ type: 'phase', ...facts }));
+      this.phases.push({ ...facts, endedMs });
     }
   }
 
@@ -75,6 +79,11 @@ export class Journal {
     const keeps = observed !== undefined && explains(verdict);
     this.outcomes.set(planned.id, { verdict, durationMs, attempts, ...(keeps && { observed }) });
     this.record({ type: 'verdict', case: planned.id, verdict, durationMs });
+  }
+
+  use(usage: ClusterUsage): void {
+    this.usage.push(usage);
+    this.record({ type: 'usage', ...usage });
   }
 
   diagnose(cluster: string, files: readonly string[]): void {

@@ -7,7 +7,14 @@ import { createExclusively, listFolder, makeFolder, movePath } from '../system/s
 import type { Owner } from './state.ts';
 
 /** What a run writes there. Nothing else in the folder is ever touched: it may be somebody's project. */
-export const RESULT_NAMES = ['record.ndjson', 'junit.xml', 'report.json', 'diagnostics'] as const;
+export const RESULT_NAMES = [
+  'record.ndjson',
+  'junit.xml',
+  'report.json',
+  'diagnostics',
+  'comparison.md',
+  'comparison.json',
+] as const;
 const PREVIOUS = 'previous';
 const LOCK = '.lock';
 

@@ -76,11 +76,13 @@ export class RecordWriter {
     for (const event of held) this.#append(event);
   }
 
-  write(body: RecordBody): void {
+  /** @returns when, in milliseconds since the run began */
+  write(body: RecordBody): number {
     const monoMs = this.elapsed();
     const event = { at: new Date(this.#startedAt + monoMs).toISOString(), monoMs, body };
     if (this.#held) this.#held.push(event);
     else this.#append(event);
+    return monoMs;
   }
 
   #append({ at, monoMs, body }: Timed): void {

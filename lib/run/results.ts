@@ -2,6 +2,7 @@
 import { UserError } from '../model/errors.ts';
 import type { PlannedCase, RecordEvent, RunSubject } from '../model/record.ts';
 import type { CaseResult, RunResults } from '../model/results.ts';
+import type { ClusterUsage } from '../model/usage.ts';
 import type { Figure, Figures, Verdict } from '../model/verdict.ts';
 import { type StoredCase, conformanceOf, exitCodeOf, judgeAgain, mergeCases } from './judge.ts';
 import { type StoredRecord, readRecords } from './record.ts';
@@ -121,6 +122,7 @@ function mergeRuns(runs: readonly RunFacts[]): RunResults {
     teardown: all.find(({ teardown }) => teardown === 'failed')?.teardown ?? first.about.teardown,
     leftovers: all.flatMap(({ leftovers }) => leftovers),
     ...(all.some(({ figures }) => figures) && { figures: addUp(all.map(({ figures = {} }) => figures)) }),
+    ...(all.some(({ usage }) => usage) && { usage: all.flatMap(({ usage = [] }) => usage) }),
     diagnostics: all.flatMap(({ diagnostics }) => diagnostics),
     recordProblems: all.flatMap(({ recordProblems }) => recordProblems),
     ...(error !== undefined && { error }),
@@ -170,14 +172,16 @@ function factsOf(record: StoredRecord, registry: CheckRegistry): RunFacts {
     startedAt: start.at,
     durationMs: record.events.at(-1)?.monoMs ?? 0,
     ended: end?.ended ?? 'unfinished',
-    phases: eventsOf(record, 'phase').map(({ phase, durationMs, detail }) => ({
+    phases: eventsOf(record, 'phase').map(({ phase, durationMs, detail, monoMs }) => ({
       phase,
       durationMs,
+      endedMs: Math.round(monoMs),
       ...(detail !== undefined && { detail }),
     })),
     teardown: end?.teardown ?? 'unknown',
     leftovers: end?.leftovers ?? [],
     ...(end?.figures && { figures: end.figures }),
+    ...usageIn(record),
     diagnostics: eventsOf(record, 'diagnostic').map(({ cluster, files }) => ({ cluster, files })),
     recordProblems: record.problems,
     ...(end?.error !== undefined && { error: end.error }),
@@ -191,6 +195,19 @@ function factsOf(record: StoredRecord, registry: CheckRegistry): RunFacts {
     ...(interruptedBy && { interruptedBy }),
     recordBroken: record.broken,
   };
+}
+
+function usageIn(record: StoredRecord): Pick<RunResults, 'usage'> {
+  const usage = eventsOf(record, 'usage').map(
+    ({ cluster, moment, windowMs, containers, reason }): ClusterUsage => ({
+      cluster,
+      moment,
+      windowMs,
+      containers,
+      ...(reason !== undefined && { reason }),
+    }),
+  );
+  return usage.length === 0 ? {} : { usage };
 }
 
 function outcomesOf(

@@ -29,7 +29,7 @@ void t.test('help of the program and of each command', async (t) => {
     main.out.split('\n').every((line) => line.length <= 80),
     'wrapped',
   );
-  for (const command of ['run', 'list', 'plan', 'report', 'doctor', 'clean']) {
+  for (const command of ['run', 'list', 'plan', 'report', 'doctor', 'clean', 'compare']) {
     t.match(main.out, new RegExp(`^  ${command}`, 'm'));
     const { code, out } = await cli(folder, [command, '--help']);
     t.equal(code, 0, command);

@@ -25,6 +25,22 @@ void t.test('without a word: two clusters of the lab, joined by WireGuard', asyn
   t.equal(spec.plan.clusters['west']?.pods.ipv6, undefined);
 });
 
+void t.test('runs that are compared have the same provider', async (t) => {
+  const beside = (flags: Record<string, string | string[]>, comparedWith: readonly string[]) =>
+    toRunSpec(configure({ flags }), { ...known, comparedWith });
+  const kind = beside({ profile: 'none' }, ['istio']);
+  t.match(kind, { provider: 'kind', providerReason: /^istio, with which it is compared, needs Kubernetes$/ });
+  t.equal(
+    beside({ profile: 'none', nodes: '2' }, ['istio']).kubernetes.nodes,
+    2,
+    'so this is no contradiction',
+  );
+  t.equal(beside({ profile: 'istio' }, ['none']).provider, 'kind');
+  t.equal(beside({ profile: 'none' }, []).provider, 'lab');
+  t.equal(beside({ profile: 'none', provider: 'lab' }, ['istio']).provider, 'lab', 'as asked');
+  t.equal(beside({ profile: 'none', context: ['a', 'b'] }, ['istio']).provider, 'contexts');
+});
+
 void t.test('what is said is what is done', async (t) => {
   const spec = specOf({
     yaml: [

@@ -93,6 +93,27 @@ t.test(
   },
 );
 
+t.test('what containers take is looked at when that is asked for, and said when it cannot be', async (t) => {
+  const { outcome, lines, folder } = await run(standard, { spec: { measureUsage: true } });
+  t.equal(outcome.exitCode, 0);
+  const reason = 'clusters of the lab have no containers';
+  const looks = ['east', 'west'].map((cluster) => ({ cluster, moment: 'idle', containers: [], reason }));
+  t.match(outcome.results.usage, looks);
+  t.match(readResults(lines, registryOf(standard))[0]?.usage, looks, 'the record tells the same');
+  const phases = outcome.results.phases.map(({ phase }) => phase);
+  t.equal(phases.indexOf('usage'), phases.indexOf('cases') - 1);
+  t.strictSame(await runsLeft(folder), []);
+
+  const loaded = await run([suiteOf('performance', checkOf('performance.a'))], {
+    spec: { measureUsage: true },
+  });
+  t.strictSame(
+    loaded.outcome.results.usage?.map(({ cluster, moment }) => `${cluster} ${moment}`),
+    ['east idle', 'west idle', 'east load', 'west load'],
+  );
+  t.equal((await run(standard)).outcome.results.usage, undefined, 'no run looks by itself');
+});
+
 t.test('created resources are undone newest first', async (t) => {
   const { system } = await run(standard);
   const undone = system.log.filter((entry) => entry.startsWith('undo '));

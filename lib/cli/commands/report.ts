@@ -6,10 +6,8 @@ import { readResults } from '../../run/results.ts';
 import { readBytes } from '../../system/files.ts';
 import { REPORTERS } from '../../../reports/index.ts';
 import { SUITES } from '../../../suites/index.ts';
+import { exitCodeOfAll } from '../failure.ts';
 import { destinationsOfReport, writeReports } from '../reports.ts';
-
-/** As contract: what is further to the left hides what is further to the right. */
-const EXIT_CODES: readonly number[] = [130, 143, 2, 1, 3];
 
 /** Judges stored records again. @throws UserError for what is no record */
 export async function report(
@@ -34,11 +32,11 @@ export async function report(
       remedy: 'Choose a path that can be written',
     });
   }
-  const codes = results.map(({ exitCode }) => exitCode);
-  return EXIT_CODES.find((code) => codes.includes(code)) ?? 0;
+  return exitCodeOfAll(results.map(({ exitCode }) => exitCode));
 }
 
-async function linesOf(file: string): Promise<string[]> {
+/** @throws UserError for a file that cannot be read */
+export async function linesOf(file: string): Promise<string[]> {
   try {
     return (await readBytes(file))
       .toString('utf8')

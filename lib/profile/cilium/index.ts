@@ -10,7 +10,7 @@ import { meshInjectors } from './faults.ts';
 import { Imports, exportHandler } from './export.ts';
 import { installCilium } from './install.ts';
 import { brokenLinks } from './links.ts';
-import { POLICY_KIND } from './names.ts';
+import { POLICY_KIND, planeOf } from './names.ts';
 import { CACHE_TTL_MS, type CiliumOptions, LOST_AFTER_MS } from './options.ts';
 import { policyHandler } from './policy.ts';
 import { shareHandler } from './share.ts';
@@ -72,6 +72,7 @@ export function createCilium(options: CiliumOptions): Profile {
     diagnose: (cluster: Cluster) => diagnoseMesh(asKubernetes(cluster, 'Cilium')),
     handlers: [exports ? exportHandler(imports) : shareHandler, policyHandler],
     injectors: meshInjectors(ciliumSharing),
+    planeOf,
     // Of no workload anything changes, but none can start before Cilium connects it.
     decorate: (spec) => ({ ...spec }),
     // Cilium balances over the endpoints that Kubernetes calls ready, and ejects none by itself.

@@ -1,5 +1,6 @@
 /** Names that Cilium and its chart give to things. */
 import type { ObjectReference } from '../../model/cluster.ts';
+import type { ContainerName, Plane } from '../../model/usage.ts';
 
 export const NAMESPACE = 'kube-system';
 export const RELEASE = 'cilium';
@@ -45,6 +46,13 @@ export const IDENTITY = {
 } as const;
 
 export const POLICY_KIND = { apiVersion: 'cilium.io/v2', kind: 'CiliumNetworkPolicy' } as const;
+
+/** By the names that the chart gives to pods. */
+export function planeOf({ namespace, pod, container }: ContainerName): Plane | undefined {
+  if (namespace !== NAMESPACE) return undefined;
+  if (container === AGENT_CONTAINER) return 'data plane';
+  return pod.startsWith('cilium-operator-') || pod.startsWith(`${API_SERVER}-`) ? 'control plane' : undefined;
+}
 
 export const systemReference = (apiVersion: string, kind: string, name: string): ObjectReference => ({
   apiVersion,

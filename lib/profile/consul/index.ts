@@ -7,6 +7,7 @@ import { consulInjectors } from './faults.ts';
 import { consulIdentities } from './identities.ts';
 import { installConsul } from './install.ts';
 import { brokenLinks } from './links.ts';
+import { planeOf } from './names.ts';
 import { type ConsulOptions, imagesOf } from './options.ts';
 import { identityPolicyHandler, mutualTlsHandler } from './security.ts';
 import { Shares, shareHandler } from './share.ts';
@@ -63,6 +64,7 @@ export function createConsul(options: ConsulOptions): Profile {
     diagnose: diagnoseConsul,
     handlers: [shareHandler(peers, shares), mutualTlsHandler(), identityPolicyHandler(peers)],
     injectors: consulInjectors(peers, shares, options),
+    planeOf,
     decorate: decorateFor(options),
     identities: consulIdentities(peers),
     brokenLinks: (_fleet, from, to) => brokenLinks(asKubernetes(from), asKubernetes(to)),

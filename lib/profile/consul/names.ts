@@ -1,4 +1,5 @@
 /** Names that Consul gives to things, and those that this program's own manifests give to its parts. Pure. */
+import type { ContainerName, Plane } from '../../model/usage.ts';
 import { createHash } from 'node:crypto';
 import { PORTS, type ServiceSpec, type WorkloadSpec } from '../../model/workload.ts';
 
@@ -87,4 +88,11 @@ export const systemReference = (apiVersion: string, kind: string, name: string) 
 export function servicesOf({ annotations }: Pick<WorkloadSpec, 'annotations'>): readonly string[] {
   const noted = annotations?.[SERVICES_ANNOTATION];
   return noted === undefined ? [] : noted.split(',');
+}
+
+/** Proxies and mesh gateways carry traffic, servers decide. */
+export function planeOf({ namespace, pod, container }: ContainerName): Plane | undefined {
+  if (container === PROXIES || (namespace === SYSTEM_NAMESPACE && pod.startsWith(GATEWAY)))
+    return 'data plane';
+  return namespace === SYSTEM_NAMESPACE ? 'control plane' : undefined;
 }

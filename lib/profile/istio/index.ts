@@ -9,7 +9,7 @@ import { istioIdentities } from './identities.ts';
 import { localBuildsOf } from '../common/images.ts';
 import { installIstio } from './install.ts';
 import { brokenLinks } from './links.ts';
-import { LABELS } from './names.ts';
+import { LABELS, planeOf } from './names.ts';
 import { type IstioOptions, hasNetworks } from './options.ts';
 import { PROXY_REQUESTS } from './operator.ts';
 import { KEPT_STATISTICS } from './proxies.ts';
@@ -97,6 +97,7 @@ export function createIstio(options: IstioOptions): Profile {
     handlers: [shareHandler(planes, options), mutualTlsHandler(planes), identityPolicyHandler(planes)],
     injectors: meshInjectors(planes),
     decorate,
+    planeOf,
     identities: istioIdentities(planes),
     brokenLinks: (_fleet, from, to) => brokenLinks(planes, asKubernetes(from), asKubernetes(to)),
     versions: { components: () => componentsOf(planes), supportedSkew: SUPPORTED_SKEW },

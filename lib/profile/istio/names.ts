@@ -1,5 +1,6 @@
 /** Names that Istio gives to things, as its documentation has them. */
 import type { ObjectReference } from '../../model/cluster.ts';
+import type { ContainerName, Plane } from '../../model/usage.ts';
 
 export const SYSTEM_NAMESPACE = 'istio-system';
 export const TRUST_DOMAIN = 'cluster.local';
@@ -35,3 +36,9 @@ export const systemReference = (apiVersion: string, kind: string, name: string):
 });
 
 export const remoteSecretName = (cluster: string): string => `istio-remote-secret-${cluster}`;
+
+/** Proxies beside workloads and in gateways carry traffic; everything else of Istio decides. */
+export function planeOf({ namespace, container }: ContainerName): Plane | undefined {
+  if (container === PROXY_CONTAINER) return 'data plane';
+  return namespace === SYSTEM_NAMESPACE ? 'control plane' : undefined;
+}

@@ -10,5 +10,6 @@ export const none: Profile = {
   handlers: [],
   injectors: [],
   decorate: (spec) => spec,
+  planeOf: () => undefined,
   observedVersions: async () => ({}),
 };

@@ -12,6 +12,7 @@ import type {
 } from '../../model/cluster.ts';
 import { UserError } from '../../model/errors.ts';
 import type { Probe, ProbeTransport } from '../../model/probe.ts';
+import type { ContainerReading } from '../../model/usage.ts';
 import type { Figures } from '../../model/verdict.ts';
 import { type ServiceSpec, type SharedAddress, type WorkloadSpec, keyOf } from '../../model/workload.ts';
 import { quoteCommand } from '../../system/commands.ts';
@@ -31,6 +32,7 @@ import {
 import { addressesOf as nodeAddressesOf, podRangesOf, takesPods } from './nodes.ts';
 import { ClusterObjects } from './objects.ts';
 import { addressesOf, isLeaving, nodeOf } from './podState.ts';
+import { readingsOf } from './readings.ts';
 import { type PodSettings, namespaceOf, podOf, serviceAccountObject } from './pods.ts';
 import { NETWORK_POLICY, type PolicyPlace } from './policy.ts';
 import { DEFAULT_DOMAIN, type Resolver, parseResolver } from './resolver.ts';
@@ -335,6 +337,23 @@ export class KubernetesClusterHandle implements KubernetesCluster {
       podRanges: podRangesOf(node),
       takesWorkloads: takesPods(node, this.#options),
     }));
+  }
+
+  async containerReadings(): Promise<readonly ContainerReading[]> {
+    const nodes = await this.nodes();
+    const answers = await Promise.all(
+      nodes.map(({ name }) =>
+        inCluster(this.name, () =>
+          this.client.json({
+            what: `read what containers of node ${name} take`,
+            method: 'GET',
+            path: `/api/v1/nodes/${encodeURIComponent(name)}/proxy/stats/summary`,
+            query: { only_cpu_and_memory: 'true' },
+          }),
+        ),
+      ),
+    );
+    return answers.flatMap(readingsOf);
   }
 
   /** Takes over what a kept run left. @throws UserError naming a workload that is gone or not ready */

@@ -12,6 +12,7 @@ import { callersIn } from '../../../lib/profile/common/spiffe.ts';
 import { createIstio, decorate } from '../../../lib/profile/istio/index.ts';
 import { accessIn, hasAddress, hasProxy, isLoopback } from '../../../lib/profile/istio/links.ts';
 import { certificateAuthority, remoteSecret } from '../../../lib/profile/istio/objects.ts';
+import { planeOf } from '../../../lib/profile/istio/names.ts';
 import { operatorOf } from '../../../lib/profile/istio/operator.ts';
 import { authoritiesIn, handshakesIn } from '../../../lib/profile/istio/proxies.ts';
 import { authorizationPolicy, peerAuthentication } from '../../../lib/profile/istio/security.ts';
@@ -25,6 +26,15 @@ const OPTIONS = {
   tools: {},
 } as const;
 const now = new Date();
+
+t.test('containers of the control plane, of the data plane, and of others', async (t) => {
+  const of = (namespace: string, pod: string, container: string) => planeOf({ namespace, pod, container });
+  t.equal(of('istio-system', 'istiod-7f6d95f599-67fld', 'discovery'), 'control plane');
+  t.equal(of('istio-system', 'istio-eastwestgateway-5c9d', 'istio-proxy'), 'data plane');
+  t.equal(of('mcnet', 'client', 'istio-proxy'), 'data plane');
+  t.equal(of('mcnet', 'client', 'agent'), undefined);
+  t.equal(of('kube-system', 'cilium-gjdd4', 'cilium-agent'), undefined, 'a CNI that Istio did not bring');
+});
 
 t.test('what istioctl is given in each topology', async (t) => {
   const of = (more: Partial<Parameters<typeof operatorOf>[0]>) =>
