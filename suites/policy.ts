@@ -13,6 +13,7 @@ import type { Exchange, Outcome, Sampling } from '../lib/model/probe.ts';
 import { type Verdict, failed, inconclusive, passed, skipped } from '../lib/model/verdict.ts';
 import { PORTS } from '../lib/model/workload.ts';
 import { byIdentity } from './policyByIdentity.ts';
+import { ofNewcomers } from './policyOfNewcomers.ts';
 import { callCommand, countOutcomes, malformed, shownOutcome } from './support/calls.ts';
 import {
   type Cell,
@@ -573,5 +574,14 @@ export const established = defineCheck({
 export const policy: Suite = {
   id: 'policy',
   title: 'The same policies have the effect they state, in and between all clusters',
-  checks: [canaryIngress, canaryEgress, localTable, truthTable, consistency, established, byIdentity],
+  checks: [
+    canaryIngress,
+    canaryEgress,
+    localTable,
+    truthTable,
+    consistency,
+    established,
+    ofNewcomers,
+    byIdentity,
+  ],
 };

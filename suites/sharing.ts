@@ -152,6 +152,13 @@ function judgeTable(sharing: Sharing, { from, to, address, port, rows, links }: 
   return passed(`answered as it is shared, wherever its backends run`, figures);
 }
 
+/** What callers see of a cluster that does not share, where it should be among those that answer or the only one. */
+const MISSING = {
+  spread: 'local-endpoints-only',
+  'prefer-local': 'remote-endpoints-missing',
+  'prefer-remote': 'local-endpoints-only',
+} as const;
+
 interface Table {
   readonly sharing: Sharing;
   readonly title: string;
@@ -176,7 +183,7 @@ const tableCheck = ({ sharing, title, level }: Table) =>
           withoutFaults:
             'What is not offered cannot be withdrawn; a preference that is ignored is a defect of the technology',
         }
-      : { faults: [{ kind: 'service-not-shared', cause: 'remote-endpoints-missing' }] as const }),
+      : { faults: [{ kind: 'service-not-shared', cause: MISSING[sharing] }] as const }),
     hint: 'Compare the endpoints that callers are given with how the service is shared in each cluster',
     reference: 'https://docs.cilium.io/en/stable/network/clustermesh/affinity/',
     timeoutMs: 180_000,

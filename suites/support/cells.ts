@@ -63,7 +63,7 @@ export function effectOf(cell: Cell): Effect {
 export const expectedEffect = (cell: Cell): Effect | undefined =>
   cell.expected === 'inexpressible' ? undefined : cell.expected === 'allow' ? 'allowed' : 'refused';
 
-const peerOf = (site: Site): PolicyPeer => ({
+export const peerOf = (site: Site): PolicyPeer => ({
   cluster: site.cluster,
   namespace: site.spec?.namespace ?? '',
   labels: site.spec?.labels ?? {},

@@ -64,6 +64,8 @@ async function changeEntry({ fault, cluster, other, ledger, change }: Entry): Pr
   const changed = change(secretText(secret, other) ?? '');
   const data = { ...rest, ...(changed !== undefined && { [other]: encoded(changed) }) };
   const restore = await prepareRestoring(cluster, fault, { before: [secret] }, ledger);
+  // The chart's own keys stay when somebody else applies the Secret without them.
+  await cluster.objects.delete([secret]);
   await cluster.objects.apply([{ ...applicable(secret), data }]);
   await restartApiServer(cluster);
   return {
