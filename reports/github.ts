@@ -49,9 +49,9 @@ export function annotations(results: RunResults): string[] {
   ].slice(0, ANNOTATIONS);
 }
 
-/** Text inside HTML inside Markdown: nothing of it is markup. */
+/** Text between tags of HTML inside Markdown: nothing of it is markup. */
 export const escaped = (text: string): string =>
-  oneLine(text).replace(/[&<>"'`|*_[\]\\~#@]/g, (character) => `&#${character.codePointAt(0)};`);
+  oneLine(text).replace(/[&<>`|*_[\]\\~#@]/g, (character) => `&#${character.codePointAt(0)};`);
 
 /** Markdown for the file that GITHUB_STEP_SUMMARY names. */
 export function renderStepSummary(all: readonly RunResults[]): string {

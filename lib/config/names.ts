@@ -62,7 +62,10 @@ export const CHOICES = {
 export type ChoiceKey = keyof typeof CHOICES;
 
 /** The choice by which a profile comes in variants; `compare istio:multi-network` names one. */
-export const VARIANTS_OF: Readonly<Partial<Record<string, ChoiceKey>>> = { istio: 'istioTopology' };
+export const VARIANTS_OF: Readonly<Partial<Record<string, ChoiceKey>>> = {
+  istio: 'istioTopology',
+  cilium: 'ciliumSharing',
+};
 export type NameOf<K extends ChoiceKey> = (typeof CHOICES)[K][number]['name'];
 
 /** Every known name of a choice, whether or not this version has it. */

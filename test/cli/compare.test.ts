@@ -1,9 +1,10 @@
+import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import t, { type Test } from 'tap';
 import type { JsonComparison } from '../../reports/comparisonJson.ts';
-import { cli, emptyFolder } from './fixtures/process.ts';
+import { SOURCE, cli, emptyFolder } from './fixtures/process.ts';
 
 const asRoot = process.getuid?.() === 0;
 
@@ -118,6 +119,39 @@ void t.test('several records of one subject are one column with more samples', a
   t.match(installed?.cells, [{ samples: 1 }, { samples: 2 }]);
 });
 
+void t.test('records of one profile that are not of the same subject are told apart', async (t) => {
+  const { folder, files } = recordsIn(t, 'none', 'istio');
+  const changed = (name: string, change: (line: string) => string): string => {
+    const file = path.join(folder, `${name}.ndjson`);
+    writeFileSync(
+      file,
+      readFileSync(files[1] as string, 'utf8')
+        .split('\n')
+        .map(change)
+        .join('\n'),
+    );
+    return file;
+  };
+  const direct = changed('direct', (line) => line.replace('"underlay":"wireguard"', '"underlay":"direct"'));
+  const apart = changed('apart', (line) =>
+    line.replace('"configuration":{', '"configuration":{"istioTopology":"multi-network",'),
+  );
+  const newer = changed('newer', (line) =>
+    line.replace('"Istio control plane":"1.31.0"', '"Istio control plane":"1.32.0"'),
+  );
+  const namesOf = async (...records: readonly string[]): Promise<string[]> => {
+    const { out } = await cli(folder, ['compare', '--report', 'json=-', '--from', ...records]);
+    return (JSON.parse(out) as JsonComparison).columns.map(({ name }) => name);
+  };
+  const [, istio = ''] = files;
+  t.strictSame(await namesOf(istio, direct), ['istio (wireguard)', 'istio (direct)']);
+  t.strictSame(await namesOf(istio, apart), ['istio', 'istio:multi-network']);
+  t.strictSame(await namesOf(istio, newer), [
+    'istio (Istio control plane 1.31.0)',
+    'istio (Istio control plane 1.32.0)',
+  ]);
+});
+
 void t.test('files are written where the user says', async (t) => {
   const { folder, files } = recordsIn(t, 'none', 'istio');
   const args = ['compare', '--out', 'table', '--report', 'markdown=elsewhere/t.md', '--from', ...files];
@@ -160,9 +194,67 @@ void t.test('runs in turn, each with a record of its own', { skip: !asRoot && 'n
     '--report',
     'json=-',
   ]);
+  // Closing the record takes time that its last line cannot know.
+  const timeless = (text: string): unknown =>
+    JSON.parse(text.replaceAll(/"durationMs": [\d.]+/g, '"durationMs": 0'));
   t.same(
-    JSON.parse(again.out),
-    JSON.parse(readFileSync(path.join(report, 'comparison.json'), 'utf8')),
+    timeless(again.out),
+    timeless(readFileSync(path.join(report, 'comparison.json'), 'utf8')),
     'the record tells the same',
   );
 });
+
+/** On the lab, where no control plane can run. */
+const ON_LAB = ['--provider', 'lab', '--underlay', 'direct', '--suite', 'reachability', '--check', '*.tcp'];
+
+void t.test(
+  'one that cannot be set up is named in its place, and the next begins',
+  { skip: !asRoot && 'needs root' },
+  async (t) => {
+    const folder = emptyFolder(t);
+    const { code, out, err } = await cli(folder, ['compare', 'istio', 'none', ...ON_LAB]);
+    t.equal(code, 2, err);
+    t.match(out, /^class +mesh-flat +underlay$/m);
+    t.match(out, /^verdict +× not measured a +‼ partial$/m);
+    t.match(out, /^reachability +not measured a +√ 2$/m);
+    t.match(out, /^a {2}the set-up failed: /m);
+    t.ok(existsSync(path.join(folder, 'mcnet-report', 'istio', 'record.ndjson')));
+    t.strictSame(
+      readdirSync(path.join(folder, '.state', 'mcnet-conformance', 'runs')),
+      [],
+      'nothing is left',
+    );
+  },
+);
+
+void t.test(
+  'a signal ends them all, and the table is written',
+  { skip: !asRoot && 'needs root' },
+  async (t) => {
+    const folder = emptyFolder(t);
+    const child = spawn(process.execPath, [SOURCE, 'compare', 'none', 'istio', ...ON_LAB], {
+      cwd: folder,
+      env: { PATH: process.env['PATH'], HOME: folder, XDG_STATE_HOME: path.join(folder, '.state') },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    let [out, err] = ['', ''];
+    child.stdout.on('data', (chunk: Buffer) => (out += chunk.toString()));
+    child.stderr.on('data', (chunk: Buffer) => {
+      const before = err;
+      err += chunk.toString();
+      if (/set-up/.test(err) && !/set-up/.test(before)) child.kill('SIGINT');
+    });
+    const code = await new Promise((resolve) => child.on('close', resolve));
+    t.equal(code, 130, err);
+    t.notMatch(err, /2 of 2/);
+    t.match(out, /^verdict +× not measured b +not measured a$/m);
+    t.match(out, /^b {2}the run was interrupted$/m);
+    t.match(out, /^a {2}the comparison was interrupted before its turn$/m);
+    t.ok(existsSync(path.join(folder, 'mcnet-report', 'comparison.json')));
+    t.strictSame(
+      readdirSync(path.join(folder, '.state', 'mcnet-conformance', 'runs')),
+      [],
+      'nothing is left',
+    );
+  },
+);

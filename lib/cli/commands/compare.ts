@@ -104,22 +104,27 @@ async function planAll(names: readonly string[], flags: RawFlags, folder: string
       remedy: `Name profiles, as in \`compare none istio\`; there are ${profileNames().join(', ')}`,
     });
   }
-  const twice = names.find((name, index) => names.indexOf(name) !== index);
-  if (twice !== undefined) {
-    throw new UserError(`The profile "${twice}" is named twice`, {
-      where: names.join(' '),
-      remedy: 'Name it once; records of several runs are put together by `compare --from`',
-    });
-  }
   const wanted = names.map(parseEntrant);
   const planned: Planned[] = [];
-  for (const [index, { profile, ...variant }] of wanted.entries()) {
-    const name = names[index] as string;
+  for (const { profile, ...variant } of wanted) {
     const others = wanted.map((one) => one.profile).filter((other) => other !== profile);
-    const asked = await readSpec({ ...flags, ...variant, profile }, process.env, others);
-    const out = path.join(folder, name.replaceAll(':', '-'));
-    // Formats that a file names for single runs would overwrite each other.
-    const spec: RunSpec = { ...(await completeSpec(asked)), out, reports: [], measureUsage: true };
+    const { attach: _, ...asked } = await readSpec({ ...flags, ...variant, profile }, process.env, others);
+    const name = profileName(asked);
+    if (planned.some((one) => one.name === name)) {
+      throw new UserError(`The profile "${name}" is named twice`, {
+        where: names.join(' '),
+        remedy: 'Name it once; records of several runs are put together by `compare --from`',
+      });
+    }
+    const spec: RunSpec = {
+      ...(await completeSpec(asked)),
+      out: path.join(folder, name.replaceAll(':', '-')),
+      // What a file or a variable says for single runs: reports would overwrite each other, clusters stand in the way.
+      reports: [],
+      keep: false,
+      bail: false,
+      measureUsage: true,
+    };
     planRun(spec, partsOf(spec));
     planned.push({ name, spec });
   }
@@ -217,7 +222,7 @@ async function entrantsFrom(files: readonly string[]): Promise<Entrant[]> {
   const registry = registryOf(SUITES);
   const all: RunResults[] = [];
   for (const file of files) all.push(...readResults(await linesOf(file), registry));
-  const named = all.map((results) => ({ results, name: nameOf(results.subject, all) }));
+  const named = all.map((results) => ({ results, name: nameOf(results, all) }));
   return [...Map.groupBy(named, ({ name }) => name)].map(([name, own]) => ({
     name,
     runs: own.map(({ results }) => results),
@@ -225,7 +230,7 @@ async function entrantsFrom(files: readonly string[]): Promise<Entrant[]> {
 }
 
 /** As `compare` takes it. */
-function profileName({ profile, configuration }: RunSubject): string {
+function profileName({ profile, configuration }: Pick<RunSubject, 'profile' | 'configuration'>): string {
   const key = VARIANTS_OF[profile];
   const variant = key === undefined ? undefined : configuration[key];
   return typeof variant === 'string' ? `${profile}:${variant}` : profile;
@@ -246,9 +251,13 @@ const ASPECTS: readonly ((subject: RunSubject) => string)[] = [
 const LONGEST_VERSIONS = 40;
 
 /** `istio`, or `istio (direct)` where another record is of Istio over something else. */
-function nameOf(subject: RunSubject, all: readonly RunResults[]): string {
+function nameOf({ subject, ended }: RunResults, all: readonly RunResults[]): string {
   const name = profileName(subject);
-  const others = all.map((results) => results.subject).filter((other) => profileName(other) === name);
+  const namesakes = all.filter((other) => profileName(other.subject) === name);
+  // It has seen no versions, and knows nothing of its build.
+  const alive = namesakes.filter((other) => other.ended !== 'set-up-failed');
+  if (ended === 'set-up-failed') return alive.length === 0 ? name : `${name} (set-up failed)`;
+  const others = alive.map((results) => results.subject);
   const aspects = ASPECTS.filter((aspect) => new Set(others.map(aspect)).size > 1).map((aspect) =>
     aspect(subject),
   );
