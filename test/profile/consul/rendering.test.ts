@@ -202,7 +202,7 @@ t.test('intentions name callers of each cluster and refuse all others of each', 
     { Name: 'client-mcnet', Peer: 'west', Action: 'allow' },
     ...denied,
   ]);
-  const [handler] = createConsul(OPTIONS).handlers.filter(({ name }) => name === 'consul-intentions');
+  const handler = createConsul(OPTIONS).handlers.find(({ name }) => name === 'consul-intentions');
   const intent = { kind: 'identity-policy', name: 'x', namespace: 'mcnet', target: {} } as const;
   t.equal(handler?.supports({ ...intent, allow: [{ namespace: 'mcnet', serviceAccount: 'a' }] }), true);
   t.type(handler?.supports({ ...intent, allow: [{ namespace: 'mcnet' }] }), 'string');
