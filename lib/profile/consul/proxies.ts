@@ -5,13 +5,13 @@ import { PROXY_PORTS, REGISTRAR } from './names.ts';
 
 const QUESTION_LIMIT_MS = 20_000;
 
-/** Of the proxy by which the workload itself is known. */
-export function askProxy(workload: Workload, cluster: Cluster, path: string): Promise<string> {
+/** @param index of the service among those of the workload: by the first it is known itself */
+export function askProxy(workload: Workload, cluster: Cluster, path: string, index = 0): Promise<string> {
   const kubernetes = asKubernetes(cluster);
   const { namespace, name } = workload.spec;
   return kubernetes.objects.exec(
     { namespace: kubernetes.namespaceOf(namespace), name, container: REGISTRAR },
-    ['curl', '-sS', '--fail', '-m', '10', `http://127.0.0.1:${PROXY_PORTS.admin}/${path}`],
+    ['curl', '-sS', '--fail', '-m', '10', `http://127.0.0.1:${PROXY_PORTS.admin + index}/${path}`],
     { timeoutMs: QUESTION_LIMIT_MS },
   );
 }

@@ -5,8 +5,9 @@ import type { IdentityPolicyIntent, Intent, MutualTlsIntent } from '../../model/
 import { selects } from '../../model/workload.ts';
 import { type Peers, asKubernetes } from './clusters.ts';
 import { type ConfigEntry, intentions } from './entries.ts';
-import { REGISTRAR, servicesOf } from './names.ts';
-import { deleteEntry, putEntry, readEntry, tell } from './server.ts';
+import { REGISTRAR, identityName, servicesOf } from './names.ts';
+import { askProxy } from './proxies.ts';
+import { deleteEntry, putEntry, tell } from './server.ts';
 import { GUARDED_PORTS, INBOUND_CHAIN } from './sidecars.ts';
 
 type Governing = Pick<MutualTlsIntent | IdentityPolicyIntent, 'namespace' | 'target'>;
@@ -64,6 +65,16 @@ export const destinationsOf = (cluster: KubernetesCluster, intent: Governing): s
   ...new Set(governed(cluster, intent).flatMap(({ spec }) => servicesOf(spec))),
 ];
 
+const LISTENERS = 'config_dump?resource=dynamic_listeners';
+
+/** Whether a proxy whose listeners are these refuses by identity, and knows everyone whom the policy names. Pure. */
+export const enforces = (listeners: string, { allow }: Pick<IdentityPolicyIntent, 'allow'>): boolean =>
+  listeners.includes('envoy.filters.http.rbac') || listeners.includes('envoy.filters.network.rbac')
+    ? allow.every(({ namespace, serviceAccount = '' }) =>
+        listeners.includes(`/svc/${identityName({ name: serviceAccount }, namespace)}`),
+      )
+    : false;
+
 export function identityPolicyHandler(peers: Peers): IntentHandler {
   const name = 'consul-intentions';
   return {
@@ -84,8 +95,17 @@ export function identityPolicyHandler(peers: Peers): IntentHandler {
       await tell(cluster, entries.map(putEntry));
       return {
         rendered: JSON.stringify(entries),
-        settled: async () =>
-          (await Promise.all(entries.map((entry) => readEntry(cluster, entry)))).every(Boolean),
+        // The server has it at once; what refuses is the proxy of each service.
+        settled: async () => {
+          const enforced = await Promise.all(
+            governed(cluster, intent).flatMap((workload) =>
+              servicesOf(workload.spec).map(async (_, index) =>
+                enforces(await askProxy(workload, cluster, LISTENERS, index), intent),
+              ),
+            ),
+          );
+          return enforced.every(Boolean);
+        },
         undo: async () => void (await tell(cluster, entries.map(deleteEntry))),
       };
     },

@@ -12,7 +12,7 @@ import {
   routeEntries,
 } from './entries.ts';
 import { type CarriedPort, carriedPorts, routeName, servicesOf } from './names.ts';
-import { type Request, deleteEntry, putEntry, readEntry, tell } from './server.ts';
+import { type Request, deleteEntry, peeringsOf, putEntry, readEntry, tell } from './server.ts';
 
 export const EXPORTED = { Kind: 'exported-services', Name: 'default' } as const;
 
@@ -149,9 +149,13 @@ export function shareHandler(peers: Peers, shares: Shares): IntentHandler {
       }, entries.map(putEntry));
       return {
         rendered: JSON.stringify(entries),
+        // Each peer's server has acknowledged it; that its proxies have it too is for traffic to show.
         settled: async () => {
-          const exported = await shares.exported(cluster.name);
-          return ports.every((port) => exported.includes(port.name));
+          const peerings = await peeringsOf(cluster);
+          return place.peers.every((peer) => {
+            const sent = peerings.find(({ Name }) => Name === peer)?.StreamStatus?.ExportedServices ?? [];
+            return ports.every((port) => sent.includes(port.name));
+          });
         },
         // Router before resolver before defaults: what others refer to is refused to go.
         undo: () =>

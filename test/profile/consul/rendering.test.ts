@@ -14,6 +14,7 @@ import { carriedPorts, clusterIdOf, servicesOf, spiffeId } from '../../../lib/pr
 import { gatewayObjects, serverConfiguration, serverObjects } from '../../../lib/profile/consul/objects.ts';
 import { Peers } from '../../../lib/profile/consul/clusters.ts';
 import { authoritiesIn, handshakesIn } from '../../../lib/profile/consul/proxies.ts';
+import { enforces } from '../../../lib/profile/consul/security.ts';
 import { answersIn, linesOf } from '../../../lib/profile/consul/server.ts';
 import { registrationOf } from '../../../lib/profile/consul/sidecars.ts';
 import type { Topology } from '../../../lib/model/topology.ts';
@@ -206,6 +207,14 @@ t.test('intentions name callers of each cluster and refuse all others of each', 
   const intent = { kind: 'identity-policy', name: 'x', namespace: 'mcnet', target: {} } as const;
   t.equal(handler?.supports({ ...intent, allow: [{ namespace: 'mcnet', serviceAccount: 'a' }] }), true);
   t.type(handler?.supports({ ...intent, allow: [{ namespace: 'mcnet' }] }), 'string');
+});
+
+t.test('a policy is in force when the proxy has it', async (t) => {
+  const allow = [{ namespace: 'mcnet', serviceAccount: 'client' }];
+  t.notOk(enforces('"envoy.filters.http.router"', { allow: [] }));
+  t.ok(enforces('"envoy.filters.http.rbac"', { allow: [] }));
+  t.notOk(enforces('"envoy.filters.network.rbac"', { allow }));
+  t.ok(enforces('"envoy.filters.network.rbac" "/dc/[^/]+/svc/client-mcnet"', { allow }));
 });
 
 t.test('what was read of an entry can be written again', async (t) => {
