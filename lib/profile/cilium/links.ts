@@ -1,7 +1,7 @@
 /** The chain by which a cluster learns of another's endpoints: each link looked at. */
 import type { BrokenLink, KubernetesCluster } from '../../model/cluster.ts';
-import { messageOf } from '../../model/errors.ts';
 import { kubectl, missingNamespaces, secretText } from '../common/clusters.ts';
+import { lookAtLinks } from '../common/links.ts';
 import { anyReady, remoteClusters } from './agents.ts';
 import {
   AGENT_CONTAINER,
@@ -17,27 +17,14 @@ export async function brokenLinks(
   from: KubernetesCluster,
   to: KubernetesCluster,
 ): Promise<readonly BrokenLink[]> {
-  const looks = [
+  return lookAtLinks([
     () => apiServerOf(to),
     () => apiServerOf(from),
     () => accessFrom(from, to),
     () => authoritiesOf(from, to),
     () => connectionFrom(from, to),
     () => namespacesOf(from, to),
-  ];
-  const found = await Promise.all(
-    looks.map(async (look): Promise<readonly BrokenLink[]> => {
-      try {
-        return await look();
-      } catch (error) {
-        // What cannot be asked is no broken link, but a person wants to know of it.
-        return [{ cause: 'probe-failed', what: messageOf(error) }];
-      }
-    }),
-  );
-  return found
-    .flat()
-    .toSorted((a, b) => Number(a.cause === 'probe-failed') - Number(b.cause === 'probe-failed'));
+  ]);
 }
 
 async function apiServerOf(cluster: KubernetesCluster): Promise<BrokenLink[]> {

@@ -1,15 +1,10 @@
 import type { Cluster, Fleet, KubernetesCluster } from '../../model/cluster.ts';
-import { InternalError, UserError } from '../../model/errors.ts';
+import { InternalError } from '../../model/errors.ts';
 import { pathBetween } from '../../model/topology.ts';
+import { asKubernetes as asKubernetesFor } from '../common/clusters.ts';
 
 /** @throws UserError for clusters without an API server */
-export function asKubernetes(cluster: Cluster): KubernetesCluster {
-  if (cluster.kind === 'kubernetes') return cluster as KubernetesCluster;
-  throw new UserError(`Consul needs Kubernetes, and ${cluster.name} has none`, {
-    where: '--provider',
-    remedy: 'Choose --provider kind',
-  });
-}
+export const asKubernetes = (cluster: Cluster): KubernetesCluster => asKubernetesFor(cluster, 'Consul');
 
 /** Which clusters there are, and who is whose peer; known once a fleet is. */
 export class Peers {

@@ -1,6 +1,6 @@
 /** What of Consul a person would look at after a failure; bounded, and without secrets. */
 import type { Cluster } from '../../model/cluster.ts';
-import { messageOf } from '../../model/errors.ts';
+import { answersTo } from '../common/diagnose.ts';
 import { asKubernetes } from './clusters.ts';
 import {
   GATEWAY,
@@ -17,7 +17,6 @@ import { type Request, podsOf, tell } from './server.ts';
 const LOG_LINES = 200;
 /** Of each kind; more say the same again. */
 const MOST_PROXIES = 3;
-const MOST_TEXT = 256 * 1024;
 
 /** Lists none of which holds a token or a key. */
 const LISTS: Readonly<Record<string, string>> = {
@@ -67,14 +66,5 @@ export async function diagnoseConsul(where: Cluster): Promise<Readonly<Record<st
         [`proxies-${workload.spec.name}-endpoints.txt`, () => endpointsOf(workload, cluster)],
       ]),
   ];
-  const answers = await Promise.all(
-    questions.map(async ([file, question]) => {
-      try {
-        return [file, (await question()).slice(-MOST_TEXT)] as const;
-      } catch (error) {
-        return [file, messageOf(error)] as const;
-      }
-    }),
-  );
-  return Object.fromEntries(answers);
+  return answersTo(Object.fromEntries(questions));
 }

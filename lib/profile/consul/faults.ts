@@ -4,7 +4,7 @@ import type { Disturbance, FaultSpec } from '../../model/fault.ts';
 import { type FaultOf, type Injection, injectorOf, workloadOf } from '../../model/injection.ts';
 import { prepareRestoring } from '../../model/mending.ts';
 import type { WorkloadSpec } from '../../model/workload.ts';
-import { systemClock, within } from '../../system/clock.ts';
+import { systemClock } from '../../system/clock.ts';
 import type { Peers } from './clusters.ts';
 import type { ConfigEntry } from './entries.ts';
 import { join, pairsOf, untilJoined } from './install.ts';
@@ -22,14 +22,11 @@ import type { ConsulOptions } from './options.ts';
 import { governed, letPast } from './security.ts';
 import { GUARDED_PORTS, INBOUND_CHAIN } from './sidecars.ts';
 import { EXPORTED, type Shares, portsOf } from './share.ts';
-import { type Request, deleteEntry, isReady, peeringsOf, podsOf, putEntry, tell } from './server.ts';
+import { holds, isReady } from '../common/clusters.ts';
+import { type Request, deleteEntry, peeringsOf, podsOf, putEntry, tell } from './server.ts';
 
-const HOLD_LIMIT_MS = 120_000;
-const LOOK_MS = 500;
 /** From a change of the server's configuration until proxies of peers have it. */
 const PUSH_MS = 2_000;
-
-const holds = (held: () => Promise<boolean>): Promise<boolean> => within(HOLD_LIMIT_MS, held, LOOK_MS);
 
 /** In an entry of exports it stands for all services. */
 const EVERYTHING = '*';

@@ -7,7 +7,8 @@ import { MESH } from './entries.ts';
 import { GATEWAY, SERVER, SYSTEM_NAMESPACE } from './names.ts';
 import { gatewayObjects, serverObjects } from './objects.ts';
 import { type ConsulOptions, imagesOf } from './options.ts';
-import { ask, isReady, peeringsOf, podsOf, putEntry, tell } from './server.ts';
+import { isReady } from '../common/clusters.ts';
+import { ask, peeringsOf, podsOf, putEntry, tell } from './server.ts';
 
 const START_LIMIT_MS = 180_000;
 const JOIN_LIMIT_MS = 120_000;

@@ -1,9 +1,10 @@
 /** The chain by which callers of one cluster get to services of another: servers, peering, gateways, proxies. */
 import type { BrokenLink, KubernetesCluster } from '../../model/cluster.ts';
-import { messageOf } from '../../model/errors.ts';
 import { keyOf } from '../../model/workload.ts';
 import { GATEWAY, SERVER, SYSTEM_NAMESPACE, servicesOf } from './names.ts';
-import { type Peering, isReady, peeringsOf, podsOf } from './server.ts';
+import { isReady } from '../common/clusters.ts';
+import { lookAtLinks } from '../common/links.ts';
+import { type Peering, peeringsOf, podsOf } from './server.ts';
 
 const kubectl = (cluster: KubernetesCluster, words: string): string =>
   `kubectl --kubeconfig ${cluster.kubeconfig} --context ${cluster.context} -n ${SYSTEM_NAMESPACE} ${words}`;
@@ -68,16 +69,5 @@ export async function brokenLinks(
   from: KubernetesCluster,
   to: KubernetesCluster,
 ): Promise<readonly BrokenLink[]> {
-  const ends = [
-    [from, to.name],
-    [to, from.name],
-  ] as const;
-  const found = await Promise.all(
-    ends.map(([at, other]) =>
-      linksOf(at, other).catch((error: unknown): readonly BrokenLink[] => [
-        { cause: 'probe-failed', what: `${at.name} cannot be asked: ${messageOf(error)}` },
-      ]),
-    ),
-  );
-  return found.flat();
+  return lookAtLinks([() => linksOf(from, to.name), () => linksOf(to, from.name)]);
 }

@@ -2,6 +2,7 @@
 import type { KubernetesCluster, KubernetesObject } from '../../model/cluster.ts';
 import { UserError } from '../../model/errors.ts';
 import type { ConfigEntry } from './entries.ts';
+import { isReady } from '../common/clusters.ts';
 import { SERVER, SERVER_CONTAINER, SERVER_PORTS, SYSTEM_NAMESPACE } from './names.ts';
 
 const QUESTION_LIMIT_MS = 30_000;
@@ -36,16 +37,6 @@ export const answersIn = (text: string): Answer[] =>
     status: Number(status),
     body,
   }));
-
-export const isReady = (pod: KubernetesObject): boolean => {
-  const { conditions = [] } = (pod.status ?? {}) as {
-    conditions?: readonly { type: string; status: string }[];
-  };
-  return (
-    pod.metadata.deletionTimestamp === undefined &&
-    conditions.some(({ type, status }) => type === 'Ready' && status === 'True')
-  );
-};
 
 export const podsOf = (cluster: KubernetesCluster, app: string): Promise<readonly KubernetesObject[]> =>
   cluster.objects.list({

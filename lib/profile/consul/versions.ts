@@ -1,5 +1,6 @@
 /** Versions of servers, proxies and Kubernetes as they say themselves. */
 import type { Component, KubernetesCluster, SupportedSkew } from '../../model/cluster.ts';
+import { kubernetesOf } from '../common/versions.ts';
 import type { Peers } from './clusters.ts';
 import { SERVER, servicesOf } from './names.ts';
 import { proxyVersion } from './proxies.ts';
@@ -24,20 +25,8 @@ export async function serverVersion(cluster: KubernetesCluster): Promise<string>
 }
 
 async function componentsIn(cluster: KubernetesCluster): Promise<Component[]> {
-  const [version, nodes] = await Promise.all([
-    serverVersion(cluster),
-    cluster.objects.list({ apiVersion: 'v1', kind: 'Node' }),
-  ]);
-  return [
-    { cluster: cluster.name, kind: 'control plane', name: SERVER, version },
-    ...nodes.map(({ metadata, status }): Component => ({
-      cluster: cluster.name,
-      kind: 'kubernetes',
-      name: metadata.name,
-      version:
-        (status as { nodeInfo?: { kubeletVersion?: string } } | undefined)?.nodeInfo?.kubeletVersion ?? '',
-    })),
-  ];
+  const [version, nodes] = await Promise.all([serverVersion(cluster), kubernetesOf(cluster)]);
+  return [{ cluster: cluster.name, kind: 'control plane', name: SERVER, version }, ...nodes];
 }
 
 export async function componentsOf(peers: Peers): Promise<readonly Component[]> {

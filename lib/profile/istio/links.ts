@@ -1,7 +1,7 @@
 /** The chain by which a control plane learns of another cluster's endpoints: each link looked at. */
 import type { BrokenLink, KubernetesCluster, KubernetesObject } from '../../model/cluster.ts';
-import { messageOf } from '../../model/errors.ts';
 import { isReady, kubectl, missingNamespaces, namespaceReference, secretText } from '../common/clusters.ts';
+import { lookAtLinks } from '../common/links.ts';
 import type { ControlPlanes } from './clusters.ts';
 import { controlPlanePods, watchedClusters } from './controlPlane.ts';
 import {
@@ -36,27 +36,14 @@ export async function brokenLinks(
   to: KubernetesCluster,
 ): Promise<readonly BrokenLink[]> {
   const primary = planes.primaryOf(from);
-  const looks = [
+  return lookAtLinks([
     () => controlPlaneOf(primary),
     async () => (primary.name === to.name ? [] : remoteSecretOf(primary, to)),
     () => rootsOf(from, to),
     () => networksOf(from, to),
     () => namespacesOf(from, to),
     async () => [...(await sidecarsOf(to)), ...(await sidecarsOf(from))],
-  ];
-  const found = await Promise.all(
-    looks.map(async (look): Promise<readonly BrokenLink[]> => {
-      try {
-        return await look();
-      } catch (error) {
-        // What cannot be asked is no broken link, but a person wants to know of it.
-        return [{ cause: 'probe-failed', what: messageOf(error) }];
-      }
-    }),
-  );
-  return found
-    .flat()
-    .toSorted((a, b) => Number(a.cause === 'probe-failed') - Number(b.cause === 'probe-failed'));
+  ]);
 }
 
 async function controlPlaneOf(cluster: KubernetesCluster): Promise<BrokenLink[]> {
