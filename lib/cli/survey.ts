@@ -2,7 +2,7 @@
 import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { availableChoices } from '../config/names.ts';
+import { choicesOf } from '../config/names.ts';
 import type { Fleet, Profile } from '../model/cluster.ts';
 import { InternalError, UserError, messageOf } from '../model/errors.ts';
 import type { RunSpec } from '../model/spec.ts';
@@ -65,7 +65,7 @@ async function recognise(spec: RunSpec): Promise<Partial<RunSpec>> {
       { kubernetes: spec.kubernetes, probeImage: 'none', connectProbe },
       folder,
     );
-    const available = availableChoices('profile').map(({ name }) => name);
+    const available = choicesOf('profile').map(({ name }) => name);
     for (const { chosen, profile } of recognisable(spec)) {
       if (available.includes(profile.name) && (await recognises(profile, fleet))) return chosen;
     }

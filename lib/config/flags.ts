@@ -1,5 +1,5 @@
 /** The flags of `run`, once: command line, environment and help are made from this table. Nothing heavy is imported here. */
-import { type ChoiceKey, DEFAULTS, availableChoices } from './names.ts';
+import { type ChoiceKey, DEFAULTS, choicesOf } from './names.ts';
 
 export interface Flag {
   /** Key in mcnet.yaml; the long flag is its kebab-case, the environment variable its `MCNET_UPPER_CASE`. */
@@ -12,7 +12,7 @@ export interface Flag {
 }
 
 const choices = (key: ChoiceKey): string =>
-  availableChoices(key)
+  choicesOf(key)
     .map((choice) => choice.name)
     .join(', ');
 

@@ -3,8 +3,6 @@
 interface Choice {
   readonly name: string;
   readonly summary: string;
-  /** Part of the stable surface, but not of this version. */
-  readonly later?: true;
 }
 
 export const CHOICES = {
@@ -68,15 +66,12 @@ export const VARIANTS_OF: Readonly<Partial<Record<string, ChoiceKey>>> = {
 };
 export type NameOf<K extends ChoiceKey> = (typeof CHOICES)[K][number]['name'];
 
-/** Every known name of a choice, whether or not this version has it. */
+/** Every name of a choice. */
 export function knownNames<K extends ChoiceKey>(key: K): [NameOf<K>, ...NameOf<K>[]] {
   return CHOICES[key].map((choice) => choice.name) as [NameOf<K>, ...NameOf<K>[]];
 }
 
-/** What this version has. */
-export function availableChoices(key: ChoiceKey): readonly Choice[] {
-  return (CHOICES[key] as readonly Choice[]).filter((choice) => !choice.later);
-}
+export const choicesOf = (key: ChoiceKey): readonly Choice[] => CHOICES[key];
 
 export const DEFAULTS = {
   profile: 'none',

@@ -17,7 +17,6 @@ import { planAddresses } from './addressing.ts';
 import type { Path } from './file.ts';
 import { IMAGE_NAMES } from './images.ts';
 import type { Configured } from './layers.ts';
-import { type ChoiceKey, availableChoices } from './names.ts';
 import { suggest } from './nearest.ts';
 import type { ClusterEntry, ConfigurationKey } from './schema.ts';
 
@@ -183,8 +182,6 @@ function checkContexts(
 /** Names of the stable surface that this version does not have yet. */
 function refuseWhatIsMissing(configured: Configured): void {
   const { values } = configured;
-  refuseChoice(configured, 'profile', values.profile);
-  refuseChoice(configured, 'cni', values.cni);
   const creates = values.provider === 'lab' || values.provider === 'kind';
   if (values.underlay === 'existing' && (creates || attachesTo(configured).length === 0)) {
     throw new UserError('Clusters that are created have no underlay that exists already', {
@@ -192,31 +189,12 @@ function refuseWhatIsMissing(configured: Configured): void {
       remedy: 'Choose wireguard or direct, or attach to clusters that are joined already with --context',
     });
   }
-  refuseChoice(configured, 'provider', values.provider);
-  refuseChoice(configured, 'underlay', values.underlay);
   if ((values.extensions ?? []).length > 0) {
     throw new UserError('This version does not load extensions yet', {
       where: configured.whereOf('extensions'),
       remedy: 'Leave `extensions` out',
     });
   }
-}
-
-function refuseChoice(configured: Configured, key: ChoiceKey, value: string | undefined): void {
-  if (value === undefined || availableChoices(key).some((choice) => choice.name === value)) return;
-  throw notInThisVersion(`have the ${key} "${value}"`, configured.whereOf(key), key);
-}
-
-const namesOf = (key: ChoiceKey): string =>
-  availableChoices(key)
-    .map((choice) => choice.name)
-    .join(', ');
-
-function notInThisVersion(what: string, where: string, key: ChoiceKey): UserError {
-  return new UserError(`This version does not ${what} yet`, {
-    where,
-    remedy: `It has ${namesOf(key)}`,
-  });
 }
 
 /** Where contexts of existing clusters are named. */

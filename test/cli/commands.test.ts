@@ -72,7 +72,6 @@ void t.test('lists, for people and for programs', async (t) => {
   const profiles = JSON.parse((await cli(folder, ['list', 'profiles', '--json'])).out) as { name: string }[];
   const names = profiles.map(({ name }) => name);
   t.ok(names.includes('none'));
-  t.notOk(names.includes('consul'), 'what is not here yet is not listed');
   const faults = JSON.parse((await cli(folder, ['list', 'faults', '--json'])).out) as {
     kind: string;
     noticedBy: { check: string; cause: string }[];
@@ -93,7 +92,7 @@ void t.test('what nobody knows ends with 2 and the nearest name, without a stack
     [['plan', '--topology', 'full-mash'], /"full-mash"/, /"full-mesh"/],
     [['plan', '--suite', 'reachabilty'], /"reachabilty"/, /"reachability"/],
     [['plan', '--check', 'mtu.pth'], /"mtu.pth"/, /"mtu.path"/],
-    [['plan', '--profile', 'consul'], /does not have the profile "consul" yet/, /none/],
+    [['plan', '--profile', 'consl'], /"consl"/, /"consul"/],
     [['plan', '--underlay', 'existing'], /have no underlay that exists/, /wireguard/],
     [['plan', '--config', 'none.yaml'], /no such file/, /--config/],
     [['plan', '--hub'], /argument missing/, /--help/],

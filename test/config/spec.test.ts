@@ -100,7 +100,6 @@ void t.test('names that contradict each other, or that nothing has', async (t) =
 
 void t.test('names of the stable surface that this version lacks are refused with what it has', async (t) => {
   const cases: [Parameters<typeof specOf>[0], string, RegExp, RegExp][] = [
-    [{ flags: { profile: 'cilium' } }, '--profile', /does not have the profile "cilium" yet/, /none/],
     [{ flags: { underlay: 'existing' } }, '--underlay', /have no underlay/, /wireguard or direct/],
     [
       { flags: { underlay: 'existing', provider: 'lab' } },

@@ -1,7 +1,7 @@
 import { appendFile } from 'node:fs/promises';
 import path from 'node:path';
 import { mergeConfiguration } from '../../config/layers.ts';
-import { VARIANTS_OF, availableChoices } from '../../config/names.ts';
+import { VARIANTS_OF, choicesOf } from '../../config/names.ts';
 import { suggest } from '../../config/nearest.ts';
 import { reportsOf } from '../../config/spec.ts';
 import { UserError, messageOf } from '../../model/errors.ts';
@@ -131,7 +131,7 @@ async function planAll(names: readonly string[], flags: RawFlags, folder: string
   return planned;
 }
 
-const profileNames = (): string[] => availableChoices('profile').map(({ name }) => name);
+const profileNames = (): string[] => choicesOf('profile').map(({ name }) => name);
 
 /** `istio:multi-network`: flags of its run. @throws UserError with the nearest name */
 function parseEntrant(name: string): { readonly profile: string; readonly [key: string]: string } {
@@ -150,7 +150,7 @@ function parseEntrant(name: string): { readonly profile: string; readonly [key: 
       remedy: `Write ${profile}`,
     });
   }
-  const variants = availableChoices(key).map((choice) => choice.name);
+  const variants = choicesOf(key).map((choice) => choice.name);
   if (!variants.includes(variant)) {
     throw new UserError(`The profile ${profile} has no variant "${variant}"`, {
       where: name,

@@ -1,5 +1,5 @@
 import { suggest } from '../../config/nearest.ts';
-import { availableChoices } from '../../config/names.ts';
+import { choicesOf } from '../../config/names.ts';
 import type { AnyCheck } from '../../model/check.ts';
 import { UserError } from '../../model/errors.ts';
 import type { FaultExpectation, FaultKind } from '../../model/fault.ts';
@@ -39,7 +39,7 @@ export async function list(what: string, json: boolean): Promise<number> {
 function listProfiles(): Listing {
   const data = defaultProfiles().map(({ name, conformanceClass, features }) => ({
     name,
-    summary: availableChoices('profile').find((choice) => choice.name === name)?.summary ?? '',
+    summary: choicesOf('profile').find((choice) => choice.name === name)?.summary ?? '',
     class: conformanceClass,
     features,
   }));
