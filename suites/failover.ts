@@ -67,22 +67,24 @@ const RELAPSED_SHARE = 1 / 3;
 
 /**
  * Milliseconds from `since` until requests succeeded again: until the end of the failure after which none began for
- * CALM_MS, or none at all; 0 when none failed. Undefined when there was no such calm, or when it did not last.
+ * CALM_MS, or none at all; 0 when none failed. Undefined when there was no such calm that lasted.
  */
 export function recoveryTime(samples: readonly Sample[], since: number, until: number): number | undefined {
   const window = samples.filter((sample) => sample.at >= since && sample.at < until);
   const failures = window.filter((sample) => !isGood(sample));
   if (window.length === 0) return undefined;
-  const calmAfter = [undefined, ...failures].findIndex(
-    (failure, index) => (failures[index]?.at ?? until) - (failure?.at ?? since) > CALM_MS,
+  const calms = [undefined, ...failures].flatMap((failure, index) =>
+    (failures[index]?.at ?? until) - (failure?.at ?? since) > CALM_MS ? [index] : [],
   );
-  const last = window.at(-1) as Sample;
-  const recovered = calmAfter >= 0 ? calmAfter : isGood(last) ? failures.length : undefined;
-  if (recovered === undefined) return undefined;
-  const lastFailure = failures[recovered - 1];
-  const rest = window.filter(({ at }) => at > (lastFailure?.at ?? Number.NEGATIVE_INFINITY));
-  if ((failures.length - recovered) / rest.length >= RELAPSED_SHARE) return undefined;
-  return lastFailure ? lastFailure.at + lastFailure.latencyMs - since : 0;
+  const endsGood = isGood(window.at(-1) as Sample);
+  // Where every other request fails, some calm comes by chance: the first that lasts counts.
+  for (const recovered of calms.length > 0 ? calms : endsGood ? [failures.length] : []) {
+    const lastFailure = failures[recovered - 1];
+    const rest = window.filter(({ at }) => at > (lastFailure?.at ?? Number.NEGATIVE_INFINITY));
+    if ((failures.length - recovered) / rest.length >= RELAPSED_SHARE) continue;
+    return lastFailure ? lastFailure.at + lastFailure.latencyMs - since : 0;
+  }
+  return undefined;
 }
 
 /** What was seen during a drill. */
@@ -462,6 +464,7 @@ const backendDrill = ({ id, title, drill, event, level, connections, lostShare }
     mostlyWaits: true,
     timed: true,
     faults: [{ kind: 'service-not-shared', cause: 'no-failover' }],
+    judgeVersion: 2,
     hint: 'Is the service shared by the other cluster, does anything check the health of its backends, and how often?',
     reference: 'https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-termination',
     timeoutMs: DRILL_TIMEOUT_MS,
@@ -560,6 +563,7 @@ export const clusterGone = defineCheck({
   mostlyWaits: true,
   timed: true,
   faults: [],
+  judgeVersion: 2,
   withoutFaults: 'It injects its own: all links of the cluster go down',
   hint: 'Endpoints of a cluster that nobody can reach must be withdrawn: look at how the control planes notice each other',
   reference:
@@ -736,7 +740,7 @@ export const tunnelDown = defineCheck({
   faults: [],
   withoutFaults: 'It injects its own: the first tunnel of the path goes down',
   hint: 'After a tunnel comes back, handshake and health checks must start by themselves: look at keepalive and at back-off timers',
-  judgeVersion: 2,
+  judgeVersion: 3,
   timeoutMs: DRILL_TIMEOUT_MS,
 
   observe: (context, budgets) =>

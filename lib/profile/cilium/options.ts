@@ -11,6 +11,6 @@ export const CACHE_TTL_MS: Record<CiliumOptions['tuning'], number> = { 'as-confi
 
 /**
  * Until a cluster counts as unreachable: two heartbeats of a minute each are missed (pkg/kvstore: HeartbeatWriteInterval),
- * and the next look at them, ten seconds apart, finds it out.
+ * and the next look at them, half a minute apart at most, finds it out (StatusCheckInterval).
  */
-export const LOST_AFTER_MS = 130_000;
+export const LOST_AFTER_MS = 150_000;
