@@ -8,7 +8,8 @@ import { helmUpgrade } from '../../system/kubernetes/helm.ts';
 import { type Authority, createRoot, validFor } from '../common/certificates.ts';
 import { kubectl } from '../common/clusters.ts';
 import { anyReady, remoteClusters } from './agents.ts';
-import { CHART, DNS, NAMESPACE, RELEASE, systemReference } from './names.ts';
+import { CHART, NAMESPACE, RELEASE } from './names.ts';
+import { serveNames } from './dns.ts';
 import { CACHE_TTL_MS, type CiliumOptions } from './options.ts';
 import { type Member, meshValues } from './values.ts';
 
@@ -33,7 +34,7 @@ export async function installCilium(
   ]);
   await Promise.all(clusters.map((cluster) => installIn(cluster, fleet, members, authority, options)));
   await Promise.all(clusters.map((cluster) => untilMeshed(cluster, clusters)));
-  if (options.ciliumSharing === 'mcs-api') await Promise.all(clusters.map(untilNamesServed));
+  if (options.ciliumSharing === 'mcs-api') await Promise.all(clusters.map(serveNames));
 }
 
 async function memberOf(cluster: KubernetesCluster): Promise<Member> {
@@ -119,29 +120,5 @@ async function untilMeshed(
   throw new UserError(`${cluster.name} does not get to know the other clusters`, {
     where: `clusters there: ${seen}`,
     remedy: `Can its pods reach the node port of the other Cluster Mesh API servers? See \`${pods}\` and the log of kvstoremesh`,
-  });
-}
-
-/** A Job of the chart configures CoreDNS for `clusterset.local` and starts it anew. */
-async function untilNamesServed(cluster: KubernetesCluster): Promise<void> {
-  const isServed = async (): Promise<boolean> => {
-    const [map, deployment] = await Promise.all([
-      cluster.objects.read(systemReference('v1', 'ConfigMap', DNS)),
-      cluster.objects.read(systemReference('apps/v1', 'Deployment', DNS)),
-    ]);
-    const { Corefile = '' } = (map?.['data'] ?? {}) as Readonly<Record<string, string>>;
-    const { observedGeneration, replicas, updatedReplicas, readyReplicas } = (deployment?.['status'] ??
-      {}) as Readonly<Record<string, number>>;
-    return (
-      Corefile.includes('multicluster clusterset.local') &&
-      observedGeneration === deployment?.metadata['generation'] &&
-      replicas === updatedReplicas &&
-      replicas === readyReplicas
-    );
-  };
-  if (await within(INSTALL_LIMIT_MS, isServed, POLL_MS)) return;
-  throw new UserError(`CoreDNS of ${cluster.name} does not serve clusterset.local`, {
-    where: `ConfigMap ${NAMESPACE}/${DNS}`,
-    remedy: `It takes CoreDNS 1.12.2 or later: see the Job coredns-mcsapi-autoconfig, \`${kubectl(cluster, '-n', NAMESPACE, 'get', 'jobs,pods')}\``,
   });
 }

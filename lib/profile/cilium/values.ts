@@ -42,7 +42,7 @@ export function meshValues(wish: MeshWish): object {
       cacheTTL: `${cacheTtlMs / 1_000}s`,
       // Records of headless services come from EndpointSlices.
       enableEndpointSliceSynchronization: sharing === 'mcs-api',
-      ...(sharing === 'mcs-api' && { mcsapi: { enabled: true, corednsAutoConfigure: { enabled: true } } }),
+      ...(sharing === 'mcs-api' && { mcsapi: { enabled: true } }),
       config: { enabled: true, clusters: Object.fromEntries(others) },
       apiserver: {
         ...imageValue(images['ciliumClustermeshApiserver']),

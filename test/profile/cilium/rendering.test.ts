@@ -1,6 +1,7 @@
 import t from 'tap';
 import type { KubernetesObject } from '../../../lib/model/cluster.ts';
 import { remoteClustersIn } from '../../../lib/profile/cilium/agents.ts';
+import { servingZone } from '../../../lib/profile/cilium/dns.ts';
 import { addressesIn } from '../../../lib/profile/cilium/links.ts';
 import { ciliumPolicyOf } from '../../../lib/profile/cilium/policy.ts';
 import { annotated, sharingAnnotations } from '../../../lib/profile/cilium/share.ts';
@@ -133,6 +134,16 @@ t.test('a shared service keeps what else it says of itself', async (t) => {
   });
   t.match(shared, { spec: { clusterIP: '10.8.0.7' } });
   t.same(annotated(shared, {}).metadata.annotations, { mine: 'yes' });
+});
+
+t.test('CoreDNS is told of the zone once', async (t) => {
+  const corefile = '.:53 {\n    kubernetes cluster.local in-addr.arpa {\n       pods insecure\n    }\n}\n';
+  const served = servingZone(corefile);
+  t.equal(
+    served,
+    '.:53 {\n    kubernetes clusterset.local cluster.local in-addr.arpa {\n       multicluster clusterset.local\n       pods insecure\n    }\n}\n',
+  );
+  t.equal(servingZone(served), served);
 });
 
 t.test('what agents and entries say', async (t) => {
