@@ -2,6 +2,7 @@
 import { GOVERNED_CALLER, GOVERNED_TARGET, governed, newcomerLike } from '../fixtures/policy.ts';
 import { DISCOVERY_MS } from '../lib/model/budgets.ts';
 import { type PairContext, type Site, defineCheck } from '../lib/model/check.ts';
+import { SERVICE_CLASSES } from '../lib/model/cluster.ts';
 import { type CellExpectation, expectedOfPolicy } from '../lib/model/intent.ts';
 import type { Outcome } from '../lib/model/probe.ts';
 import { type Figures, type Verdict, failed, inconclusive, passed, skipped } from '../lib/model/verdict.ts';
@@ -99,6 +100,7 @@ export const ofNewcomers = defineCheck({
   title: 'Policies hold for a workload from its first moment, and other clusters soon know who it is',
   level: 'core',
   scope: 'pair',
+  classes: SERVICE_CLASSES,
   requires: ['l3.pod', 'l4.udp', 'policy', 'endpoint-discovery'],
   dependsOn: ['policy.truth-table'],
   uses: [governed],
