@@ -5,7 +5,7 @@ import { InternalError } from '../../../model/errors.ts';
 import type { Disturbance } from '../../../model/fault.ts';
 import { ADDRESS_RECORD, type Resolution } from '../../../model/probe.ts';
 import { keyOf } from '../../../model/workload.ts';
-import { randomBelow, systemClock } from '../../../system/clock.ts';
+import { randomBelow, systemClock, within } from '../../../system/clock.ts';
 import { quoteCommand } from '../../../system/commands.ts';
 import { readIfPresent, writeAtomically } from '../../../system/files.ts';
 import { askOverSocket } from '../../../system/sockets.ts';
@@ -26,6 +26,13 @@ import { companion } from './processes.ts';
 const LOOKUP_MS = 3_000;
 const START_MS = 5_000;
 const POLL_MS = 50;
+/**
+ * A lookup from the port of an earlier one is led to the server of that one, until the gateway has forgotten it (two seconds):
+ * whether another server answers is no question for a single lookup.
+ */
+const HELD_MS = 5_000;
+const LOOK_MS = 250;
+const soon = (isSo: () => Promise<boolean>): Promise<boolean> => within(HELD_MS, isSo, LOOK_MS);
 /** Above the well-known ports, and nothing in a gateway listens there. */
 const FIRST_PORT = 5_400;
 const PORTS = 4_000;
@@ -158,7 +165,7 @@ export async function denyNames(injection: Injection<FaultOf<'dns-nxdomain'>>): 
   const withoutServices = configuration.replaceAll(/^srv-host=.*\n/gm, '');
   const mend = await impersonate(injection, cluster, { configuration: withoutServices, hosts: '' });
   const name = someName(hosts, cluster);
-  return { tookHold: async () => (await lookUp(cluster, name))?.rcode === 'NXDOMAIN', mend };
+  return { tookHold: () => soon(async () => (await lookUp(cluster, name))?.rcode === 'NXDOMAIN'), mend };
 }
 
 export async function keepNamesLong(injection: Injection<FaultOf<'dns-ttl-long'>>): Promise<Disturbance> {
@@ -171,7 +178,7 @@ export async function keepNamesLong(injection: Injection<FaultOf<'dns-ttl-long'>
   });
   const name = someName(hosts, cluster);
   return {
-    tookHold: async () => (await lookUp(cluster, name))?.ttls.includes(fault.seconds) === true,
+    tookHold: () => soon(async () => (await lookUp(cluster, name))?.ttls.includes(fault.seconds) === true),
     mend,
   };
 }
@@ -186,11 +193,12 @@ export async function answerFromOtherCluster(
   const name = someName(other.hosts, cluster);
   const wrong = addressesIn(other.hosts, name);
   return {
-    async tookHold() {
-      const right = addressesIn((await contentOf(cluster)).hosts, name);
-      const seen = (await lookUp(cluster, name))?.addresses ?? [];
-      return seen.length > 0 && seen.every((one) => wrong.includes(one) && !right.includes(one));
-    },
+    tookHold: () =>
+      soon(async () => {
+        const right = addressesIn((await contentOf(cluster)).hosts, name);
+        const seen = (await lookUp(cluster, name))?.addresses ?? [];
+        return seen.length > 0 && seen.every((one) => wrong.includes(one) && !right.includes(one));
+      }),
     mend,
   };
 }
@@ -223,8 +231,8 @@ export async function keepOldRecords(injection: Injection<FaultOf<'dns-stale'>>)
   if (name === undefined) throw new InternalError(`cluster ${cluster.name} has no headless service`);
   const mend = await impersonate(injection, cluster, { configuration, hosts: stale.join('') });
   return {
-    tookHold: async () =>
-      ((await lookUp(cluster, name))?.addresses ?? []).some((one) => vacant.includes(one)),
+    tookHold: () =>
+      soon(async () => ((await lookUp(cluster, name))?.addresses ?? []).some((one) => vacant.includes(one))),
     mend,
   };
 }
