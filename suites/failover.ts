@@ -763,6 +763,7 @@ export const gatewayDown = defineCheck({
     'The gateway of the other cluster goes while all backends are there: callers recover when it is back',
   level: 'core',
   scope: 'pair',
+  classes: ['service-peering'],
   requires: ['share-service', 'l7.service', 'service-gateway'],
   dependsOn: ['discovery.answers'],
   uses: [client, backends, drillFixture('gateway', 'prefer-local', BOTH_WAYS)],
