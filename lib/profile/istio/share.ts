@@ -120,6 +120,8 @@ export function shareHandler(
       if (intent.kind !== 'share-service') return `istio-share knows no intent of kind ${intent.kind}`;
       if (intent.preference === 'prefer-remote')
         return 'istio-share: localities come in an order that begins with the own one';
+      if (intent.preference === 'prefer-local' && !intent.ejectFailing)
+        return 'istio-share: localities are preferred only together with outlier detection';
       if (intent.offered === false) return 'istio-share: a mesh knows the endpoints of all its clusters';
       return true;
     },
