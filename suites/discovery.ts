@@ -16,6 +16,7 @@ import { type Figures, type Verdict, failed, inconclusive, passed } from '../lib
 import { PORTS } from '../lib/model/workload.ts';
 import { callCommand, countOutcomes, malformed } from './support/calls.ts';
 import { endingSoon, lifetimes, read } from './support/certificates.ts';
+import { told } from './support/links.ts';
 import { answerers, callUntilAllAnswer, reachableFrom } from './support/services.ts';
 
 const KEP = 'KEP-1645 (Multi-Cluster Services API), "EndpointSlice"';
@@ -105,7 +106,7 @@ export const answers = defineCheck({
         'until all answered': { value: elapsedMs, unit: 'ms' },
       });
     }
-    const likeliest = links.find(({ cause }) => cause !== 'probe-failed');
+    const [likeliest] = told(links);
     const lost = countOutcomes(exchanges);
     return failed(
       likeliest?.cause ??
@@ -132,10 +133,6 @@ interface StatusSeen {
   readonly exchanges: readonly Exchange[];
   readonly links: readonly BrokenLink[];
 }
-
-/** What is said to be wrong, without what could not be asked. */
-const told = (links: readonly BrokenLink[]): BrokenLink[] =>
-  links.filter(({ cause }) => cause !== 'probe-failed');
 
 export const status = defineCheck({
   id: 'discovery.status',
@@ -395,7 +392,7 @@ export const newWorkload = defineCheck({
     { from, to, address, visits, samples, endedAt, notStarted, links },
     { discovery, withdrawal },
   ): Verdict {
-    const likeliest = links.find(({ cause }) => cause !== 'probe-failed');
+    const [likeliest] = told(links);
     const reproduce = { at: `${from}/${CLIENT}`, command: callCommand('http', address, PORTS.service) };
     if (notStarted !== undefined) {
       return likeliest

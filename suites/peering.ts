@@ -14,6 +14,7 @@ import type { Exchange, Sample } from '../lib/model/probe.ts';
 import { type Figures, type Verdict, failed, inconclusive, passed } from '../lib/model/verdict.ts';
 import { PORTS, type ServiceSpec } from '../lib/model/workload.ts';
 import { callCommand, countOutcomes } from './support/calls.ts';
+import { told } from './support/links.ts';
 import { answerers, callUntilAllAnswer, callsToMeetAll, sameCalls } from './support/services.ts';
 
 const CLASSES: readonly ConformanceClass[] = ['service-peering'];
@@ -144,7 +145,7 @@ function judgePassage(
     });
   }
   if (!opened.converged) {
-    const likeliest = links.find(({ cause }) => cause !== 'probe-failed');
+    const [likeliest] = told(links);
     return failed(
       likeliest?.cause ?? 'remote-endpoints-missing',
       likeliest?.what ?? `${to} does not answer ${from} ${whenOpen}`,

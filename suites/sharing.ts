@@ -8,6 +8,7 @@ import type { Exchange } from '../lib/model/probe.ts';
 import { wayOf } from '../lib/model/topology.ts';
 import { type Verdict, failed, inconclusive, passed } from '../lib/model/verdict.ts';
 import { callCommand, countOutcomes, malformed } from './support/calls.ts';
+import { told } from './support/links.ts';
 import { answerers } from './support/services.ts';
 
 /** Where backends run while the service is called. */
@@ -138,7 +139,7 @@ function judgeTable(sharing: Sharing, { from, to, address, port, rows, links }: 
         : failed('preference-ignored', `${shown(extra)} answers though others are preferred`, details);
     }
     if (missing.length > 0) {
-      const likeliest = links.find(({ cause }) => cause !== 'probe-failed');
+      const [likeliest] = told(links);
       return failed(
         likeliest?.cause ?? (seen.join() === from ? 'local-endpoints-only' : 'remote-endpoints-missing'),
         likeliest?.what ?? `${shown(missing)} never answered`,

@@ -1,13 +1,7 @@
 /** What can be broken in a mesh on purpose. How each is mended stands in the ledger before anything is changed. */
 import { applicable } from '../../model/applicable.ts';
-import type {
-  FaultInjector,
-  Fleet,
-  KubernetesCluster,
-  KubernetesObject,
-  Ledger,
-} from '../../model/cluster.ts';
-import type { Disturbance, FaultSpec } from '../../model/fault.ts';
+import type { FaultInjector, Fleet, KubernetesCluster, KubernetesObject } from '../../model/cluster.ts';
+import type { Disturbance } from '../../model/fault.ts';
 import { clusterOf, injectorOf } from '../../model/injection.ts';
 import { prepareRestoring } from '../../model/mending.ts';
 import type { CiliumSharing } from '../../model/spec.ts';
@@ -48,60 +42,41 @@ const knows = async (cluster: KubernetesCluster, other: string): Promise<boolean
     ({ name, ready, services }) => name === other && ready && services > 0,
   );
 
-interface Entry {
-  readonly fault: FaultSpec;
-  readonly cluster: KubernetesCluster;
-  readonly other: string;
-  readonly ledger: Ledger;
-  /** What becomes of the entry by which the other cluster is found; undefined: it goes. */
-  readonly change: (entry: string) => string | undefined;
-}
-
-/** Changes the entry by which a cluster finds another. */
-async function changeEntry({ fault, cluster, other, ledger, change }: Entry): Promise<Disturbance> {
-  const secret = await existing(cluster, systemReference('v1', 'Secret', REMOTE_CLUSTERS));
-  const { [other]: _gone, ...rest } = secret.data as Readonly<Record<string, string>>;
-  const changed = change(secretText(secret, other) ?? '');
-  const data = { ...rest, ...(changed !== undefined && { [other]: encoded(changed) }) };
-  const restore = await prepareRestoring(cluster, fault, { before: [secret] }, ledger);
-  // The chart's own keys stay when somebody else applies the Secret without them.
-  await cluster.objects.delete([secret]);
-  await cluster.objects.apply([{ ...applicable(secret), data }]);
-  await restartApiServer(cluster);
-  return {
-    tookHold: () => holds(async () => !(await knows(cluster, other))),
-    mend: async () => {
-      await restore();
+/** Changes the entry by which a cluster finds another. @param change to what; undefined: it goes */
+const entryChanged = (
+  kind: 'remote-secret-deleted' | 'remote-secret-loopback',
+  change: (entry: string) => string | undefined,
+): FaultInjector =>
+  injectorOf(
+    kind,
+    async ({ fault, fleet, ledger }): Promise<Disturbance> => {
+      const cluster = named(fleet, fault.at);
+      const other = fault.cluster;
+      const secret = await existing(cluster, systemReference('v1', 'Secret', REMOTE_CLUSTERS));
+      const { [other]: _gone, ...rest } = secret.data as Readonly<Record<string, string>>;
+      const changed = change(secretText(secret, other) ?? '');
+      const data = { ...rest, ...(changed !== undefined && { [other]: encoded(changed) }) };
+      const restore = await prepareRestoring(cluster, fault, { before: [secret] }, ledger);
+      // The chart's own keys stay when somebody else applies the Secret without them.
+      await cluster.objects.delete([secret]);
+      await cluster.objects.apply([{ ...applicable(secret), data }]);
       await restartApiServer(cluster);
-      await holds(() => knows(cluster, other));
+      return {
+        tookHold: () => holds(async () => !(await knows(cluster, other))),
+        mend: async () => {
+          await restore();
+          await restartApiServer(cluster);
+          await holds(() => knows(cluster, other));
+        },
+      };
     },
-  };
-}
+    'cluster',
+  );
 
-const deleted = injectorOf(
-  'remote-secret-deleted',
-  ({ fault, fleet, ledger }) =>
-    changeEntry({
-      fault,
-      cluster: named(fleet, fault.at),
-      other: fault.cluster,
-      ledger,
-      change: () => undefined,
-    }),
-  'cluster',
-);
+const deleted = entryChanged('remote-secret-deleted', () => undefined);
 
-const loopback = injectorOf(
-  'remote-secret-loopback',
-  ({ fault, fleet, ledger }) =>
-    changeEntry({
-      fault,
-      cluster: named(fleet, fault.at),
-      other: fault.cluster,
-      ledger,
-      change: (entry) => entry.replaceAll(/^(\s*-\s*)['"]?[0-9a-f.:]+['"]?\s*$/gim, '$1127.0.0.1'),
-    }),
-  'cluster',
+const loopback = entryChanged('remote-secret-loopback', (entry) =>
+  entry.replaceAll(/^(\s*-\s*)['"]?[0-9a-f.:]+['"]?\s*$/gim, '$1127.0.0.1'),
 );
 
 const stopped = injectorOf(

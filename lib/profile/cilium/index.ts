@@ -3,6 +3,7 @@ import type { Cluster, Feature, Fleet, KubernetesCluster, Profile } from '../../
 import type { ServiceSpec } from '../../model/workload.ts';
 import { asKubernetes } from '../common/clusters.ts';
 import { localBuildsOf } from '../common/images.ts';
+import { versionsOfKind } from '../common/versions.ts';
 import { adoptCilium } from './adopt.ts';
 import { certificatesOf } from './certificates.ts';
 import { diagnoseMesh } from './diagnose.ts';
@@ -86,9 +87,10 @@ export function createCilium(options: CiliumOptions): Profile {
     },
     async observedVersions(fleet) {
       const components = await componentsOf(kubernetesClusters(fleet));
-      const ofKind = (kind: string): string =>
-        [...new Set(components.filter((one) => one.kind === kind).map(({ version }) => version))].join(', ');
-      return { 'Cilium control plane': ofKind('control plane'), 'Cilium agents': ofKind('proxy') };
+      return {
+        'Cilium control plane': versionsOfKind(components, 'control plane'),
+        'Cilium agents': versionsOfKind(components, 'proxy'),
+      };
     },
     localBuilds: () => localBuildsOf(named('ciliumAgent', 'ciliumOperator', 'ciliumClustermeshApiserver')),
   };

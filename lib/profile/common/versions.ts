@@ -11,3 +11,7 @@ export async function kubernetesOf(cluster: KubernetesCluster): Promise<Componen
       (status as { nodeInfo?: { kubeletVersion?: string } } | undefined)?.nodeInfo?.kubeletVersion ?? '',
   }));
 }
+
+/** The versions of a kind of component, each once, for the record. */
+export const versionsOfKind = (components: readonly Component[], kind: Component['kind']): string =>
+  [...new Set(components.filter((one) => one.kind === kind).map(({ version }) => version))].join(', ');

@@ -1,5 +1,6 @@
 /** Questions that a workload's proxies answer themselves, on the administration interface of Envoy. */
 import type { Cluster, Workload } from '../../model/cluster.ts';
+import { CERTIFICATE, HANDSHAKE_STATISTICS, handshakesIn } from '../common/envoy.ts';
 import { asKubernetes } from './clusters.ts';
 import { PROXY_PORTS, REGISTRAR } from './names.ts';
 
@@ -16,7 +17,6 @@ export function askProxy(workload: Workload, cluster: Cluster, path: string, ind
   );
 }
 
-const CERTIFICATE = /-----BEGIN CERTIFICATE-----[\s\S]*?-----END CERTIFICATE-----\n?/g;
 /** What trusted authorities stand under: of the own trust domain, and of each that belongs to a peer. */
 const AUTHORITY_KEYS = new Set(['trusted_ca', 'trust_bundle']);
 
@@ -51,23 +51,11 @@ export async function trustBundle(workload: Workload, cluster: Cluster): Promise
   return [...new Set(dumps.flatMap(authoritiesIn))];
 }
 
-/** `TLSv1.3`, `X25519`: how many handshakes agreed on it. Pure. */
-export function handshakesIn(stats: string): Record<string, number> {
-  const counts: Record<string, number> = {};
-  for (const line of stats.split('\n')) {
-    const [, what, count] = /^listener\..*\.ssl\.(?:versions|curves)\.(\S+): (\d+)$/.exec(line.trim()) ?? [];
-    if (what !== undefined && count !== undefined && Number(count) > 0) {
-      counts[what] = (counts[what] ?? 0) + Number(count);
-    }
-  }
-  return counts;
-}
-
 export async function handshakes(
   workload: Workload,
   cluster: Cluster,
 ): Promise<Readonly<Record<string, number>>> {
-  return handshakesIn(await askProxy(workload, cluster, 'stats?filter=ssl%5C.(versions|curves)'));
+  return handshakesIn(await askProxy(workload, cluster, HANDSHAKE_STATISTICS));
 }
 
 export async function proxyVersion(workload: Workload, cluster: Cluster): Promise<string> {

@@ -7,6 +7,7 @@ import { diagnoseMesh } from './diagnose.ts';
 import { meshInjectors } from './faults.ts';
 import { istioIdentities } from './identities.ts';
 import { localBuildsOf } from '../common/images.ts';
+import { versionsOfKind } from '../common/versions.ts';
 import { installIstio } from './install.ts';
 import { brokenLinks } from './links.ts';
 import { LABELS, planeOf } from './names.ts';
@@ -103,9 +104,10 @@ export function createIstio(options: IstioOptions): Profile {
     versions: { components: () => componentsOf(planes), supportedSkew: SUPPORTED_SKEW },
     async observedVersions() {
       const components = await componentsOf(planes);
-      const ofKind = (kind: string): string =>
-        [...new Set(components.filter((one) => one.kind === kind).map(({ version }) => version))].join(', ');
-      return { 'Istio control plane': ofKind('control plane'), 'Istio proxies': ofKind('proxy') };
+      return {
+        'Istio control plane': versionsOfKind(components, 'control plane'),
+        'Istio proxies': versionsOfKind(components, 'proxy'),
+      };
     },
     localBuilds: () => localBuildsOf(ownImages),
   };

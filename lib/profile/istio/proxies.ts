@@ -1,5 +1,6 @@
 /** Questions that a workload's proxy answers itself. */
 import type { Cluster, Workload } from '../../model/cluster.ts';
+import { CERTIFICATE, HANDSHAKE_STATISTICS, handshakesIn } from '../common/envoy.ts';
 import { asKubernetes } from './clusters.ts';
 import { PROXY_CONTAINER } from './names.ts';
 
@@ -15,8 +16,6 @@ function ask(workload: Workload, cluster: Cluster, path: string): Promise<string
     { timeoutMs: QUESTION_LIMIT_MS },
   );
 }
-
-const CERTIFICATE = /-----BEGIN CERTIFICATE-----[\s\S]*?-----END CERTIFICATE-----\n?/g;
 
 /** The certificates of authorities in a dump of secrets; keys of leaves are redacted by Envoy itself. Pure. */
 export function authoritiesIn(dump: string): string[] {
@@ -37,18 +36,6 @@ export async function trustBundle(workload: Workload, cluster: Cluster): Promise
   return authoritiesIn(await ask(workload, cluster, 'config_dump?resource=dynamic_active_secrets'));
 }
 
-/** `TLSv1.3`, `X25519MLKEM768`: how many handshakes agreed on it. Pure. */
-export function handshakesIn(stats: string): Record<string, number> {
-  const counts: Record<string, number> = {};
-  for (const line of stats.split('\n')) {
-    const [, what, count] = /^listener\..*\.ssl\.(?:versions|curves)\.(\S+): (\d+)$/.exec(line.trim()) ?? [];
-    if (what !== undefined && count !== undefined && Number(count) > 0) {
-      counts[what] = (counts[what] ?? 0) + Number(count);
-    }
-  }
-  return counts;
-}
-
 /** Statistics that Istio's proxies keep only when asked to. */
 export const KEPT_STATISTICS = String.raw`listener\..*\.ssl\.(versions|curves)\..*`;
 
@@ -56,7 +43,7 @@ export async function handshakes(
   workload: Workload,
   cluster: Cluster,
 ): Promise<Readonly<Record<string, number>>> {
-  return handshakesIn(await ask(workload, cluster, 'stats?filter=ssl%5C.(versions|curves)'));
+  return handshakesIn(await ask(workload, cluster, HANDSHAKE_STATISTICS));
 }
 
 export const endpointsOf = (workload: Workload, cluster: Cluster): Promise<string> =>

@@ -14,7 +14,8 @@ import { accessIn, hasAddress, hasProxy, isLoopback } from '../../../lib/profile
 import { certificateAuthority, remoteSecret } from '../../../lib/profile/istio/objects.ts';
 import { planeOf } from '../../../lib/profile/istio/names.ts';
 import { operatorOf } from '../../../lib/profile/istio/operator.ts';
-import { authoritiesIn, handshakesIn } from '../../../lib/profile/istio/proxies.ts';
+import { handshakesIn } from '../../../lib/profile/common/envoy.ts';
+import { authoritiesIn } from '../../../lib/profile/istio/proxies.ts';
 import { authorizationPolicy, peerAuthentication } from '../../../lib/profile/istio/security.ts';
 import { TIMERS, sharingObjects } from '../../../lib/profile/istio/share.ts';
 
