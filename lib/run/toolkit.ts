@@ -24,6 +24,7 @@ import type { PlannedCase, RecordBody } from '../model/record.ts';
 import { type Topology, pathBetween } from '../model/topology.ts';
 import { type ServiceSpec, type WorkloadSpec, keyOf } from '../model/workload.ts';
 import { type Clock, randomHex } from '../system/clock.ts';
+import { takingBack } from '../system/takingBack.ts';
 import type { Member, SharedDisturbance } from './company.ts';
 import { deadlineAfter } from './deadline.ts';
 import { digest } from './digest.ts';
@@ -98,7 +99,7 @@ class UndoStack {
   /** Only once; a case that ends meanwhile undoes it again, which is no error. */
   async undo(entry: Undoable): Promise<void> {
     if (!this.#entries.includes(entry)) return;
-    await entry.undo();
+    await takingBack(() => entry.undo());
     this.forget(entry);
   }
 
@@ -112,7 +113,7 @@ class UndoStack {
       const { limitMs = UNDO_ONE_LIMIT_MS } = entry;
       const limit = deadlineAfter(clock, limitMs, notUndoneWithin(limitMs), whole.signal);
       try {
-        await withinSignal(entry.undo(), limit.signal);
+        await withinSignal(takingBack(() => entry.undo()), limit.signal);
       } catch (error) {
         failures.push(`${entry.what}: ${messageOf(error)}`);
       } finally {

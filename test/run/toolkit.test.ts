@@ -7,6 +7,7 @@ import { NotApplicableError } from '../../lib/model/errors.ts';
 import { ProbeError } from '../../lib/model/probe.ts';
 import type { RecordBody } from '../../lib/model/record.ts';
 import { type CaseToolkit, type World, planToolkit, toolkitFor } from '../../lib/run/toolkit.ts';
+import { isTakingBack } from '../../lib/system/takingBack.ts';
 import {
   FakeSystem,
   type FakeOptions,
@@ -233,6 +234,23 @@ t.test('what hangs ends with the case, and what still comes into being is taken 
     /time is over/,
     'nothing starts any more',
   );
+});
+
+t.test('what a case takes back after the end of a run is known as such to whoever is asked', async (t) => {
+  const seen: string[] = [];
+  const { tools, toolkit, controller } = await bench({
+    hook: (step) => {
+      if (isTakingBack()) seen.push(step);
+    },
+  });
+  await toolkit.apply(deny, 'west');
+  const fault = await toolkit.disturb({ kind: 'policy-flushed', cluster: 'east' });
+  t.ok(fault.held);
+  t.strictSame(seen, []);
+  controller.abort(new Error('SIGINT'));
+  t.strictSame(await tools.undo(), []);
+  t.ok(seen.includes('undo intent'));
+  t.ok(seen.includes('mend'));
 });
 
 t.test('an undo that hangs or fails is named and stops nothing', async (t) => {

@@ -21,14 +21,12 @@ export class Arrivals {
   readonly #cluster: string;
   readonly #run: string;
   readonly #objects: ClusterObjects;
-  readonly #signal: AbortSignal;
   #look: Promise<Pods> | undefined;
 
-  constructor(cluster: string, run: string, objects: ClusterObjects, signal: AbortSignal) {
+  constructor(cluster: string, run: string, objects: ClusterObjects) {
     this.#cluster = cluster;
     this.#run = run;
     this.#objects = objects;
-    this.#signal = signal;
   }
 
   /** @returns the pod as it is when ready @throws UserError saying what keeps it */
@@ -64,7 +62,7 @@ export class Arrivals {
   /** The next look at all pods, shared by whoever asks meanwhile. */
   #pods(): Promise<Pods> {
     this.#look ??= systemClock
-      .sleep(LOOK_MS, this.#signal)
+      .sleep(LOOK_MS)
       .then(() => {
         // Whoever asks from here on wants to know what is true later.
         this.#look = undefined;

@@ -106,7 +106,7 @@ export class KubernetesClusterHandle implements KubernetesCluster {
     const { kubeconfig, context, signal } = options;
     this.client = new KubernetesClient({ kubeconfig, context, signal });
     this.objects = new ClusterObjects(options.name, options.run, this.client);
-    this.#arrivals = new Arrivals(options.name, options.run, this.objects, signal);
+    this.#arrivals = new Arrivals(options.name, options.run, this.objects);
     this.#backends = new StartedBackends(options.families, (objects) => this.objects.apply(objects));
   }
 

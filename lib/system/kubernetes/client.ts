@@ -1,6 +1,7 @@
 /** One cluster's API server: requests and exec sessions, every one with a limit, all of them counted. */
 import type { KubeConfig } from '@kubernetes/client-node';
 import { systemClock } from '../clock.ts';
+import { isTakingBack } from '../takingBack.ts';
 import { KubernetesError, refusal, transportFailure } from './errors.ts';
 import { type Library, configFor, loadLibrary } from './kubeconfig.ts';
 import { type PodReference, ExecStream, type Socket, runInPod } from './sessions.ts';
@@ -50,7 +51,7 @@ export interface KubernetesClientOptions {
   /** Absent: as kubectl finds it. */
   readonly kubeconfig?: string;
   readonly context: string;
-  /** Aborted: nothing more is asked, and sessions end. */
+  /** Aborted: nothing more is asked but to take something back (`takingBack`), and sessions end. */
   readonly signal?: AbortSignal;
 }
 
@@ -126,16 +127,17 @@ export class KubernetesClient {
         const again =
           wait !== undefined &&
           systemClock.monotonic() + wait < end &&
-          !this.#aborted &&
+          !this.#signal?.aborted &&
           mayPass(error, request);
         if (!again) throw error;
-        await systemClock.sleep(wait, this.#options.signal);
+        await systemClock.sleep(wait, this.#signal);
       }
     }
   }
 
-  get #aborted(): boolean {
-    return this.#options.signal?.aborted ?? false;
+  /** What ends whatever is asked now. */
+  get #signal(): AbortSignal | undefined {
+    return isTakingBack() ? undefined : this.#options.signal;
   }
 
   /** Waits for one of a few places, so that a burst does not make every request of it time out. */
@@ -155,7 +157,8 @@ export class KubernetesClient {
   }
 
   async #send(request: ApiRequest, timeoutMs: number): Promise<string> {
-    this.#options.signal?.throwIfAborted();
+    const signal = this.#signal;
+    signal?.throwIfAborted();
     const { library, config, server } = await this.#load();
     const context = new library.RequestContext(`${server}${request.path}`, request.method);
     for (const [name, value] of Object.entries(request.query ?? {})) context.setQueryParam(name, value);
@@ -165,7 +168,6 @@ export class KubernetesClient {
       context.setBody(JSON.stringify(request.body));
     }
     const limit = AbortSignal.timeout(timeoutMs);
-    const { signal } = this.#options;
     context.setSignal(signal ? AbortSignal.any([signal, limit]) : limit);
     try {
       await config.applySecurityAuthentication(context);
@@ -248,7 +250,7 @@ export class KubernetesClient {
    * @param heartbeat written now and then, so that the program there knows that this end lives
    */
   open(pod: PodReference, command: readonly string[], heartbeat?: string): ExecStream {
-    const { signal } = this.#options;
+    const signal = this.#signal;
     const stream = new ExecStream({
       connect: (receive) => this.#connect(pod, command, receive),
       connectMs: CONNECT_MS,
@@ -269,7 +271,7 @@ export class KubernetesClient {
     command: readonly string[],
     receive: (channel: number, data: Buffer) => void,
   ): Promise<Socket> {
-    this.#options.signal?.throwIfAborted();
+    this.#signal?.throwIfAborted();
     const { library, config, server } = await this.#load();
     const query = new URLSearchParams({ stdin: 'true', stdout: 'true', stderr: 'true' });
     if (pod.container !== undefined) query.set('container', pod.container);

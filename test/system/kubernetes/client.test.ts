@@ -1,10 +1,12 @@
 import { rmSync, writeFileSync } from 'node:fs';
 import net from 'node:net';
 import path from 'node:path';
+import { setImmediate } from 'node:timers/promises';
 import t from 'tap';
 import { KubernetesClient } from '../../../lib/system/kubernetes/client.ts';
 import { configFor, contextsOf, extractContext } from '../../../lib/system/kubernetes/kubeconfig.ts';
 import { deleteNamespaces, namespacesExist } from '../../../lib/system/kubernetes/namespaces.ts';
+import { takingBack } from '../../../lib/system/takingBack.ts';
 import { executeUndo, stillExists } from '../../../lib/system/undo.ts';
 import {
   type ApiServerOptions,
@@ -116,6 +118,20 @@ t.test('an abort ends what is asked and what is open', async (t) => {
   controller.abort(new Error('enough'));
   await t.rejects(asking, /enough/);
   await closed;
+  await t.rejects(client.json(LIST_PODS), /enough/);
+});
+
+t.test('what is taken back is asked after an abort, too', async (t) => {
+  const controller = new AbortController();
+  const { server, client } = await clientOf(t, {}, controller.signal);
+  controller.abort(new Error('enough'));
+  await t.rejects(client.json(LIST_PODS), /enough/);
+  t.equal(server.asked.length, 0);
+  await takingBack(async () => {
+    await setImmediate();
+    await client.json(LIST_PODS);
+  });
+  t.equal(server.asked.length, 1);
   await t.rejects(client.json(LIST_PODS), /enough/);
 });
 
