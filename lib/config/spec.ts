@@ -104,8 +104,16 @@ function imagesNamed(configured: Configured): Readonly<Record<string, string>> {
 /** What only concerns clusters that kind makes; a user-level file may hold some of it for other runs. */
 const KIND_ONLY = ['cni', 'nodes', 'nodeImage'] as const satisfies readonly ConfigurationKey[];
 
+const needsKubernetes = (profile: string | undefined): boolean => profile !== undefined && profile !== 'none';
+
 function refuseWhatDoesNotApply(configured: Configured, provider: RunSpec['provider']): void {
-  const { given } = configured;
+  const { given, values } = configured;
+  if (provider === 'lab' && needsKubernetes(values.profile)) {
+    throw new UserError(`The profile ${values.profile} needs Kubernetes, of which a lab has none`, {
+      where: configured.whereOf('provider'),
+      remedy: 'Leave --provider out, or say --provider kind',
+    });
+  }
   const key = provider === 'kind' ? undefined : KIND_ONLY.find((name) => given[name] !== undefined);
   if (key === undefined) return;
   throw new UserError(`The provider ${provider} creates no Kubernetes clusters, which alone have it`, {
@@ -219,10 +227,10 @@ function chooseProvider(
   }
   if (attachesTo(configured).length > 0)
     return { provider: 'contexts', reason: 'kubeconfig contexts are given' };
-  if (values.profile !== undefined && values.profile !== 'none') {
+  if (needsKubernetes(values.profile)) {
     return { provider: 'kind', reason: `the profile ${values.profile} needs Kubernetes` };
   }
-  const other = comparedWith.find((profile) => profile !== 'none');
+  const other = comparedWith.find(needsKubernetes);
   if (other !== undefined) {
     return { provider: 'kind', reason: `${other}, with which it is compared, needs Kubernetes` };
   }

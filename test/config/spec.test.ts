@@ -225,6 +225,13 @@ void t.test('what only clusters made by kind have', async (t) => {
   t.match(error.remedy, /--provider kind/);
 });
 
+void t.test('a lab has no place for a technology of Kubernetes', async (t) => {
+  const error = refusal(t, () => specOf({ flags: { provider: 'lab', profile: 'istio' } }));
+  t.match(error.message, /The profile istio needs Kubernetes/);
+  t.equal(error.where, '--provider');
+  t.match(error.remedy, /--provider kind/);
+});
+
 void t.test('images are named as the one table names them', async (t) => {
   const spec = specOf({ yaml: 'images: {gateway: "own/gateway:2"}' });
   t.strictSame(spec.images, { gateway: 'own/gateway:2' });
