@@ -165,11 +165,16 @@ function tunnelsOf(topology: Topology, names: readonly string[]): string[] {
 class LockTable {
   readonly #holders = new Map<string, number>();
 
-  allows({ shared, alone, own = [] }: Locks): boolean {
+  allows({ shared, alone, own }: Locks): boolean {
     return (
       shared.every((name) => (this.#holders.get(name) ?? 0) >= 0) &&
-      [...alone, ...own].every((name) => (this.#holders.get(name) ?? 0) === 0)
+      this.areFree(alone) &&
+      this.areFree(own)
     );
+  }
+
+  areFree(names: readonly string[] = []): boolean {
+    return names.every((name) => (this.#holders.get(name) ?? 0) === 0);
   }
 
   take({ shared, alone, own = [] }: Locks): void {
@@ -180,6 +185,29 @@ class LockTable {
   release({ shared, alone, own = [] }: Locks): void {
     for (const name of shared) this.#holders.set(name, (this.#holders.get(name) ?? 0) - 1);
     for (const name of [...alone, ...own]) this.#holders.set(name, 0);
+  }
+}
+
+/**
+ * What those in line want for themselves: many short cases that come after them would else take it in turns, and leave the
+ * longest for the end.
+ */
+class Waiting {
+  readonly #alone = new Set<string>();
+  readonly #shared = new Set<string>();
+
+  add({ shared, alone, own = [] }: Locks): void {
+    if (alone.length === 0) return;
+    for (const name of shared) this.#shared.add(name);
+    for (const name of [...alone, ...own]) this.#alone.add(name);
+  }
+
+  /** Whether these would keep one waiting that came before. */
+  stands({ shared, alone, own = [] }: Locks): boolean {
+    return (
+      [...shared, ...alone, ...own].some((name) => this.#alone.has(name)) ||
+      alone.some((name) => this.#shared.has(name))
+    );
   }
 }
 
@@ -306,6 +334,7 @@ export async function runSchedule(options: ScheduleOptions): Promise<PlannedCase
 
   const startReady = (): void => {
     const room = options.concurrency * WAITING_PER_WORKING;
+    const waiting = new Waiting();
     let index = 0;
     while (index < ready.length) {
       const group = groupOf(ready[index] as PlannedCase);
@@ -319,7 +348,9 @@ export async function runSchedule(options: ScheduleOptions): Promise<PlannedCase
         group.cases.reduce((sum, planned) => sum + shareOf(planned), 0),
       );
       if (places + share > room) break;
-      if (table.allows(group.locks)) {
+      if (waiting.stands(group.locks)) {
+        index++;
+      } else if (table.allows(group.locks)) {
         for (const planned of group.cases) ready.splice(ready.indexOf(planned), 1);
         start(group, share);
         // What stood before it may have been in its company.
@@ -328,6 +359,8 @@ export async function runSchedule(options: ScheduleOptions): Promise<PlannedCase
         // Everything shares the fleet: it would wait for ever if others went on taking it.
         break;
       } else {
+        // One that waits for its like stands in nobody's way meanwhile.
+        if (table.areFree(group.locks.own)) waiting.add(group.locks);
         index++;
       }
     }

@@ -194,6 +194,22 @@ t.test('an exclusive case does not starve behind an endless row of others', asyn
   t.strictSame(run.overlaps, []);
 });
 
+t.test('nor one that wants a cluster for itself behind those that come after it', async (t) => {
+  // Three that use the cluster end at different times, so that it is never free by chance.
+  const before = Array.from({ length: 3 }, (_, index) => plannedCase({ id: `before ${index}` }));
+  const after = Array.from({ length: 30 }, (_, index) => plannedCase({ id: `after ${index}` }));
+  const elsewhere = plannedCase({ id: 'elsewhere' });
+  const locks = ({ id }: PlannedCase): Locks => {
+    if (id === 'alone') return { shared: ['fleet'], alone: ['cluster east'] };
+    if (id === 'elsewhere') return { shared: ['fleet'], alone: ['link north|west'] };
+    return { shared: ['fleet', 'cluster east'], alone: [`link ${id}`] };
+  };
+  const cases = [...before, plannedCase({ id: 'alone' }), ...after, elsewhere];
+  const run = await schedule(cases, locks, { concurrency: 40, random: randomOf(7) });
+  t.strictSame(run.started.slice(0, 5), [...before.map(({ id }) => id), 'elsewhere', 'alone']);
+  t.strictSame(run.overlaps, []);
+});
+
 t.test('dependants of what did not pass are inconclusive and name the root', async (t) => {
   const cases = [
     plannedCase({ id: 'root' }),

@@ -19,7 +19,8 @@ type ServiceKey = { namespace: string; name: string };
 
 /** Per cluster: the more controllers share the machine with the traffic they watch, the less often each of them works. */
 const HEALTH_PERIOD_PER_CLUSTER_MS = 50;
-const FOLLOW_PAUSE_PER_CLUSTER_MS = 20;
+/** Each of them follows what changes in any of them. */
+const FOLLOW_PAUSE_PER_PAIR_MS = 5;
 /** And yet nobody waits longer than this for the next change. */
 const LONGEST_FOLLOW_PAUSE_MS = 1_000;
 
@@ -37,7 +38,10 @@ export function controllerConfig(fleet: FleetState, cluster: string): Controller
     services: [...ownServices(fleet, cluster), ...importedServices(fleet, cluster)],
     folder: clusterFolder(fleet.run, cluster),
     healthPeriodMs: Math.max(HEALTH_PERIOD_MS, HEALTH_PERIOD_PER_CLUSTER_MS * fleet.names.length),
-    followPauseMs: Math.min(LONGEST_FOLLOW_PAUSE_MS, FOLLOW_PAUSE_PER_CLUSTER_MS * fleet.names.length),
+    followPauseMs: Math.min(
+      LONGEST_FOLLOW_PAUSE_MS,
+      FOLLOW_PAUSE_PER_PAIR_MS * fleet.names.length * (fleet.names.length - 1),
+    ),
   };
 }
 
