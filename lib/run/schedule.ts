@@ -167,9 +167,7 @@ class LockTable {
 
   allows({ shared, alone, own }: Locks): boolean {
     return (
-      shared.every((name) => (this.#holders.get(name) ?? 0) >= 0) &&
-      this.areFree(alone) &&
-      this.areFree(own)
+      shared.every((name) => (this.#holders.get(name) ?? 0) >= 0) && this.areFree(alone) && this.areFree(own)
     );
   }
 
