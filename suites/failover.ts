@@ -1,11 +1,4 @@
-import {
-  BACKENDS,
-  BOTH_WAYS,
-  type Drill,
-  backends,
-  drillFixture,
-  drillService,
-} from '../fixtures/backends.ts';
+import { BACKENDS, type Drill, backends, drillFixtures, drillService } from '../fixtures/backends.ts';
 import { CLIENT, ECHO, client } from '../fixtures/workloads.ts';
 import {
   CONVERGENCE_MS,
@@ -457,7 +450,7 @@ const backendDrill = ({ id, title, drill, event, level, connections, lostShare }
     scope: 'pair',
     requires: ['share-service', 'l7.service'],
     dependsOn: ['reachability.http'],
-    uses: [client, backends, drillFixture(drill, 'prefer-local', BOTH_WAYS)],
+    uses: [client, backends, ...drillFixtures(drill, 'prefer-local')],
     budgets: DRILL_BUDGETS,
     exclusive: 'none',
     oneAtATime: 'each way',
@@ -556,7 +549,7 @@ export const clusterGone = defineCheck({
   scope: 'pair',
   requires: ['share-service', 'l7.service'],
   dependsOn: ['reachability.http'],
-  uses: [client, backends, drillFixture('gone', 'spread', BOTH_WAYS)],
+  uses: [client, backends, ...drillFixtures('gone', 'spread')],
   budgets: DRILL_BUDGETS,
   exclusive: 'target',
   oneAtATime: 'each way',
@@ -729,7 +722,7 @@ export const tunnelDown = defineCheck({
   scope: 'pair',
   requires: ['share-service', 'l7.service', 'tunnel.encrypted'],
   dependsOn: ['reachability.http'],
-  uses: [client, backends, drillFixture('tunnel', 'prefer-local', BOTH_WAYS)],
+  uses: [client, backends, ...drillFixtures('tunnel', 'prefer-local')],
   budgets: DRILL_BUDGETS,
   // A gateway has one interface for all its tunnels.
   exclusive: 'caller',
@@ -766,7 +759,7 @@ export const gatewayDown = defineCheck({
   classes: ['service-peering'],
   requires: ['share-service', 'l7.service', 'service-gateway'],
   dependsOn: ['discovery.answers'],
-  uses: [client, backends, drillFixture('gateway', 'prefer-local', BOTH_WAYS)],
+  uses: [client, backends, ...drillFixtures('gateway', 'prefer-local')],
   budgets: { ...DRILL_BUDGETS, newConnections: GATEWAY_BACK_MS, keptAlive: GATEWAY_BACK_MS },
   exclusive: 'pair',
   oneAtATime: 'of all',

@@ -1,5 +1,5 @@
 import { BACKENDS, backends } from '../fixtures/backends.ts';
-import { type Sharing, sharingFixture, sharingService } from '../fixtures/sharing.ts';
+import { type Sharing, sharingFixtures, sharingService } from '../fixtures/sharing.ts';
 import { CLIENT, client } from '../fixtures/workloads.ts';
 import { CONVERGENCE_MS } from '../lib/model/budgets.ts';
 import { type ClusterView, type PairContext, type Suite, defineCheck } from '../lib/model/check.ts';
@@ -175,7 +175,7 @@ const tableCheck = ({ sharing, title, level }: Table) =>
     classes: SERVICE_CLASSES,
     requires: ['share-service', 'l7.service'],
     dependsOn: ['reachability.http'],
-    uses: [client, backends, sharingFixture(sharing)],
+    uses: [client, backends, ...sharingFixtures(sharing)],
     budgets: { convergence: CONVERGENCE_MS },
     oneAtATime: 'each way',
     mostlyWaits: true,

@@ -34,6 +34,8 @@ export interface Fixture {
   readonly workloads: readonly WorkloadSpec[];
   readonly services?: readonly ServiceSpec[];
   readonly intents?: readonly Intent[];
+  /** It stands in fleets of so many clusters or more only. */
+  readonly fromClusters?: number;
 }
 
 /** A workload as a check sees it: its probe, recorded, and where it is. */

@@ -108,7 +108,11 @@ export function planRun(spec: RunSpec, parts: RunParts): RunPlan {
     ...(requirements.pathMtu !== undefined && { configuredPathMtu: requirements.pathMtu }),
     inexpressible: (intent) => inexpressible(parts, intent),
   });
-  return { ...plan, requirements, fixtures: mergeFixtures(plan.cases, registryOf(suites)) };
+  return {
+    ...plan,
+    requirements,
+    fixtures: mergeFixtures(plan.cases, registryOf(suites), spec.topology.members.length),
+  };
 }
 
 /**

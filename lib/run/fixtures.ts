@@ -1,6 +1,6 @@
 /** What must stand before the cases can run: the union of what their checks use. Pure. */
 import { isDeepStrictEqual } from 'node:util';
-import type { Fixture } from '../model/check.ts';
+import type { AnyCheck, Fixture } from '../model/check.ts';
 import { InternalError } from '../model/errors.ts';
 import type { Intent } from '../model/intent.ts';
 import type { PlannedCase } from '../model/record.ts';
@@ -37,10 +37,21 @@ export function intentBelongsTo(intent: Intent, cluster: string, services: reado
   return service === undefined || existsIn(service, cluster);
 }
 
-/** @throws InternalError when two checks use the same name for different things */
-export function mergeFixtures(cases: readonly PlannedCase[], registry: CheckRegistry): Fixtures {
+/** What a check uses in a fleet of so many clusters. */
+export const usedBy = ({ uses = [] }: Pick<AnyCheck, 'uses'>, clusters: number): readonly Fixture[] =>
+  uses.filter(({ fromClusters = 0 }) => fromClusters <= clusters);
+
+/**
+ * @param clusters how many the fleet has
+ * @throws InternalError when two checks use the same name for different things
+ */
+export function mergeFixtures(
+  cases: readonly PlannedCase[],
+  registry: CheckRegistry,
+  clusters: number,
+): Fixtures {
   const wanted = new Set(cases.filter((planned) => planned.skip === undefined).map(({ check }) => check));
-  const used = [...wanted].flatMap((id): readonly Fixture[] => registry.get(id)?.uses ?? []);
+  const used = [...wanted].flatMap((id) => usedBy(registry.get(id) ?? {}, clusters));
   return {
     workloads: union(
       used.flatMap((fixture) => fixture.workloads),

@@ -84,7 +84,7 @@ export async function prove(
   const redactor = dependencies.redactor ?? new Redactor();
   const proving = new Proving({ plan, options, registry, spec, redactor, dependencies });
   const capture = capturing(dependencies.provider);
-  const standing = mergeFixtures(plan.cases, registry);
+  const standing = mergeFixtures(plan.cases, registry, spec.topology.members.length);
   let conducting: Promise<unknown> = Promise.resolve();
   const suite = proofSuite(plan, registry, (toolkit) => {
     const { fleet, ledger } = capture.made();

@@ -8,6 +8,7 @@ import type { PlannedCase } from '../model/record.ts';
 import { type Topology, nextHop } from '../model/topology.ts';
 import type { Figures } from '../model/verdict.ts';
 import { type WorkloadSpec, keyOf } from '../model/workload.ts';
+import { usedBy } from './fixtures.ts';
 
 /** What a fault is aimed with. */
 export interface AimContext {
@@ -155,8 +156,12 @@ const AIMS: { readonly [K in FaultKind]: Aiming<K> } = {
       (seconds) => ({ kind: 'dns-ttl-long', cluster: from, seconds }),
     ),
   'dns-wrong-address': ({ from, to }) => [{ kind: 'dns-wrong-address', cluster: from, instead: to }],
-  'service-not-shared': ({ check, to }) =>
-    sharedServicesOf(check).map((service) => ({ kind: 'service-not-shared', cluster: to, ...service })),
+  'service-not-shared': (target) =>
+    sharedServicesOf(target).map((service) => ({
+      kind: 'service-not-shared',
+      cluster: target.to,
+      ...service,
+    })),
   'wrong-answerer': ({ from, to, called }) =>
     called ? [{ kind: 'wrong-answerer', at: from, cluster: to, workload: keyOf(called) }] : [],
   'workload-cut': ({ to, called }) =>
@@ -217,8 +222,8 @@ const AIMS: { readonly [K in FaultKind]: Aiming<K> } = {
 const TOGETHER: ReadonlySet<FaultKind> = new Set(['service-not-shared', 'control-plane-stopped']);
 
 /** The services that the fixtures of a check share, on every one of which it may stand. */
-function sharedServicesOf(check: CheckOnFixtures): { namespace: string; service: string }[] {
-  return (check.uses ?? []).flatMap(({ intents }) =>
+function sharedServicesOf({ check, topology }: Target): { namespace: string; service: string }[] {
+  return usedBy(check, topology.members.length).flatMap(({ intents }) =>
     (intents ?? []).flatMap((intent) =>
       intent.kind === 'share-service' ? [{ namespace: intent.namespace, service: intent.service }] : [],
     ),

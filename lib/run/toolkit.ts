@@ -113,7 +113,10 @@ class UndoStack {
       const { limitMs = UNDO_ONE_LIMIT_MS } = entry;
       const limit = deadlineAfter(clock, limitMs, notUndoneWithin(limitMs), whole.signal);
       try {
-        await withinSignal(takingBack(() => entry.undo()), limit.signal);
+        await withinSignal(
+          takingBack(() => entry.undo()),
+          limit.signal,
+        );
       } catch (error) {
         failures.push(`${entry.what}: ${messageOf(error)}`);
       } finally {

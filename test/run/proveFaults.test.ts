@@ -124,6 +124,12 @@ t.test('services that a check shares are withdrawn together, at the other cluste
     [],
     'a check that shares nothing cannot notice it',
   );
+  const inLargeFleets = { uses: (CHECK.uses ?? []).map((fixture) => ({ ...fixture, fromClusters: 6 })) };
+  t.same(
+    faultsFor({ kind: 'service-not-shared', cause: 'no-failover' }, inLargeFleets, PAIR, CONTEXT),
+    [],
+    'nor is there anything to withdraw in a fleet too small for it',
+  );
 });
 
 t.test('what only workloads suffer is aimed at the caller, so that baselines stay whole', async (t) => {
