@@ -165,14 +165,16 @@ function tunnelsOf(topology: Topology, names: readonly string[]): string[] {
 class LockTable {
   readonly #holders = new Map<string, number>();
 
-  allows({ shared, alone, own }: Locks): boolean {
+  allows({ shared, alone, own = [] }: Locks): boolean {
     return (
-      shared.every((name) => (this.#holders.get(name) ?? 0) >= 0) && this.areFree(alone) && this.areFree(own)
+      shared.every((name) => (this.#holders.get(name) ?? 0) >= 0) &&
+      [...alone, ...own].every((name) => (this.#holders.get(name) ?? 0) === 0)
     );
   }
 
-  areFree(names: readonly string[] = []): boolean {
-    return names.every((name) => (this.#holders.get(name) ?? 0) === 0);
+  /** Whether somebody else has for itself what these want for themselves. */
+  isAhead({ alone, own = [] }: Locks): boolean {
+    return [...alone, ...own].some((name) => (this.#holders.get(name) ?? 0) < 0);
   }
 
   take({ shared, alone, own = [] }: Locks): void {
@@ -358,7 +360,7 @@ export async function runSchedule(options: ScheduleOptions): Promise<PlannedCase
         break;
       } else {
         // One that waits for its like stands in nobody's way meanwhile.
-        if (table.areFree(group.locks.own)) waiting.add(group.locks);
+        if (!table.isAhead(group.locks)) waiting.add(group.locks);
         index++;
       }
     }

@@ -210,6 +210,17 @@ t.test('nor one that wants a cluster for itself behind those that come after it'
   t.strictSame(run.overlaps, []);
 });
 
+t.test('one that waits for its like keeps nobody waiting', async (t) => {
+  const locks = ({ id }: PlannedCase): Locks => {
+    const alone = id === 'elsewhere' ? 'cluster west' : 'cluster east';
+    return { shared: ['fleet'], alone: [alone], own: [id === 'first' ? 'way back' : 'way there'] };
+  };
+  const cases = ['first', 'second', 'elsewhere'].map((id) => plannedCase({ id }));
+  const run = await schedule(cases, locks, { random: () => 0.9 });
+  t.strictSame(run.started, ['first', 'elsewhere', 'second']);
+  t.strictSame(run.overlaps, []);
+});
+
 t.test('dependants of what did not pass are inconclusive and name the root', async (t) => {
   const cases = [
     plannedCase({ id: 'root' }),
