@@ -34,7 +34,7 @@ import { type Plan, declaredBudgets, planCases } from './plan.ts';
 import { RecordWriter } from './record.ts';
 import { Redactor } from './redact.ts';
 import { type CheckRegistry, registryOf } from './registry.ts';
-import { mergeRequirements } from './requirements.ts';
+import { assertServes, mergeRequirements } from './requirements.ts';
 import { resultsOf } from './results.ts';
 import { type CaseRunner, runCase, unfinished } from './runCase.ts';
 import {
@@ -97,6 +97,7 @@ export interface RunPlan extends Plan {
 /** What a run would do; creates nothing. @throws UserError for selections and parts that do not fit */
 export function planRun(spec: RunSpec, parts: RunParts): RunPlan {
   const { provider, underlay, profile, suites } = parts;
+  assertServes(profile, spec.topology);
   const requirements = mergeRequirements(underlay, profile, spec.families);
   const features: Feature[] = [...new Set([provider, underlay, profile].flatMap((part) => part.features))];
   const plan = planCases({

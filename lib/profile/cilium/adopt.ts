@@ -1,6 +1,7 @@
 /** Finds Cilium Cluster Mesh as somebody installed it, and changes nothing. */
 import type { KubernetesCluster } from '../../model/cluster.ts';
 import { UserError } from '../../model/errors.ts';
+import { type Topology, reachableFrom } from '../../model/topology.ts';
 import { remoteClusters } from './agents.ts';
 import { CONFIGURATION, systemReference } from './names.ts';
 
@@ -11,7 +12,7 @@ async function meshNameOf(cluster: KubernetesCluster): Promise<string | undefine
 }
 
 /** @throws UserError naming the cluster where something is missing */
-export async function adoptCilium(clusters: readonly KubernetesCluster[]): Promise<void> {
+export async function adoptCilium(clusters: readonly KubernetesCluster[], topology: Topology): Promise<void> {
   const names = await Promise.all(clusters.map(meshNameOf));
   const without = clusters.find((_, index) => names[index] === undefined);
   if (without) {
@@ -31,15 +32,16 @@ export async function adoptCilium(clusters: readonly KubernetesCluster[]): Promi
   await Promise.all(
     clusters.map(async (cluster) => {
       const known = await remoteClusters(cluster);
-      const missing = clusters.filter(
-        ({ name }) => name !== cluster.name && !known.some((one) => one.name === name),
+      const missing = reachableFrom(topology, cluster.name).filter(
+        (name) => !known.some((one) => one.name === name),
       );
       if (missing.length === 0) return;
       throw new UserError(
-        `${cluster.name} is in no mesh with ${missing.map(({ name }) => name).join(', ')}`,
+        `${cluster.name} is in no mesh with ${missing.join(', ')}: what others are joined with does not count`,
         {
           where: `clusters there: ${known.map(({ name }) => name).join(', ') || 'none'}`,
-          remedy: 'Join them as the documentation of Cluster Mesh says, or choose another --profile',
+          remedy:
+            'Join them as the documentation of Cluster Mesh says, put them into different segments, or choose another --profile',
         },
       );
     }),

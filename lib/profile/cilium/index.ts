@@ -1,6 +1,7 @@
 /** Cilium, as CNI of every cluster and as the mesh between them. */
 import type { Cluster, Feature, Fleet, KubernetesCluster, Profile } from '../../model/cluster.ts';
 import type { ServiceSpec } from '../../model/workload.ts';
+import { overheadOf } from '../../model/cilium.ts';
 import { asKubernetes } from '../common/clusters.ts';
 import { localBuildsOf } from '../common/images.ts';
 import { versionsOfKind } from '../common/versions.ts';
@@ -43,22 +44,30 @@ const kubernetesClusters = (fleet: Fleet): readonly KubernetesCluster[] =>
   fleet.clusters.map((cluster) => asKubernetes(cluster, 'Cilium'));
 
 export function createCilium(options: CiliumOptions): Profile {
-  const { images, ciliumSharing } = options;
+  const { images, families, ciliumSharing, ciliumRouting: routing } = options;
+  const encrypted = options.ciliumEncryption === 'wireguard';
   const imports = new Imports();
   const exports = ciliumSharing === 'mcs-api';
   const named = (...keys: readonly string[]): string[] => keys.flatMap((key) => images[key] ?? []);
   return {
     name: 'cilium',
     conformanceClass: 'mesh-flat',
-    features: exports ? [...FEATURES, 'dns.clusterset'] : FEATURES,
+    features: [
+      ...FEATURES,
+      ...(routing === 'native' ? (['l3.hops'] as const) : []),
+      ...(encrypted ? (['l3.encrypted'] as const) : []),
+      ...(exports ? (['dns.clusterset'] as const) : []),
+    ],
     budgets: budgetsOf(options),
     requirements: () => ({
       wan: false,
+      overhead: overheadOf({ families, routing, encrypted }),
       hostPackages: [],
       kubernetes: {
         cni: 'none',
-        kubeProxy: 'kept',
-        podRoutes: true,
+        kubeProxy: options.ciliumKubeProxy === 'replaced' ? 'none' : 'kept',
+        podRoutes: routing === 'native',
+        ...(routing !== 'native' && { links: [routing] }),
         images: named('ciliumClustermeshApiserver'),
         cniImages: named('ciliumAgent', 'ciliumOperator'),
         policyKinds: [POLICY_KIND],
@@ -69,7 +78,7 @@ export function createCilium(options: CiliumOptions): Profile {
     recall: async (fleet) => {
       if (exports) await Promise.all(kubernetesClusters(fleet).map((cluster) => imports.recall(cluster)));
     },
-    adopt: (fleet) => adoptCilium(kubernetesClusters(fleet)),
+    adopt: (fleet) => adoptCilium(kubernetesClusters(fleet), fleet.topology),
     diagnose: (cluster: Cluster) => diagnoseMesh(asKubernetes(cluster, 'Cilium')),
     handlers: [exports ? exportHandler(imports) : shareHandler, policyHandler],
     injectors: meshInjectors(ciliumSharing),

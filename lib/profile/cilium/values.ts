@@ -18,6 +18,8 @@ export interface MeshWish extends CiliumWish {
   readonly name: string;
   /** All clusters, in an order that is the same for each: the place in it is the cluster's id. */
   readonly members: readonly Member[];
+  /** Names of those that it is joined with: what another is joined with does not become known through that. */
+  readonly joined: readonly string[];
   readonly authority: Authority;
   readonly cacheTtlMs: number;
   readonly sharing: CiliumSharing;
@@ -27,10 +29,10 @@ export interface MeshWish extends CiliumWish {
 const nodePortOf = (place: number): number => FIRST_NODE_PORT + place;
 
 export function meshValues(wish: MeshWish): object {
-  const { name, members, authority, cacheTtlMs, sharing, images } = wish;
+  const { name, members, joined, authority, cacheTtlMs, sharing, images } = wish;
   const place = members.findIndex((member) => member.name === name);
   const others = members.flatMap(({ name: other, addresses }, index) =>
-    index === place ? [] : [[other, { ips: addresses, port: nodePortOf(index) }] as const],
+    joined.includes(other) ? [[other, { ips: addresses, port: nodePortOf(index) }] as const] : [],
   );
   return {
     ...ciliumValues(wish),

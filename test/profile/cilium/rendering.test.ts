@@ -1,4 +1,6 @@
 import t from 'tap';
+import type { IpFamily } from '../../../lib/model/cidr.ts';
+import { overheadOf } from '../../../lib/model/cilium.ts';
 import type { KubernetesObject } from '../../../lib/model/cluster.ts';
 import { remoteClustersIn } from '../../../lib/profile/cilium/agents.ts';
 import { servingZone } from '../../../lib/profile/cilium/dns.ts';
@@ -7,6 +9,10 @@ import { ciliumPolicyOf } from '../../../lib/profile/cilium/policy.ts';
 import { annotated, sharingAnnotations } from '../../../lib/profile/cilium/share.ts';
 import { meshValues } from '../../../lib/profile/cilium/values.ts';
 import { versionIn } from '../../../lib/profile/cilium/versions.ts';
+import { profileNamed } from '../../../lib/profile/index.ts';
+import { mergeRequirements } from '../../../lib/run/requirements.ts';
+import { underlayNamed } from '../../../lib/underlay/index.ts';
+import { specOf as runSpec } from '../../run/support.ts';
 
 const members = [
   { name: 'east', addresses: ['10.12.0.2'] },
@@ -14,6 +20,7 @@ const members = [
 ];
 const wish = {
   members,
+  joined: ['west'],
   authority: { certificate: 'CERTIFICATE', key: 'KEY' },
   families: ['ipv4' as const],
   routed: { ipv4: '10.0.0.0/8' },
@@ -23,7 +30,8 @@ const wish = {
 };
 
 t.test('a cluster finds every other one, and itself has an id and a port that no other has', async (t) => {
-  const [east, west] = ['east', 'west'].map((name) => meshValues({ ...wish, name }));
+  const east = meshValues({ ...wish, name: 'east' });
+  const west = meshValues({ ...wish, name: 'west', joined: ['east'] });
   t.match(east, {
     cluster: { name: 'east', id: 1 },
     tls: { ca: { cert: Buffer.from('CERTIFICATE').toString('base64') } },
@@ -41,6 +49,59 @@ t.test('a cluster finds every other one, and itself has an id and a port that no
       apiserver: { service: { nodePort: 32_380 } },
     },
   });
+  const alone = meshValues({ ...wish, name: 'east', joined: [] }) as {
+    readonly clustermesh: { readonly config: { readonly clusters: object } };
+  };
+  t.same(alone.clustermesh.config.clusters, {}, 'clusters that are to be kept apart are not joined');
+});
+
+t.test(
+  'pods are routed, or tunnelled and encrypted within what the path between nodes carries',
+  async (t) => {
+    const values = (changes: object) => meshValues({ ...wish, nodeMtu: 1_420, ...changes, name: 'east' });
+    t.has(values({}), { routingMode: 'native', autoDirectNodeRoutes: true, kubeProxyReplacement: 'false' });
+    t.notOk('MTU' in values({}), 'routers tell pods what is too long');
+    const tunnelled = values({ routing: 'vxlan' });
+    t.has(tunnelled, {
+      routingMode: 'tunnel',
+      tunnelProtocol: 'vxlan',
+      underlayProtocol: 'ipv4',
+      MTU: 1_420,
+    });
+    t.notOk('autoDirectNodeRoutes' in tunnelled || 'ipv4NativeRoutingCIDR' in tunnelled);
+    t.has(values({ encrypted: true }), {
+      routingMode: 'native',
+      MTU: 1_420,
+      encryption: { enabled: true, type: 'wireguard' },
+    });
+    t.has(values({ apiServer: { host: '10.12.0.2', port: 6443 } }), {
+      kubeProxyReplacement: 'true',
+      k8sServiceHost: '10.12.0.2',
+      k8sServicePort: 6443,
+    });
+    const both: IpFamily[] = ['ipv4', 'ipv6'];
+    t.equal(overheadOf({ families: both }), 0);
+    t.equal(overheadOf({ families: both, routing: 'vxlan' }), 50, 'nodes tunnel by IPv4 where they can');
+    t.equal(overheadOf({ families: ['ipv6'], routing: 'geneve', encrypted: true }), 165);
+  },
+);
+
+t.test('what a choice asks of machine, clusters and underlay', async (t) => {
+  const required = (changes: object) => {
+    const profile = profileNamed('cilium', runSpec(changes));
+    return { features: profile.features, ...mergeRequirements(underlayNamed('direct'), profile, ['ipv4']) };
+  };
+  t.match(required({}), { pathMtu: 1_500, kubernetes: { podRoutes: true, kubeProxy: 'kept' } });
+  const tunnelled = required({ ciliumRouting: 'vxlan', ciliumKubeProxy: 'replaced' });
+  t.match(tunnelled, {
+    pathMtu: 1_450,
+    nodeMtu: 1_500,
+    kubernetes: { podRoutes: false, kubeProxy: 'none', links: ['vxlan'] },
+  });
+  t.notOk(tunnelled.features.includes('l3.hops'), 'a tunnel hides the gateways');
+  const encrypted = required({ ciliumEncryption: 'wireguard' });
+  t.equal(encrypted.pathMtu, 1_405);
+  t.ok(encrypted.features.includes('l3.encrypted') && encrypted.features.includes('l3.hops'));
 });
 
 const place = { cluster: 'east', nameOf: (namespace: string) => `a-${namespace}` };
