@@ -363,6 +363,18 @@ export interface BrokenLink {
   readonly command?: string;
 }
 
+/** Packets that the data plane dropped, by its own account. */
+export interface Drop {
+  /** `policy denied`. */
+  readonly reason: string;
+  /** Addresses. */
+  readonly source: string;
+  readonly destination: string;
+  /** `TCP 7000`. */
+  readonly port: string;
+  readonly packets: number;
+}
+
 export interface NamedCertificate {
   readonly name: string;
   readonly pem: string;
@@ -401,6 +413,8 @@ export interface Profile {
   brokenLinks?(fleet: Fleet, from: Cluster, to: Cluster): Promise<readonly BrokenLink[]>;
   /** PEM certificates by which the control plane of this cluster and others know each other, by name (feature `control-plane-certificates`). */
   controlPlaneCertificates?(cluster: Cluster): Promise<readonly NamedCertificate[]>;
+  /** What the data plane of this cluster has dropped since, as far as it remembers. @throws where it cannot say */
+  drops?(cluster: Cluster, since: Date): Promise<readonly Drop[]>;
   readonly versions?: {
     components(fleet: Fleet): Promise<readonly Component[]>;
     readonly supportedSkew: SupportedSkew;

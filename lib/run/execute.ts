@@ -26,6 +26,7 @@ import { quoteCommand } from '../system/commands.ts';
 import { writeAtomically } from '../system/files.ts';
 import { type AppendableFile, openAppendable } from '../system/storage.ts';
 import { type Deadline, deadlineAfter } from './deadline.ts';
+import { DROPS_LIMIT_MS, withDrops as dropsWithin } from './drops.ts';
 import { type Fixtures, mergeFixtures } from './fixtures.ts';
 import { inexpressible } from './handlers.ts';
 import { Journal } from './journal.ts';
@@ -387,6 +388,17 @@ class Run {
       record: (body) => this.#journal.record(body),
     };
     const { casesAtOnce } = this.#with.provider.limits;
+    const withDrops: CaseRunner['withDrops'] = (verdict, planned, since) => {
+      const note = (detail: string): void => {
+        const step = { step: 'drops not told', durationMs: 0, detail };
+        this.#journal.record({ type: 'step', case: planned.id, ...step });
+      };
+      const { clock, profile } = this.#with;
+      const limit = deadlineAfter(clock, DROPS_LIMIT_MS, () => new Error('no answer in time'), this.#signal);
+      return dropsWithin(verdict, planned, since, { fleet, profile, note, signal: limit.signal }).finally(
+        limit.clear,
+      );
+    };
     const known = new Map([...this.#journal.outcomes].map(([id, { verdict }]) => [id, verdict]));
     const watch = new LoadWatch(meter, this.#open, (usage) => this.#journal.use(usage));
     const unstarted = await runSchedule({
@@ -411,7 +423,7 @@ class Run {
             planned,
             this.#registry.get(planned.check)!,
             (signal) => toolkitFor(world, planned, signal, member),
-            { ...this.#runner, mayRepeat: mayRepeat(this.#registry.get(planned.check)!, member) },
+            { ...this.#runner, withDrops, mayRepeat: mayRepeat(this.#registry.get(planned.check)!, member) },
           ),
         ),
       settle: (planned, verdict) => this.#journal.settle(planned, verdict),

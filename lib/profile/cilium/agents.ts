@@ -21,7 +21,14 @@ export const anyReady = async (cluster: KubernetesCluster, part: keyof typeof SE
   (await podsOf(cluster, part)).some(isReady);
 
 /** What one agent says; which, makes no difference: each knows all. @throws UserError when no agent is ready there */
-export async function askAgent(cluster: KubernetesCluster, ...words: readonly string[]): Promise<string> {
+export const askAgent = (cluster: KubernetesCluster, ...words: readonly string[]): Promise<string> =>
+  inAgent(cluster, ['cilium-dbg', ...words]);
+
+/** The same by another program of its image. */
+export async function inAgent(
+  cluster: KubernetesCluster,
+  command: readonly [string, ...string[]],
+): Promise<string> {
   const pod = (await podsOf(cluster, 'agent')).find(isReady);
   if (!pod) {
     throw new UserError(`no agent of Cilium is ready in ${cluster.name}`, {
@@ -31,7 +38,7 @@ export async function askAgent(cluster: KubernetesCluster, ...words: readonly st
   }
   return cluster.objects.exec(
     { namespace: NAMESPACE, name: pod.metadata.name, container: AGENT_CONTAINER },
-    ['cilium-dbg', ...words],
+    command,
     { timeoutMs: QUESTION_LIMIT_MS },
   );
 }

@@ -8,6 +8,7 @@ import { versionsOfKind } from '../common/versions.ts';
 import { adoptCilium } from './adopt.ts';
 import { certificatesOf } from './certificates.ts';
 import { diagnoseMesh } from './diagnose.ts';
+import { dropsOf } from './drops.ts';
 import { meshInjectors } from './faults.ts';
 import { Imports, exportHandler } from './export.ts';
 import { installCilium } from './install.ts';
@@ -90,6 +91,7 @@ export function createCilium(options: CiliumOptions): Profile {
       spec.startedBackends ? { ...spec, readinessChecked: true } : spec,
     brokenLinks: (_fleet, from, to) => brokenLinks(asKubernetes(from, 'Cilium'), asKubernetes(to, 'Cilium')),
     controlPlaneCertificates: (cluster) => certificatesOf(asKubernetes(cluster, 'Cilium')),
+    drops: (cluster, since) => dropsOf(asKubernetes(cluster, 'Cilium'), since),
     versions: {
       components: (fleet) => componentsOf(kubernetesClusters(fleet)),
       supportedSkew: SUPPORTED_SKEW,

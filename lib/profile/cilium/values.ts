@@ -7,6 +7,9 @@ import { encoded } from '../common/clusters.ts';
 /** Each cluster has one of its own, as Cilium asks for where clusters share a network. */
 const FIRST_NODE_PORT = 32_379;
 
+/** Flows are remembered by each node for questions that come from itself: why something was dropped. */
+const HUBBLE = { enabled: true, listenAddress: '', tls: { enabled: false }, eventBufferCapacity: '16383' };
+
 /** A cluster as others find it. */
 export interface Member {
   readonly name: string;
@@ -36,6 +39,7 @@ export function meshValues(wish: MeshWish): object {
   );
   return {
     ...ciliumValues(wish),
+    hubble: HUBBLE,
     // From 1, since 0 means that there is no mesh.
     cluster: { name, id: place + 1 },
     tls: { ca: { cert: encoded(authority.certificate), key: encoded(authority.key) } },

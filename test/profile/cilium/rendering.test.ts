@@ -3,6 +3,7 @@ import type { IpFamily } from '../../../lib/model/cidr.ts';
 import { overheadOf } from '../../../lib/model/cilium.ts';
 import type { KubernetesObject } from '../../../lib/model/cluster.ts';
 import { remoteClustersIn } from '../../../lib/profile/cilium/agents.ts';
+import { dropsIn, observeDrops } from '../../../lib/profile/cilium/drops.ts';
 import { servingZone } from '../../../lib/profile/cilium/dns.ts';
 import { addressesIn } from '../../../lib/profile/cilium/links.ts';
 import { ciliumPolicyOf } from '../../../lib/profile/cilium/policy.ts';
@@ -230,4 +231,36 @@ t.test('what agents and entries say', async (t) => {
   t.same(addressesIn('endpoints:\n- https://[::1]:2379'), ['::1']);
   t.equal(versionIn('cilium-agent 1.20.2 4d1c0e2a go version go1.25 linux/amd64'), '1.20.2');
   t.equal(versionIn('nothing'), 'nothing');
+});
+
+t.test('drops are counted by what is alike, whatever else is said', async (t) => {
+  const flow = (changes: object) =>
+    JSON.stringify({
+      flow: {
+        verdict: 'DROPPED',
+        drop_reason_desc: 'POLICY_DENIED',
+        IP: { source: '10.0.0.5', destination: '10.16.0.9', ipVersion: 'IPv4' },
+        l4: { TCP: { source_port: 40_000, destination_port: 7_000, flags: { SYN: true } } },
+        ...changes,
+      },
+      node_name: 'east/node',
+    });
+  const said = [
+    flow({}),
+    flow({}),
+    flow({ l4: { ICMPv4: { type: 8 } }, drop_reason_desc: 'STALE_OR_UNROUTABLE_IP' }),
+    flow({ verdict: 'FORWARDED' }),
+    '{"lost_events":{"source":"HUBBLE_RING_BUFFER"}}',
+    'EVENTS LOST',
+    '',
+  ].join('\n');
+  const ends = { source: '10.0.0.5', destination: '10.16.0.9' };
+  t.same(dropsIn(said), [
+    { reason: 'policy denied', ...ends, port: 'TCP 7000', packets: 2 },
+    { reason: 'stale or unroutable ip', ...ends, port: 'ICMPv4', packets: 1 },
+  ]);
+  t.match(
+    observeDrops('2026-01-01T00:00:00Z').join(' '),
+    /--verdict DROPPED .*--since 2026-01-01T00:00:00Z$/,
+  );
 });
