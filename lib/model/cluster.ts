@@ -9,7 +9,7 @@ import type { CaptureSummary, Credentials, Probe } from './probe.ts';
 import type { Topology, Ways } from './topology.ts';
 import type { ContainerName, ContainerReading, Plane } from './usage.ts';
 import type { Figures } from './verdict.ts';
-import type { ServiceSpec, SharedAddress, WorkloadSpec } from './workload.ts';
+import type { ServicePort, ServiceSpec, SharedAddress, WorkloadSpec } from './workload.ts';
 
 /** What a system can carry; a check that requires what is missing is skipped with the reason. */
 export type Feature =
@@ -38,6 +38,8 @@ export type Feature =
   | 'endpoint-discovery'
   /** Certificates by which control planes know each other can be read. */
   | 'control-plane-certificates'
+  /** Clusters are told when they export the same service differently, and what holds then. */
+  | 'export-conflicts'
   /** A service is nothing to other clusters until its own cluster exports it. */
   | 'explicit-export'
   /** Services of other clusters are reached through gateways of the technology's own, which may be stopped. */
@@ -363,6 +365,14 @@ export interface BrokenLink {
   readonly command?: string;
 }
 
+/** What a cluster makes of a service that it exports. */
+export interface ExportState {
+  /** In the technology's words; absent: it tells of none. */
+  readonly conflict?: string;
+  /** As callers of this cluster find them. */
+  readonly ports: readonly ServicePort[];
+}
+
 /** Packets that the data plane dropped, by its own account. */
 export interface Drop {
   /** `policy denied`. */
@@ -413,6 +423,8 @@ export interface Profile {
   brokenLinks?(fleet: Fleet, from: Cluster, to: Cluster): Promise<readonly BrokenLink[]>;
   /** PEM certificates by which the control plane of this cluster and others know each other, by name (feature `control-plane-certificates`). */
   controlPlaneCertificates?(cluster: Cluster): Promise<readonly NamedCertificate[]>;
+  /** What becomes of a service that this cluster exports (feature `export-conflicts`). */
+  exportState?(cluster: Cluster, service: { namespace: string; name: string }): Promise<ExportState>;
   /** What the data plane of this cluster has dropped since, as far as it remembers. @throws where it cannot say */
   drops?(cluster: Cluster, since: Date): Promise<readonly Drop[]>;
   readonly versions?: {

@@ -10,7 +10,7 @@ import { certificatesOf } from './certificates.ts';
 import { diagnoseMesh } from './diagnose.ts';
 import { dropsOf } from './drops.ts';
 import { meshInjectors } from './faults.ts';
-import { Imports, exportHandler } from './export.ts';
+import { Imports, exportHandler, lookAtExport } from './export.ts';
 import { installCilium } from './install.ts';
 import { brokenLinks } from './links.ts';
 import { POLICY_KIND, planeOf } from './names.ts';
@@ -57,7 +57,7 @@ export function createCilium(options: CiliumOptions): Profile {
       ...FEATURES,
       ...(routing === 'native' ? (['l3.hops'] as const) : []),
       ...(encrypted ? (['l3.encrypted'] as const) : []),
-      ...(exports ? (['dns.clusterset'] as const) : []),
+      ...(exports ? (['dns.clusterset', 'export-conflicts'] as const) : []),
     ],
     budgets: budgetsOf(options),
     requirements: () => ({
@@ -91,6 +91,9 @@ export function createCilium(options: CiliumOptions): Profile {
       spec.startedBackends ? { ...spec, readinessChecked: true } : spec,
     brokenLinks: (_fleet, from, to) => brokenLinks(asKubernetes(from, 'Cilium'), asKubernetes(to, 'Cilium')),
     controlPlaneCertificates: (cluster) => certificatesOf(asKubernetes(cluster, 'Cilium')),
+    ...(exports && {
+      exportState: (cluster, service) => lookAtExport(asKubernetes(cluster, 'Cilium'), service),
+    }),
     drops: (cluster, since) => dropsOf(asKubernetes(cluster, 'Cilium'), since),
     versions: {
       components: (fleet) => componentsOf(kubernetesClusters(fleet)),

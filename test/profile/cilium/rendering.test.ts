@@ -5,6 +5,7 @@ import type { KubernetesObject } from '../../../lib/model/cluster.ts';
 import { remoteClustersIn } from '../../../lib/profile/cilium/agents.ts';
 import { dropsIn, observeDrops } from '../../../lib/profile/cilium/drops.ts';
 import { servingZone } from '../../../lib/profile/cilium/dns.ts';
+import { exportStateOf } from '../../../lib/profile/cilium/export.ts';
 import { addressesIn } from '../../../lib/profile/cilium/links.ts';
 import { ciliumPolicyOf } from '../../../lib/profile/cilium/policy.ts';
 import { annotated, sharingAnnotations } from '../../../lib/profile/cilium/share.ts';
@@ -263,4 +264,39 @@ t.test('drops are counted by what is alike, whatever else is said', async (t) =>
     observeDrops('2026-01-01T00:00:00Z').join(' '),
     /--verdict DROPPED .*--since 2026-01-01T00:00:00Z$/,
   );
+});
+
+t.test('an export says whether others contradict it, an import what holds', async (t) => {
+  const metadata = { name: 's', namespace: 'n' };
+  const exported = (status: string) => ({
+    apiVersion: 'multicluster.x-k8s.io/v1beta1',
+    kind: 'ServiceExport',
+    metadata,
+    status: {
+      conditions: [
+        { type: 'Valid', status: 'True' },
+        { type: 'Conflict', status, reason: 'PortConflict' },
+      ],
+    },
+  });
+  const imported = {
+    apiVersion: 'multicluster.x-k8s.io/v1beta1',
+    kind: 'ServiceImport',
+    metadata,
+    spec: {
+      ports: [
+        { name: 'http', port: 8_090, protocol: 'TCP' },
+        { port: 53, protocol: 'UDP' },
+      ],
+    },
+  };
+  t.same(exportStateOf(exported('True'), imported), {
+    conflict: 'PortConflict',
+    ports: [
+      { name: 'http', port: 8_090, protocol: 'tcp' },
+      { name: '', port: 53, protocol: 'udp' },
+    ],
+  });
+  t.same(exportStateOf(exported('False'), undefined), { ports: [] });
+  t.same(exportStateOf(undefined, undefined), { ports: [] });
 });
