@@ -51,6 +51,8 @@ export interface RemoteCluster {
   readonly status: string;
   readonly endpoints: number;
   readonly services: number;
+  readonly identities: number;
+  readonly nodes: number;
 }
 
 /** Clusters of the mesh besides its own, as an agent says. Pure. @param said `cilium-dbg status --output json` */
@@ -63,6 +65,8 @@ export function remoteClustersIn(said: string): readonly RemoteCluster[] {
         status?: string;
         'num-endpoints'?: number;
         'num-shared-services'?: number;
+        'num-identities'?: number;
+        'num-nodes'?: number;
       }[];
     };
   };
@@ -72,6 +76,8 @@ export function remoteClustersIn(said: string): readonly RemoteCluster[] {
     status: one.status ?? '',
     endpoints: one['num-endpoints'] ?? 0,
     services: one['num-shared-services'] ?? 0,
+    identities: one['num-identities'] ?? 0,
+    nodes: one['num-nodes'] ?? 0,
   }));
 }
 

@@ -6,7 +6,7 @@ import { remoteClustersIn } from '../../../lib/profile/cilium/agents.ts';
 import { dropsIn, observeDrops } from '../../../lib/profile/cilium/drops.ts';
 import { servingZone } from '../../../lib/profile/cilium/dns.ts';
 import { exportStateOf } from '../../../lib/profile/cilium/export.ts';
-import { addressesIn } from '../../../lib/profile/cilium/links.ts';
+import { addressesIn, problemOf } from '../../../lib/profile/cilium/links.ts';
 import { ciliumPolicyOf } from '../../../lib/profile/cilium/policy.ts';
 import { annotated, sharingAnnotations } from '../../../lib/profile/cilium/share.ts';
 import { meshValues } from '../../../lib/profile/cilium/values.ts';
@@ -212,12 +212,34 @@ t.test('CoreDNS is told of the zone once', async (t) => {
 t.test('what agents and entries say', async (t) => {
   const status = {
     'cluster-mesh': {
-      clusters: [{ name: 'west', ready: true, status: 'ok', 'num-endpoints': 3, 'num-shared-services': 2 }],
+      clusters: [
+        {
+          name: 'west',
+          ready: true,
+          status: 'ok',
+          'num-endpoints': 3,
+          'num-shared-services': 2,
+          'num-identities': 9,
+          'num-nodes': 1,
+        },
+      ],
     },
   };
-  t.same(remoteClustersIn(JSON.stringify(status)), [
-    { name: 'west', ready: true, status: 'ok', endpoints: 3, services: 2 },
-  ]);
+  const west = {
+    name: 'west',
+    ready: true,
+    status: 'ok',
+    endpoints: 3,
+    services: 2,
+    identities: 9,
+    nodes: 1,
+  };
+  t.same(remoteClustersIn(JSON.stringify(status)), [west]);
+  t.equal(problemOf(west), undefined);
+  t.equal(problemOf({ ...west, ready: false, status: 'not yet' }), 'not yet');
+  t.match(problemOf({ ...west, identities: 0 }), /identities/);
+  t.match(problemOf({ ...west, nodes: 0 }), /nodes/);
+  t.match(problemOf(undefined), /no cluster/);
   t.same(remoteClustersIn('{}'), []);
   const entry = [
     'endpoints:',
