@@ -24,6 +24,8 @@ export type Feature =
   | 'dns'
   | 'dns.clusterset'
   | 'policy'
+  /** Policies may name clusters, and mean what is configured where they name none. */
+  | 'policy.clusters'
   | 'share-service'
   | 'tunnel.encrypted'
   | 'wan.capture'

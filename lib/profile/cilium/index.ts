@@ -5,7 +5,7 @@ import { overheadOf } from '../../model/cilium.ts';
 import { asKubernetes } from '../common/clusters.ts';
 import { localBuildsOf } from '../common/images.ts';
 import { versionsOfKind } from '../common/versions.ts';
-import { adoptCilium } from './adopt.ts';
+import { adoptCilium, configurationOf, scopeIn } from './adopt.ts';
 import { certificatesOf } from './certificates.ts';
 import { diagnoseMesh } from './diagnose.ts';
 import { dropsOf } from './drops.ts';
@@ -15,7 +15,7 @@ import { installCilium } from './install.ts';
 import { brokenLinks } from './links.ts';
 import { POLICY_KIND, planeOf } from './names.ts';
 import { CACHE_TTL_MS, type CiliumOptions, LOST_AFTER_MS } from './options.ts';
-import { policyHandler } from './policy.ts';
+import { DefaultScope, policyHandler } from './policy.ts';
 import { shareHandler } from './share.ts';
 import { SUPPORTED_SKEW, componentsOf } from './versions.ts';
 
@@ -25,6 +25,7 @@ const FEATURES: readonly Feature[] = [
   'icmp',
   'l7.service',
   'share-service',
+  'policy.clusters',
   'endpoint-discovery',
   'control-plane-certificates',
 ];
@@ -48,6 +49,7 @@ export function createCilium(options: CiliumOptions): Profile {
   const { images, families, ciliumSharing, ciliumRouting: routing } = options;
   const encrypted = options.ciliumEncryption === 'wireguard';
   const imports = new Imports();
+  const scope = new DefaultScope();
   const exports = ciliumSharing === 'mcs-api';
   const named = (...keys: readonly string[]): string[] => keys.flatMap((key) => images[key] ?? []);
   return {
@@ -77,11 +79,15 @@ export function createCilium(options: CiliumOptions): Profile {
     }),
     install: (fleet) => installCilium(fleet, kubernetesClusters(fleet), options),
     recall: async (fleet) => {
+      const [first] = kubernetesClusters(fleet);
+      if (first) scope.current = scopeIn(await configurationOf(first));
       if (exports) await Promise.all(kubernetesClusters(fleet).map((cluster) => imports.recall(cluster)));
     },
-    adopt: (fleet) => adoptCilium(kubernetesClusters(fleet), fleet.topology),
+    adopt: async (fleet) => {
+      scope.current = await adoptCilium(kubernetesClusters(fleet), fleet.topology);
+    },
     diagnose: (cluster: Cluster) => diagnoseMesh(asKubernetes(cluster, 'Cilium')),
-    handlers: [exports ? exportHandler(imports) : shareHandler, policyHandler],
+    handlers: [exports ? exportHandler(imports) : shareHandler, policyHandler(scope)],
     injectors: meshInjectors(ciliumSharing),
     planeOf,
     // Of no workload anything changes, but none can start before Cilium connects it.

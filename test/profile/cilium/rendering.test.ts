@@ -2,6 +2,7 @@ import t from 'tap';
 import type { IpFamily } from '../../../lib/model/cidr.ts';
 import { overheadOf } from '../../../lib/model/cilium.ts';
 import type { KubernetesObject } from '../../../lib/model/cluster.ts';
+import { scopeIn } from '../../../lib/profile/cilium/adopt.ts';
 import { remoteClustersIn } from '../../../lib/profile/cilium/agents.ts';
 import { dropsIn, observeDrops } from '../../../lib/profile/cilium/drops.ts';
 import { servingZone } from '../../../lib/profile/cilium/dns.ts';
@@ -158,6 +159,18 @@ t.test('policies name the cluster, which Cilium would else take for its own', as
       },
     ],
   });
+});
+
+t.test('a policy that says nothing of clusters means what agents are configured for', async (t) => {
+  const rendered = ciliumPolicyOf(
+    { ...policy, allow: [{ peers: [{ namespace: 'y', labels: { app: 'a' }, cluster: 'unsaid' }] }] },
+    place,
+  );
+  const peer = { matchLabels: { app: 'a', 'io.kubernetes.pod.namespace': 'a-y' } };
+  t.same(specOf(rendered), { endpointSelector: {}, ingress: [{ fromEndpoints: [peer] }] });
+  t.equal(scopeIn({ 'policy-default-local-cluster': 'true' }), 'local');
+  t.equal(scopeIn({ 'policy-default-local-cluster': 'false' }), 'every');
+  t.equal(scopeIn({}), 'every', 'before 1.19 there is no such key');
 });
 
 t.test('nobody is an empty rule, everybody all entities', async (t) => {
