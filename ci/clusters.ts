@@ -54,6 +54,39 @@ const ROWS: readonly Row[] = [
   },
   { name: 'istio-multi-network', args: [...KIND, '--profile', 'istio', '--istio-topology', 'multi-network'] },
   {
+    name: 'cilium',
+    args: [...KIND, '--profile', 'cilium', '--tuning', 'fast'],
+    prove: ['discovery.status', 'policy.newcomers', 'sharing.spread', 'policy.truth-table'].flatMap(
+      (check) => ['--check', check],
+    ),
+  },
+  {
+    name: 'cilium-mcs-api',
+    args: [
+      ...[...KIND, '--profile', 'cilium', '--cilium-sharing', 'mcs-api', '--level', 'all'],
+      ...['dns', 'sharing', 'discovery'].flatMap((suite) => ['--suite', suite]),
+    ],
+    prove: ['--level', 'all', '--check', 'sharing.conflict', '--check', 'dns.headless'],
+  },
+  {
+    name: 'cilium-vxlan',
+    args: [
+      ...[...KIND, '--profile', 'cilium', '--cilium-routing', 'vxlan', '--cilium-kube-proxy', 'replaced'],
+      ...WITHOUT_DRILLS,
+    ],
+  },
+  {
+    name: 'cilium-three-direct',
+    args: [...KIND, '--profile', 'cilium', '--clusters', '3', '--underlay', 'direct', ...WITHOUT_DRILLS],
+  },
+  {
+    name: 'cilium-hub-and-spoke',
+    args: [
+      ...[...KIND, '--profile', 'cilium', '--clusters', '3', '--topology', 'hub-and-spoke'],
+      ...WITHOUT_DRILLS,
+    ],
+  },
+  {
     name: 'consul',
     args: [...KIND, '--profile', 'consul'],
     prove: ['peering.*', 'policy.identity', 'mtls.plaintext', 'discovery.answers'].flatMap((check) => [

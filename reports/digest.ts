@@ -157,7 +157,7 @@ export const causeText = (cause: CauseCode): string =>
   `${CAUSES[cause] ?? 'A cause this version does not know'} (${cause})`;
 
 export interface Explanation {
-  readonly label: 'expected' | 'seen' | 'cause' | 'look at' | 'reproduce' | 'see';
+  readonly label: 'expected' | 'seen' | 'dropped' | 'cause' | 'look at' | 'reproduce' | 'see';
   readonly text: string;
 }
 
@@ -171,6 +171,7 @@ export function explain(result: CaseResult): Explanation[] {
   add('expected', verdict.expected);
   // Without something seen, the reason says what happened.
   add('seen', verdict.seen ?? verdict.reason);
+  add('dropped', verdict.dropped);
   add('cause', verdict.cause && causeText(verdict.cause));
   add('look at', result.hint);
   add(

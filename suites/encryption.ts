@@ -349,8 +349,61 @@ export const failsClosed = defineCheck({
   },
 });
 
+/** So many that control planes, which talk by the same network, cannot be taken for them. */
+const PODS_EXCHANGES = 150;
+
+export const pods = defineCheck({
+  id: 'encryption.pods',
+  title: 'What workloads of two clusters send each other leaves their own nodes encrypted',
+  level: 'extended',
+  scope: 'pair',
+  requires: ['l3.encrypted', 'l3.pod', 'gateway.probe', 'wan.capture'],
+  dependsOn: ['reachability.tcp'],
+  uses: [client, echo],
+  withoutFaults: 'Nothing here takes the encryption of nodes away from workloads that run',
+  hint: 'Do the nodes of both clusters know each other’s keys, and does the technology encrypt on both sides?',
+  reference: 'RFC 7258',
+
+  async observe(context) {
+    const { from, to } = context;
+    const marker = newMarker(context);
+    const capture = await from.capture({ interface: from.gateway.clusterInterface, filter: '', marker });
+    const exchanges = await sendMarked(context, marker, 2_000, PODS_EXCHANGES);
+    return {
+      from: from.name,
+      to: to.name,
+      capture: await capture.stop(),
+      answered: exchanges.filter(({ outcome }) => outcome === 'answered').length,
+    };
+  },
+
+  judge({ from, to, capture, answered }) {
+    const sent = answered * MARKED_PAYLOAD;
+    const figures = {
+      'marked payload': { value: sent, unit: 'bytes' },
+      'seen between the nodes': { value: capture.bytes, unit: 'bytes' },
+    };
+    if (capture.markerPackets > 0) {
+      return failed('clear-text-on-wan', `The nodes of ${from} send what is for ${to} in clear text`, {
+        expected: 'the marker never appears behind the nodes',
+        seen: `${capture.markerPackets} packets with the marker where the gateway of ${from} takes them: ${flowsOf(capture)}`,
+        figures,
+        reproduce: { at: `${from}/gateway`, command: 'tcpdump -nA' },
+      });
+    }
+    if (!(answered > 0)) return inconclusive('control-failed', 'None of the marked messages was answered');
+    if (capture.bytes < sent) {
+      return inconclusive(
+        'control-failed',
+        `The capture behind the nodes saw ${capture.bytes} bytes of ${sent} sent: this flow did not pass there`,
+      );
+    }
+    return passed('the marker is in no packet behind the nodes', figures);
+  },
+});
+
 export const encryption: Suite = {
   id: 'encryption',
   title: 'Nothing crosses between clusters in clear text, whatever happens to the tunnel',
-  checks: [wire, handshake, wrongKey, failsClosed],
+  checks: [wire, pods, handshake, wrongKey, failsClosed],
 };

@@ -13,6 +13,7 @@ import type { Exchange, Outcome, Sampling } from '../lib/model/probe.ts';
 import { type Verdict, failed, inconclusive, passed, skipped } from '../lib/model/verdict.ts';
 import { PORTS } from '../lib/model/workload.ts';
 import { byIdentity } from './policyByIdentity.ts';
+import { defaultScope } from './policyScope.ts';
 import { ofNewcomers } from './policyOfNewcomers.ts';
 import { callCommand, countOutcomes, malformed, shownOutcome } from './support/calls.ts';
 import {
@@ -581,6 +582,7 @@ export const policy: Suite = {
     truthTable,
     consistency,
     established,
+    defaultScope,
     ofNewcomers,
     byIdentity,
   ],

@@ -247,7 +247,7 @@ export const path = defineCheck({
   level: 'core',
   scope: 'pair',
   // What the hops are compared with.
-  requires: ['l3.pod', 'icmp', 'gateway.probe'],
+  requires: ['l3.pod', 'l3.hops', 'icmp', 'gateway.probe'],
   dependsOn: ['reachability.tcp', 'reachability.udp'],
   uses: [client, echo],
   withoutFaults: 'A detour needs a second way between two clusters, and no underlay here has one to open',

@@ -7,6 +7,7 @@ import { type BrokenLink, SERVICE_CLASSES } from '../lib/model/cluster.ts';
 import type { Exchange } from '../lib/model/probe.ts';
 import { wayOf } from '../lib/model/topology.ts';
 import { type Verdict, failed, inconclusive, passed } from '../lib/model/verdict.ts';
+import { conflict } from './conflicts.ts';
 import { callCommand, countOutcomes, malformed } from './support/calls.ts';
 import { told } from './support/links.ts';
 import { answerers } from './support/services.ts';
@@ -216,5 +217,5 @@ export const notOffered = tableCheck({
 export const sharing: Suite = {
   id: 'sharing',
   title: 'Callers are led to the backends that the way of sharing says, wherever they run',
-  checks: [spread, preferLocal, preferRemote, notOffered],
+  checks: [spread, preferLocal, preferRemote, notOffered, conflict],
 };

@@ -15,6 +15,7 @@ export const CILIUM_PROGRAMS: readonly GoProgram[] = [
   { name: 'cilium-agent', package: `${C}/daemon` },
   { name: 'cilium-operator-generic', package: `${C}/operator`, tags: 'ipam_provider_operator' },
   { name: 'cilium-dbg', package: `${C}/cilium-dbg` },
+  { name: 'hubble', package: `${C}/hubble` },
   { name: 'cilium-cni', package: `${C}/plugins/cilium-cni` },
   { name: 'cilium-mount', package: `${C}/tools/mount` },
   { name: 'cilium-sysctlfix', package: `${C}/tools/sysctlfix` },
@@ -79,6 +80,7 @@ export function ciliumSteps(places: Places): Step[] {
   const inAgent = [
     'cilium-agent',
     'cilium-dbg',
+    'hubble',
     'cilium-mount',
     'cilium-sysctlfix',
     'cilium-health-responder',
@@ -89,7 +91,7 @@ export function ciliumSteps(places: Places): Step[] {
       ...ciliumAgentImage,
       title: 'image of the Cilium agent',
       version,
-      differs: 'built from its module without Envoy, Hubble and gops, with the clang of Debian',
+      differs: 'built from its module without Envoy and gops, with the clang of Debian',
       dockerfile: [
         `FROM ${RUNTIME_IMAGE}`,
         ...CLANG,

@@ -14,6 +14,7 @@ import { namespaceName } from '../provider/kubernetes/names.ts';
 import { planRun } from '../run/execute.ts';
 import { loadAttachable } from '../run/state.ts';
 import { removePath, stateFolder } from '../system/files.ts';
+import { lacksLink } from '../system/kernel.ts';
 import { partsOf } from './compose.ts';
 import { note } from './print.ts';
 
@@ -24,7 +25,8 @@ export async function completeSpec(asked: RunSpec): Promise<RunSpec> {
       ? asked
       : { ...asked, ...(await loadAttachable(stateFolder(), asked.attach)).spec };
   // What stands was looked at when it was made.
-  if (spec.provider !== 'contexts' || spec.attach !== undefined) return spec;
+  if (spec.attach !== undefined) return spec;
+  if (spec.provider !== 'contexts') return withoutWhatKernelLacks(spec);
   const { contexts, kubeconfig, ranges } = spec.kubernetes;
   const clusters = await surveyContexts({
     contexts,
@@ -46,6 +48,15 @@ export async function completeSpec(asked: RunSpec): Promise<RunSpec> {
     spec.configuration['profile'] === undefined ? { ...surveyed, ...(await recognise(surveyed)) } : surveyed;
   if (chosen.verbosity !== 'quiet') note(announce(chosen, clusters));
   return chosen;
+}
+
+/** Encryption is the kernel's business: where that cannot, everything else is still worth knowing. */
+async function withoutWhatKernelLacks(spec: RunSpec): Promise<RunSpec> {
+  const encrypts = spec.profile === 'cilium' && spec.ciliumEncryption === 'wireguard';
+  if (!encrypts || !(await lacksLink('wireguard'))) return spec;
+  const reason = 'the kernel of this machine has no WireGuard, so nothing is encrypted from node to node';
+  if (spec.verbosity !== 'quiet') note(`Without encryption by Cilium: ${reason}`);
+  return { ...spec, ciliumEncryption: 'none', lacking: { ...spec.lacking, 'l3.encrypted': reason } };
 }
 
 /** The technology that is there: the first that recognises itself. */

@@ -95,6 +95,24 @@ export const FLAGS = [
     help: `how services are shared over Cilium: ${choices('ciliumSharing')}`,
   },
   {
+    key: 'ciliumRouting',
+    value: 'name',
+    group: KUBERNETES,
+    help: `how Cilium carries what pods send each other: ${choices('ciliumRouting')}`,
+  },
+  {
+    key: 'ciliumKubeProxy',
+    value: 'name',
+    group: KUBERNETES,
+    help: `kube-proxy beside Cilium: ${choices('ciliumKubeProxy')}`,
+  },
+  {
+    key: 'ciliumEncryption',
+    value: 'name',
+    group: KUBERNETES,
+    help: `transparent encryption by Cilium: ${choices('ciliumEncryption')}`,
+  },
+  {
     key: 'namespace',
     value: 'prefix',
     group: KUBERNETES,

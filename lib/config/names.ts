@@ -41,6 +41,19 @@ export const CHOICES = {
     { name: 'global-service', summary: "by annotations of Cilium's own" },
     { name: 'mcs-api', summary: 'by ServiceExport and ServiceImport (KEP-1645)' },
   ],
+  ciliumRouting: [
+    { name: 'native', summary: 'nodes and gateways route the addresses of pods' },
+    { name: 'vxlan', summary: 'nodes tunnel what pods send each other, by VXLAN' },
+    { name: 'geneve', summary: 'the same by Geneve' },
+  ],
+  ciliumKubeProxy: [
+    { name: 'kept', summary: 'kube-proxy carries services of the own cluster' },
+    { name: 'replaced', summary: 'clusters without kube-proxy: Cilium carries all services' },
+  ],
+  ciliumEncryption: [
+    { name: 'none', summary: 'what pods send is as they wrote it until it comes to the underlay' },
+    { name: 'wireguard', summary: 'nodes encrypt what pods send each other, where the kernel can' },
+  ],
   ipFamily: [
     { name: 'ipv4', summary: 'IPv4 only' },
     { name: 'ipv6', summary: 'IPv6 only' },
@@ -86,6 +99,9 @@ export const DEFAULTS = {
   nodes: '1',
   istioTopology: 'multi-primary',
   ciliumSharing: 'global-service',
+  ciliumRouting: 'native',
+  ciliumKubeProxy: 'kept',
+  ciliumEncryption: 'none',
   out: 'mcnet-report',
   /** Fixed, so that two runs of the same fleet sample the same pairs. */
   seed: 'mcnet',

@@ -68,6 +68,9 @@ export function toRunSpec(configured: Configured, known: Known): RunSpec {
     kubernetes,
     istioTopology: values.istioTopology ?? 'multi-primary',
     ciliumSharing: values.ciliumSharing ?? 'global-service',
+    ciliumRouting: values.ciliumRouting ?? 'native',
+    ciliumKubeProxy: values.ciliumKubeProxy ?? 'kept',
+    ciliumEncryption: values.ciliumEncryption ?? 'none',
     images: {
       ...imagesNamed(configured),
       ...(values.nodeImage !== undefined && { node: values.nodeImage }),

@@ -36,6 +36,9 @@ export const CAUSES = {
   'not-shared-but-answered': 'A service that is not shared is reachable from another cluster',
   'local-endpoints-only': 'Only endpoints of the own cluster answer, though other clusters share the service',
   'remote-endpoints-missing': 'A cluster that shares the service never answered',
+  'conflict-told-wrongly':
+    'Clusters are not told that their exports of a service conflict, or are told so though they agree',
+  'conflict-unresolved': 'Where exports of a service conflict, it is not the oldest that holds',
   'preference-ignored': 'Endpoints answer that come after others by the way in which the service is shared',
   // policy
   'policy-not-enforced': 'A flow that policy forbids passes',

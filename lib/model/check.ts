@@ -7,6 +7,7 @@ import type {
   Cluster,
   Component,
   ConformanceClass,
+  ExportState,
   Feature,
   Gateway,
   Identities,
@@ -90,6 +91,8 @@ export interface Toolkit {
   apply(intent: Intent, cluster: string): Promise<void>;
   /** Withdraws what `apply` put in place. */
   withdraw(intent: Intent, cluster: string): Promise<void>;
+  /** Makes a service of the fixtures another one of the same name, in one cluster, for the length of this case. */
+  exposeService(spec: ServiceSpec, cluster: string): Promise<void>;
   /** Starts a workload for the length of this case; resolves when its agent answers. */
   startWorkload(spec: WorkloadSpec, cluster: string): Promise<Site>;
   /** Nodes of a cluster on which workloads may be started (feature `nodes`). */
@@ -100,6 +103,8 @@ export interface Toolkit {
   readonly identities: SiteIdentities | undefined;
   /** Why endpoints of `to` may be unknown in `from`, as far as the technology can tell. */
   brokenLinks(from: string, to: string): Promise<readonly BrokenLink[]>;
+  /** What becomes of a service that this cluster exports (feature `export-conflicts`). */
+  exportState(service: { namespace: string; name: string }, cluster: string): Promise<ExportState>;
   /** Certificates by which the control planes of clusters know each other (feature `control-plane-certificates`). */
   controlPlaneCertificates(cluster: string): Promise<readonly NamedCertificate[]>;
   /** Versions of the technology and of the clusters; undefined where nobody can tell. */

@@ -3,6 +3,7 @@
  * CNI, a profile as a mesh. Pure.
  */
 import type { IpFamily, PerFamily } from './cidr.ts';
+import type { CiliumRouting } from './spec.ts';
 
 /** The chart's without SYS_MODULE and SYS_RESOURCE, which a machine that is itself a container may lack. */
 const CAPABILITIES = {
@@ -24,27 +25,64 @@ export interface CiliumWish {
   readonly routed: PerFamily<string>;
   /** As the user names them; absent: the chart's own. */
   readonly images: Readonly<Record<string, string>>;
+  /** Default: native. */
+  readonly routing?: CiliumRouting;
+  /** What nodes send each other is encrypted by them. */
+  readonly encrypted?: boolean;
+  /** Of the path between nodes, where that is smaller than what the nodes see of it. */
+  readonly nodeMtu?: number;
+  /** Where there is no kube-proxy: the API server by an address that needs none. */
+  readonly apiServer?: { readonly host: string; readonly port: number };
 }
+
+/** Bytes around what a tunnel carries, by the family of the nodes' addresses; as Cilium reckons (pkg/mtu). */
+const TUNNEL_OVERHEAD: Readonly<Record<IpFamily, number>> = { ipv4: 50, ipv6: 70 };
+const ENCRYPTION_OVERHEAD = 95;
+
+/** Nodes tunnel by IPv4 where they can. */
+const underlayOf = (families: readonly IpFamily[]): IpFamily => (families.includes('ipv4') ? 'ipv4' : 'ipv6');
+
+/** Bytes by which what pods send each other must be shorter than what nodes may send. */
+export const overheadOf = ({
+  families,
+  routing = 'native',
+  encrypted = false,
+}: Pick<CiliumWish, 'families' | 'routing' | 'encrypted'>): number =>
+  (routing === 'native' ? 0 : TUNNEL_OVERHEAD[underlayOf(families)]) + (encrypted ? ENCRYPTION_OVERHEAD : 0);
 
 /** Part of the values that names an image; nothing where the chart's own is used. */
 export const imageValue = (image: string | undefined): object =>
   image === undefined ? {} : { image: { override: image, pullPolicy: 'IfNotPresent' } };
 
-/**
- * Pods are routed, not tunnelled, since the gateways carry them on; NetworkPolicy is enforced, and what needs an Envoy of
- * Cilium's own stays off.
- */
-export function ciliumValues({ families, routed, images }: CiliumWish): Readonly<Record<string, unknown>> {
+function routingValues({ families, routed, routing = 'native', nodeMtu, encrypted }: CiliumWish): object {
+  const way =
+    routing === 'native'
+      ? {
+          routingMode: 'native',
+          autoDirectNodeRoutes: true,
+          ...(routed.ipv4 !== undefined && { ipv4NativeRoutingCIDR: routed.ipv4 }),
+          ...(routed.ipv6 !== undefined && { ipv6NativeRoutingCIDR: routed.ipv6 }),
+        }
+      : { routingMode: 'tunnel', tunnelProtocol: routing, underlayProtocol: underlayOf(families) };
+  return {
+    ...way,
+    ...(encrypted && { encryption: { enabled: true, type: 'wireguard' } }),
+    // Errors about packets that nodes wrap reach no pod: what fits must be known beforehand.
+    ...(nodeMtu !== undefined && (encrypted || routing !== 'native') && { MTU: nodeMtu }),
+  };
+}
+
+/** NetworkPolicy is enforced, and what needs an Envoy of Cilium's own stays off. */
+export function ciliumValues(wish: CiliumWish): Readonly<Record<string, unknown>> {
+  const { families, images, apiServer } = wish;
   return {
     ...imageValue(images['ciliumAgent']),
     ipam: { mode: 'kubernetes' },
     ipv4: { enabled: families.includes('ipv4') },
     ipv6: { enabled: families.includes('ipv6') },
-    routingMode: 'native',
-    autoDirectNodeRoutes: true,
-    ...(routed.ipv4 !== undefined && { ipv4NativeRoutingCIDR: routed.ipv4 }),
-    ...(routed.ipv6 !== undefined && { ipv6NativeRoutingCIDR: routed.ipv6 }),
-    kubeProxyReplacement: 'false',
+    ...routingValues(wish),
+    kubeProxyReplacement: String(apiServer !== undefined),
+    ...(apiServer && { k8sServiceHost: apiServer.host, k8sServicePort: apiServer.port }),
     // Plug-ins that a mesh chains behind it stay.
     cni: { exclusive: false },
     l7Proxy: false,

@@ -6,20 +6,26 @@ import type { IpFamily, PerFamily } from './cidr.ts';
 import type { Disturbance, FaultKind, FaultSpec } from './fault.ts';
 import type { Intent, PolicySemantics } from './intent.ts';
 import type { CaptureSummary, Credentials, Probe } from './probe.ts';
-import type { Topology } from './topology.ts';
+import type { Topology, Ways } from './topology.ts';
 import type { ContainerName, ContainerReading, Plane } from './usage.ts';
 import type { Figures } from './verdict.ts';
-import type { ServiceSpec, SharedAddress, WorkloadSpec } from './workload.ts';
+import type { ServicePort, ServiceSpec, SharedAddress, WorkloadSpec } from './workload.ts';
 
 /** What a system can carry; a check that requires what is missing is skipped with the reason. */
 export type Feature =
   | 'l3.pod'
+  /** Routers between workloads of two clusters can be seen by these: nothing on the way tunnels their packets. */
+  | 'l3.hops'
+  /** What workloads send to nodes of other clusters is encrypted before it leaves their own. */
+  | 'l3.encrypted'
   | 'l4.udp'
   | 'icmp'
   | 'l7.service'
   | 'dns'
   | 'dns.clusterset'
   | 'policy'
+  /** Policies may name clusters, and mean what is configured where they name none. */
+  | 'policy.clusters'
   | 'share-service'
   | 'tunnel.encrypted'
   | 'wan.capture'
@@ -34,6 +40,8 @@ export type Feature =
   | 'endpoint-discovery'
   /** Certificates by which control planes know each other can be read. */
   | 'control-plane-certificates'
+  /** Clusters are told when they export the same service differently, and what holds then. */
+  | 'export-conflicts'
   /** A service is nothing to other clusters until its own cluster exports it. */
   | 'explicit-export'
   /** Services of other clusters are reached through gateways of the technology's own, which may be stopped. */
@@ -267,6 +275,8 @@ export interface Fleet {
   readonly topology: Topology;
   readonly plan: AddressPlan;
   readonly families: readonly IpFamily[];
+  /** MTU of the path between nodes of two clusters, where the underlay says so. */
+  readonly nodeMtu?: number;
 }
 
 /** What underlay and profile need of the clusters, known before anything exists. */
@@ -274,10 +284,17 @@ export interface Requirements {
   readonly wan: boolean;
   /** MTU that the path between workloads of two clusters should have. */
   readonly pathMtu?: number;
+  /** Bytes that it puts around what workloads of two clusters send each other, on the way from node to node. */
+  readonly overhead?: number;
+  /** Of underlay and profile together: MTU of the path between nodes of two clusters. */
+  readonly nodeMtu?: number;
   readonly hostPackages: readonly string[];
   /** Set by what runs on Kubernetes only. */
   readonly kubernetes?: KubernetesRequirements;
 }
+
+/** As `ip link add … type` names them. */
+export type LinkKind = 'vxlan' | 'geneve' | 'wireguard';
 
 export type PolicyKind = Pick<KubernetesObject, 'apiVersion' | 'kind'>;
 
@@ -287,6 +304,8 @@ export interface KubernetesRequirements {
   readonly kubeProxy: 'kept' | 'none';
   /** Whether pods of one cluster reach pods of another by their own addresses. */
   readonly podRoutes: boolean;
+  /** Kinds of network links that the kernel beneath the nodes must know. */
+  readonly links?: readonly LinkKind[];
   /** Images to have on every node before anything is installed. */
   readonly images: readonly string[];
   /** Those of who connects pods, where a profile does: a node image may bring them along. */
@@ -348,6 +367,26 @@ export interface BrokenLink {
   readonly command?: string;
 }
 
+/** What a cluster makes of a service that it exports. */
+export interface ExportState {
+  /** In the technology's words; absent: it tells of none. */
+  readonly conflict?: string;
+  /** As callers of this cluster find them. */
+  readonly ports: readonly ServicePort[];
+}
+
+/** Packets that the data plane dropped, by its own account. */
+export interface Drop {
+  /** `policy denied`. */
+  readonly reason: string;
+  /** Addresses. */
+  readonly source: string;
+  readonly destination: string;
+  /** `TCP 7000`. */
+  readonly port: string;
+  readonly packets: number;
+}
+
 export interface NamedCertificate {
   readonly name: string;
   readonly pem: string;
@@ -377,6 +416,8 @@ export interface Profile {
   readonly name: string;
   readonly conformanceClass: ConformanceClass;
   readonly features: readonly Feature[];
+  /** What it makes of pairs of clusters by their paths; absent: as the underlay routes them. */
+  readonly ways?: Ways;
   /** What budgets become by the technology's own timers as they are configured: `<check id>.<name>`. */
   readonly budgets?: Readonly<Record<string, Pick<Budget, 'value' | 'reason'>>>;
   readonly identities?: Identities;
@@ -384,6 +425,10 @@ export interface Profile {
   brokenLinks?(fleet: Fleet, from: Cluster, to: Cluster): Promise<readonly BrokenLink[]>;
   /** PEM certificates by which the control plane of this cluster and others know each other, by name (feature `control-plane-certificates`). */
   controlPlaneCertificates?(cluster: Cluster): Promise<readonly NamedCertificate[]>;
+  /** What becomes of a service that this cluster exports (feature `export-conflicts`). */
+  exportState?(cluster: Cluster, service: { namespace: string; name: string }): Promise<ExportState>;
+  /** What the data plane of this cluster has dropped since, as far as it remembers. @throws where it cannot say */
+  drops?(cluster: Cluster, since: Date): Promise<readonly Drop[]>;
   readonly versions?: {
     components(fleet: Fleet): Promise<readonly Component[]>;
     readonly supportedSkew: SupportedSkew;

@@ -5,8 +5,11 @@ import type { Protocol } from './workload.ts';
 export interface PeerSelector {
   readonly namespace?: string;
   readonly labels?: Readonly<Record<string, string>>;
-  /** `local` is the cluster that holds the policy, `remote` every other one. */
-  readonly cluster?: 'local' | 'remote' | (string & {});
+  /**
+   * `local` is the cluster that holds the policy, `remote` every other one; `unsaid`: whatever the technology takes where a
+   * policy names none (`PolicySemantics.unsaidCluster`).
+   */
+  readonly cluster?: 'local' | 'remote' | 'unsaid' | (string & {});
 }
 
 export interface PortSelector {
@@ -80,6 +83,8 @@ export interface PolicySemantics {
   /** Whether namespace and label selectors also match workloads of other clusters. */
   readonly selectorsMatchRemote: boolean;
   readonly refusal: 'silence' | 'reset' | 'proxy';
+  /** Whom a selector means that names no cluster, as it is configured (feature `policy.clusters`). */
+  readonly unsaidCluster?: 'local' | 'every';
 }
 
 export type CellExpectation = 'allow' | 'deny' | 'inexpressible';

@@ -1,5 +1,6 @@
 import type { AddressPlan, ClusterRanges } from './addressing.ts';
 import type { IpFamily } from './cidr.ts';
+import type { Feature } from './cluster.ts';
 import type { Topology } from './topology.ts';
 
 /** How Istio spans clusters (its installation guide's names). */
@@ -7,6 +8,9 @@ export type IstioTopology = 'multi-primary' | 'multi-network' | 'primary-remote'
 
 /** How services are shared over a mesh of Cilium: by annotations of its own, or by the Multi-Cluster Services API. */
 export type CiliumSharing = 'global-service' | 'mcs-api';
+
+/** How what pods send each other gets from node to node. */
+export type CiliumRouting = 'native' | 'vxlan' | 'geneve';
 
 export interface Toleration {
   readonly key: string;
@@ -60,6 +64,9 @@ export interface RunSpec {
   readonly kubernetes: KubernetesOptions;
   readonly istioTopology: IstioTopology;
   readonly ciliumSharing: CiliumSharing;
+  readonly ciliumRouting: CiliumRouting;
+  readonly ciliumKubeProxy: 'kept' | 'replaced';
+  readonly ciliumEncryption: 'none' | 'wireguard';
   /** Given by the user instead of the defaults of the one table of images: by its names. */
   readonly images: Readonly<Record<string, string>>;
   readonly versions: Readonly<Record<string, string>>;
@@ -74,6 +81,8 @@ export interface RunSpec {
   readonly keep: boolean;
   readonly attach?: string;
   readonly bail: boolean;
+  /** What was asked for and cannot be had on this machine, with the reason: its cases are skipped with that. */
+  readonly lacking?: Partial<Record<Feature, string>>;
   /** Whether to look at what containers take of their nodes, which costs half a minute. */
   readonly measureUsage?: true;
   readonly deadlineMs?: number;

@@ -14,6 +14,11 @@ export type PairPath =
   | { readonly kind: 'via'; readonly hops: readonly string[] }
   | { readonly kind: 'forbidden' };
 
+/** What a technology makes of pairs of clusters by the kind of their path: in words, or why it cannot serve them. */
+export type Ways = Readonly<
+  Record<PairPath['kind'], string | { readonly refusal: string; readonly remedy: string }>
+>;
+
 export interface Topology {
   readonly kind: TopologyKind;
   readonly members: readonly Member[];
@@ -67,6 +72,12 @@ export function pathBetween(topology: Topology, from: string, to: string): PairP
   return hops.length === 0 ? { kind: 'direct' } : { kind: 'via', hops };
 }
 
+/** Clusters that a cluster may reach, besides itself. */
+export const reachableFrom = (topology: Topology, from: string): string[] =>
+  topology.members
+    .map(({ name }) => name)
+    .filter((name) => name !== from && pathBetween(topology, from, name).kind !== 'forbidden');
+
 /** Whether two clusters have a tunnel of their own: neighbours on the graph that carry allowed traffic of anyone. */
 export function areNeighbours(topology: Topology, a: string, b: string): boolean {
   if (a === b || hopsBetween(topology, a, b).length > 0) return false;
@@ -91,6 +102,13 @@ export function wayOf(names: readonly string[], { from, to }: { from: string; to
 /** Every ordered pair of different clusters. */
 export function directedPairs(names: readonly string[]): { from: string; to: string }[] {
   return names.flatMap((from) => names.filter((to) => to !== from).map((to) => ({ from, to })));
+}
+
+/** How many directed pairs there are of each kind of path. */
+export function countPaths(topology: Topology): ReadonlyMap<PairPath['kind'], number> {
+  const pairs = directedPairs(topology.members.map(({ name }) => name));
+  const kinds = Map.groupBy(pairs, ({ from, to }) => pathBetween(topology, from, to).kind);
+  return new Map([...kinds].map(([kind, some]) => [kind, some.length]));
 }
 
 /** The neighbour through which `from` reaches `to`. */

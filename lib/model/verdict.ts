@@ -17,6 +17,8 @@ export interface Verdict {
   readonly expected?: string;
   readonly seen?: string;
   readonly figures?: Figures;
+  /** What the data plane says that it dropped meanwhile, and why; asked after a failure, no judge's word. */
+  readonly dropped?: string;
   /** Names of the observations that it rests on. */
   readonly evidence?: readonly string[];
   /** A command to run at a workload or gateway (`east/mcnet/client`, `east/gateway`) that shows the same. */

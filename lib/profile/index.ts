@@ -9,20 +9,32 @@ import type { ConsulOptions } from './consul/options.ts';
 import { createIstio } from './istio/index.ts';
 import { ISTIO_TOPOLOGIES, type IstioOptions } from './istio/options.ts';
 import { none } from './none/index.ts';
+import { WAYS } from './topologies.ts';
 
 /** What of a run's specification concerns one profile or another. */
 export type ProfileOptions = IstioOptions & CiliumOptions & ConsulOptions;
 
-const CREATE: Readonly<Record<string, (options: ProfileOptions) => Profile>> = {
+const CREATE_ALONE = {
   none: () => none,
   istio: createIstio,
   cilium: createCilium,
   consul: createConsul,
-};
+} as const satisfies Readonly<Record<keyof typeof WAYS, (options: ProfileOptions) => Profile>>;
+
+/** Each with what the one table says of topologies. */
+const CREATE: Readonly<Record<string, (options: ProfileOptions) => Profile>> = Object.fromEntries(
+  Object.entries(CREATE_ALONE).map(([name, create]) => [
+    name,
+    (options: ProfileOptions): Profile => ({ ...create(options), ways: WAYS[name as keyof typeof WAYS] }),
+  ]),
+);
 
 const DEFAULTS: ProfileOptions = {
   istioTopology: 'multi-primary',
   ciliumSharing: 'global-service',
+  ciliumRouting: 'native',
+  ciliumKubeProxy: 'kept',
+  ciliumEncryption: 'none',
   tuning: 'as-configured',
   images: {},
   versions: {},

@@ -66,7 +66,7 @@ export async function drill(
   const spec: RunSpec = attached ? { ...asked, ...attached.spec } : asked;
   const { traffic } = options;
   const { kind, focus } = parseFault(options.fault, drillable(dependencies), spec.topology);
-  const pathMtu = mergeRequirements(dependencies.underlay, dependencies.profile, spec.families).pathMtu;
+  const pathMtu = mergeRequirements(dependencies.underlay, dependencies.profile, spec.families).nodeMtu;
   const [sized] = faultsFor(
     { kind, cause: 'no-failover' },
     { uses: traffic.fixtures },

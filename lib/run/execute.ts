@@ -26,6 +26,7 @@ import { quoteCommand } from '../system/commands.ts';
 import { writeAtomically } from '../system/files.ts';
 import { type AppendableFile, openAppendable } from '../system/storage.ts';
 import { type Deadline, deadlineAfter } from './deadline.ts';
+import { DROPS_LIMIT_MS, withDrops as dropsWithin } from './drops.ts';
 import { type Fixtures, mergeFixtures } from './fixtures.ts';
 import { inexpressible } from './handlers.ts';
 import { Journal } from './journal.ts';
@@ -34,7 +35,7 @@ import { type Plan, declaredBudgets, planCases } from './plan.ts';
 import { RecordWriter } from './record.ts';
 import { Redactor } from './redact.ts';
 import { type CheckRegistry, registryOf } from './registry.ts';
-import { mergeRequirements } from './requirements.ts';
+import { assertServes, mergeRequirements } from './requirements.ts';
 import { resultsOf } from './results.ts';
 import { type CaseRunner, runCase, unfinished } from './runCase.ts';
 import {
@@ -97,6 +98,7 @@ export interface RunPlan extends Plan {
 /** What a run would do; creates nothing. @throws UserError for selections and parts that do not fit */
 export function planRun(spec: RunSpec, parts: RunParts): RunPlan {
   const { provider, underlay, profile, suites } = parts;
+  assertServes(profile, spec.topology);
   const requirements = mergeRequirements(underlay, profile, spec.families);
   const features: Feature[] = [...new Set([provider, underlay, profile].flatMap((part) => part.features))];
   const plan = planCases({
@@ -390,6 +392,17 @@ class Run {
       record: (body) => this.#journal.record(body),
     };
     const { casesAtOnce } = this.#with.provider.limits;
+    const withDrops: CaseRunner['withDrops'] = (verdict, planned, since) => {
+      const note = (detail: string): void => {
+        const step = { step: 'drops not told', durationMs: 0, detail };
+        this.#journal.record({ type: 'step', case: planned.id, ...step });
+      };
+      const { clock, profile } = this.#with;
+      const limit = deadlineAfter(clock, DROPS_LIMIT_MS, () => new Error('no answer in time'), this.#signal);
+      return dropsWithin(verdict, planned, since, { fleet, profile, note, signal: limit.signal }).finally(
+        limit.clear,
+      );
+    };
     const known = new Map([...this.#journal.outcomes].map(([id, { verdict }]) => [id, verdict]));
     const watch = new LoadWatch(meter, this.#open, (usage) => this.#journal.use(usage));
     const unstarted = await runSchedule({
@@ -414,7 +427,7 @@ class Run {
             planned,
             this.#registry.get(planned.check)!,
             (signal) => toolkitFor(world, planned, signal, member),
-            { ...this.#runner, mayRepeat: mayRepeat(this.#registry.get(planned.check)!, member) },
+            { ...this.#runner, withDrops, mayRepeat: mayRepeat(this.#registry.get(planned.check)!, member) },
           ),
         ),
       settle: (planned, verdict) => this.#journal.settle(planned, verdict),

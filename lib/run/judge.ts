@@ -63,7 +63,10 @@ export function judgeAgain(stored: StoredCase, registry: CheckRegistry): { verdi
       ? `judge version ${planned.judgeVersion} is not known here`
       : undefined;
   if (!check || kept !== undefined) return { verdict: verdict ?? unfinished(), ...(kept && { kept }) };
-  return { verdict: judgeCase(check, planned, observation.observed).verdict };
+  const again = judgeCase(check, planned, observation.observed).verdict;
+  // No judge can tell: the data plane was asked when it happened.
+  const { dropped } = verdict ?? {};
+  return { verdict: again.status === 'failed' && dropped !== undefined ? { ...again, dropped } : again };
 }
 
 function withoutObservation(planned: PlannedCase, verdict: Verdict | undefined): Verdict {

@@ -19,7 +19,7 @@ const SAMPLE_SIZE = 6;
 
 export type Selection = Pick<
   RunSpec,
-  'topology' | 'families' | 'level' | 'suites' | 'checks' | 'skips' | 'pairs' | 'budgets' | 'seed'
+  'topology' | 'families' | 'level' | 'suites' | 'checks' | 'skips' | 'pairs' | 'budgets' | 'seed' | 'lacking'
 >;
 
 export interface PlanInput {
@@ -211,6 +211,8 @@ function skipReason(
   if (!countsFor(check, input.class)) return `does not count for the class ${input.class}`;
   const required: readonly Feature[] = check.requires ?? [];
   const missing = required.filter((feature) => !input.features.includes(feature));
+  const asked = missing.find((feature) => input.spec.lacking?.[feature] !== undefined);
+  if (asked) return `needs ${asked}: ${input.spec.lacking?.[asked]}`;
   if (missing.length > 0) return `needs ${missing.join(', ')}, which nothing in this run offers`;
   for (const fixture of check.uses ?? []) {
     for (const intent of fixture.intents ?? []) {

@@ -71,7 +71,7 @@ export async function prove(
   const plan = planProof(cases, {
     spec,
     registry,
-    pathMtu: requirements.pathMtu,
+    pathMtu: requirements.nodeMtu,
     overhead: overheadOf(dependencies.underlay, spec),
     graded: options.graded,
   });

@@ -13,7 +13,7 @@ import { usedBy } from './fixtures.ts';
 /** What a fault is aimed with. */
 export interface AimContext {
   readonly topology: Topology;
-  /** Of the underlay as configured; without one, an Ethernet without a tunnel. */
+  /** Between nodes, of the underlay as configured; without one, an Ethernet without a tunnel. */
   readonly pathMtu: number | undefined;
   /** Bytes that the tunnel puts around a packet on the wan. */
   readonly overhead: number;

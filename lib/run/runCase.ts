@@ -30,6 +30,8 @@ export interface CaseRunner {
   readonly redactor: Redactor;
   /** Of the run: interruption or deadline. */
   readonly signal: AbortSignal;
+  /** Asks the data plane about a failure. */
+  readonly withDrops?: (verdict: Verdict, planned: PlannedCase, since: Date) => Promise<Verdict>;
   /** What a case could not take back. */
   readonly onLeftover: (what: string) => void;
 }
@@ -44,6 +46,7 @@ export async function runCase(
   const { clock, journal, signal } = runner;
   journal.announce({ type: 'case.started', case: planned.id });
   const began = clock.monotonic();
+  const since = new Date(clock.now());
   const most = mayRepeat ? MOST_ATTEMPTS : 1;
   for (let attempt = 1; ; attempt++) {
     const { verdict, observed } = await observeAndJudge(planned, check, toolkitWithin, runner, attempt);
@@ -52,8 +55,9 @@ export async function runCase(
       continue;
     }
     const durationMs = Math.round(clock.monotonic() - began);
-    journal.settle(planned, verdict, { durationMs, observed, attempts: attempt });
-    return verdict;
+    const explained = (await runner.withDrops?.(verdict, planned, since)) ?? verdict;
+    journal.settle(planned, explained, { durationMs, observed, attempts: attempt });
+    return explained;
   }
 }
 

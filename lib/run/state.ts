@@ -31,6 +31,10 @@ const ATTACHED = [
   'kubernetes',
   'istioTopology',
   'ciliumSharing',
+  'ciliumRouting',
+  'ciliumKubeProxy',
+  'ciliumEncryption',
+  'lacking',
   'images',
 ] as const satisfies readonly (keyof RunSpec)[];
 

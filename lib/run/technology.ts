@@ -44,7 +44,7 @@ export function identitiesOf(asked: Asked, step: Step): SiteIdentities | undefin
 export function technologyOf(
   asked: Asked,
   step: Step,
-): Pick<Toolkit, 'brokenLinks' | 'components' | 'controlPlaneCertificates'> {
+): Pick<Toolkit, 'brokenLinks' | 'components' | 'controlPlaneCertificates' | 'exportState'> {
   const { profile, fleet } = asked;
   return {
     brokenLinks: async (from, to) =>
@@ -59,6 +59,13 @@ export function technologyOf(
           throw new InternalError(`the profile ${profile.name} knows no certificates of control planes`);
         }
         return profile.controlPlaneCertificates(clusterOf(fleet, name));
+      }),
+    exportState: async (service, name) =>
+      step(`export of ${keyOf(service)} by ${name}`, undefined, () => {
+        if (!profile.exportState) {
+          throw new InternalError(`the profile ${profile.name} knows nothing of exports`);
+        }
+        return profile.exportState(clusterOf(fleet, name), service);
       }),
     components: async () => {
       const { versions } = profile;

@@ -330,6 +330,16 @@ export function toolkitFor(
   };
 
   const servicesOf = (name: string) => world.services.filter((service) => existsIn(service, name));
+  const exposeService: Toolkit['exposeService'] = async (spec, name) => {
+    const cluster = clusterOf(fleet, name);
+    const usual = servicesOf(name).find((service) => keyOf(service) === keyOf(spec));
+    if (!usual) throw new InternalError(`no fixture of ${planned.check} has a service ${keyOf(spec)}`);
+    const expose = (service: ServiceSpec): Promise<void> =>
+      cluster.exposeService(world.profile.decorateService?.(service) ?? service);
+    const what = `service ${keyOf(spec)} in ${name}`;
+    stack.push({ what, undo: () => expose(usual) });
+    await step(`expose ${what}`, spec, () => expose(spec));
+  };
   const started = new Map<Site, { entry: Undoable }>();
   const startWorkload: Toolkit['startWorkload'] = async (spec, name) => {
     const cluster = movableCluster(world, name);
@@ -388,6 +398,7 @@ export function toolkitFor(
     nonce: () => randomHex(8),
     apply,
     withdraw,
+    exposeService,
     startWorkload,
     stopWorkload,
     nodes: (name) =>
@@ -461,12 +472,14 @@ export function planToolkit(
     nonce: () => randomHex(8),
     apply: absent,
     withdraw: absent,
+    exposeService: absent,
     startWorkload: absent,
     nodes: absent,
     stopWorkload: absent,
     identities: undefined,
     brokenLinks: absent,
     controlPlaneCertificates: absent,
+    exportState: absent,
     components: absent,
     disturb: absent,
     converge: (attempt, options) => converge(attempt, options, clock, signal),

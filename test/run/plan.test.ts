@@ -143,6 +143,11 @@ t.test('what cannot or need not run is skipped with its reason', (t) => {
   const unasked = plan(suites, specOf(), { inexpressible }).cases.map(({ check }) => check);
   t.strictSame(unasked, ['s.feature', 's.intent', 's.fine'], 'another class is no matter of this run');
   const { cases } = plan(suites, specOf({ suites: ['s'] }), { inexpressible });
+  const lacking = { 'wan.capture': 'this machine has no eyes' };
+  t.match(
+    plan(suites, specOf({ lacking }), { inexpressible }).cases[0]?.skip,
+    /^needs wan\.capture: this machine/,
+  );
   t.match(cases[0]?.skip, /wan\.capture/);
   t.notMatch(cases[0]?.skip, /l3\.pod/);
   t.match(cases[1], { skip: /underlay/, outsideClass: true });

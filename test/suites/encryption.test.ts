@@ -1,5 +1,5 @@
 import t from 'tap';
-import { failsClosed, handshake, wire, wrongKey } from '../../suites/encryption.ts';
+import { failsClosed, handshake, pods, wire, wrongKey } from '../../suites/encryption.ts';
 import { judge, outcomeOf } from './judging.ts';
 
 const capture = (packets: number, markerPackets: number, bytes = packets * 1_000) => ({
@@ -32,6 +32,16 @@ t.test('encryption.wire', async (t) => {
   );
   t.equal(verdict({ wan: capture(1, 0) }), 'inconclusive: control-failed', 'the flow went another way');
   t.equal(verdict({}, 0), 'inconclusive: control-failed');
+});
+
+t.test('encryption.pods', async (t) => {
+  const observed = { from: 'east', to: 'west', answered: 150, capture: capture(400, 0) };
+  const verdict = (change: object) => outcomeOf(judge(pods, { ...observed, ...change }));
+  t.equal(verdict({}), 'passed');
+  t.equal(verdict({ capture: capture(400, 150) }), 'failed: clear-text-on-wan');
+  t.equal(verdict({ capture: capture(400, 1), answered: 0 }), 'failed: clear-text-on-wan');
+  t.equal(verdict({ capture: capture(20, 0) }), 'inconclusive: control-failed', 'the flow went another way');
+  t.equal(verdict({ answered: 0 }), 'inconclusive: control-failed');
 });
 
 t.test('encryption.handshake', async (t) => {

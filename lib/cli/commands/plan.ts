@@ -4,7 +4,7 @@ import type { PerFamily } from '../../model/cidr.ts';
 import type { PlannedCase } from '../../model/record.ts';
 import type { RunSpec } from '../../model/spec.ts';
 import type { Verdict } from '../../model/verdict.ts';
-import { type Topology, directedPairs, pathBetween } from '../../model/topology.ts';
+import { type Topology, countPaths } from '../../model/topology.ts';
 import { type RunPlan, planRun } from '../../run/execute.ts';
 import { judgeCase } from '../../run/judge.ts';
 import { registryOf } from '../../run/registry.ts';
@@ -89,17 +89,24 @@ function describeFleet(spec: RunSpec, { requirements }: RunPlan): string {
     ['provider', `${spec.provider} ${faint(`(${spec.providerReason})`)}`],
     ['underlay', spec.underlay],
     ['profile', spec.profile],
-    ['topology', `${topology.kind} ${faint(`(directed pairs: ${countPaths(topology)})`)}`],
+    ['topology', `${topology.kind} ${faint(`(directed pairs: ${describePaths(topology)})`)}`],
+    ...describeWays(spec),
     ['IP families', spec.families.join(', ')],
   ];
   if (requirements.pathMtu !== undefined) rows.push(['path MTU', `${requirements.pathMtu} bytes`]);
   return table(rows);
 }
 
-function countPaths(topology: Topology): string {
-  const pairs = directedPairs(topology.members.map(({ name }) => name));
-  const kinds = Map.groupBy(pairs, ({ from, to }) => pathBetween(topology, from, to).kind);
-  return [...kinds].map(([kind, some]) => `${some.length} ${kind}`).join(', ');
+const describePaths = (topology: Topology): string =>
+  [...countPaths(topology)].map(([kind, count]) => `${count} ${kind}`).join(', ');
+
+/** What the technology makes of pairs without a tunnel of their own. */
+function describeWays(spec: RunSpec): [string, string][] {
+  const { ways } = partsOf(spec).profile;
+  return [...countPaths(spec.topology).keys()].flatMap((kind): [string, string][] => {
+    const way = ways?.[kind];
+    return kind === 'direct' || typeof way !== 'string' ? [] : [[kind, way]];
+  });
 }
 
 function poolsOf({ plan: { pool, prefix, ipv6Pool }, families }: RunSpec): string {

@@ -21,7 +21,14 @@ export const anyReady = async (cluster: KubernetesCluster, part: keyof typeof SE
   (await podsOf(cluster, part)).some(isReady);
 
 /** What one agent says; which, makes no difference: each knows all. @throws UserError when no agent is ready there */
-export async function askAgent(cluster: KubernetesCluster, ...words: readonly string[]): Promise<string> {
+export const askAgent = (cluster: KubernetesCluster, ...words: readonly string[]): Promise<string> =>
+  inAgent(cluster, ['cilium-dbg', ...words]);
+
+/** The same by another program of its image. */
+export async function inAgent(
+  cluster: KubernetesCluster,
+  command: readonly [string, ...string[]],
+): Promise<string> {
   const pod = (await podsOf(cluster, 'agent')).find(isReady);
   if (!pod) {
     throw new UserError(`no agent of Cilium is ready in ${cluster.name}`, {
@@ -31,7 +38,7 @@ export async function askAgent(cluster: KubernetesCluster, ...words: readonly st
   }
   return cluster.objects.exec(
     { namespace: NAMESPACE, name: pod.metadata.name, container: AGENT_CONTAINER },
-    ['cilium-dbg', ...words],
+    command,
     { timeoutMs: QUESTION_LIMIT_MS },
   );
 }
@@ -44,6 +51,8 @@ export interface RemoteCluster {
   readonly status: string;
   readonly endpoints: number;
   readonly services: number;
+  readonly identities: number;
+  readonly nodes: number;
 }
 
 /** Clusters of the mesh besides its own, as an agent says. Pure. @param said `cilium-dbg status --output json` */
@@ -56,6 +65,8 @@ export function remoteClustersIn(said: string): readonly RemoteCluster[] {
         status?: string;
         'num-endpoints'?: number;
         'num-shared-services'?: number;
+        'num-identities'?: number;
+        'num-nodes'?: number;
       }[];
     };
   };
@@ -65,6 +76,8 @@ export function remoteClustersIn(said: string): readonly RemoteCluster[] {
     status: one.status ?? '',
     endpoints: one['num-endpoints'] ?? 0,
     services: one['num-shared-services'] ?? 0,
+    identities: one['num-identities'] ?? 0,
+    nodes: one['num-nodes'] ?? 0,
   }));
 }
 

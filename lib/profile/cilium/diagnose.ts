@@ -1,7 +1,8 @@
 /** What of the mesh a person would look at after a failure; bounded, and without secrets. */
 import type { KubernetesCluster } from '../../model/cluster.ts';
 import { answersTo } from '../common/diagnose.ts';
-import { askAgent, podsOf } from './agents.ts';
+import { askAgent, inAgent, podsOf } from './agents.ts';
+import { observeDrops } from './drops.ts';
 import { NAMESPACE, POLICY_KIND, type SELECTORS } from './names.ts';
 
 const LOG_LINES = 200;
@@ -11,6 +12,8 @@ export const diagnoseMesh = (cluster: KubernetesCluster): Promise<Readonly<Recor
     'cilium-status.txt': () => askAgent(cluster, 'status', '--verbose'),
     'cilium-services.txt': () => askAgent(cluster, 'service', 'list'),
     'cilium-endpoints.txt': () => askAgent(cluster, 'endpoint', 'list'),
+    'cilium-drops.txt': () => inAgent(cluster, observeDrops()),
+    'cilium-drop-counters.txt': () => askAgent(cluster, 'bpf', 'metrics', 'list'),
     'cilium-policies.json': () => policies(cluster),
     'cilium-agent.log': () => log(cluster, 'agent', 'cilium-agent'),
     'cilium-kvstoremesh.log': () => log(cluster, 'apiServer', 'kvstoremesh'),

@@ -2,6 +2,7 @@
 import type { PerFamily } from '../../model/cidr.ts';
 import type {
   AppliedIntent,
+  ExportState,
   IntentHandler,
   KubernetesCluster,
   KubernetesObject,
@@ -43,6 +44,46 @@ export function importedAddresses(imported: KubernetesObject | undefined): PerFa
   const ipv4 = ips.find((ip) => !ip.includes(':'));
   const ipv6 = ips.find((ip) => ip.includes(':'));
   return { ...(ipv4 !== undefined && { ipv4 }), ...(ipv6 !== undefined && { ipv6 }) };
+}
+
+interface Condition {
+  readonly type: string;
+  readonly status: string;
+  readonly reason?: string;
+  readonly message?: string;
+}
+
+/** What is said of an export, and what callers find imported. Pure. */
+export function exportStateOf(
+  exported: KubernetesObject | undefined,
+  imported: KubernetesObject | undefined,
+): ExportState {
+  const { conditions = [] } = (exported?.['status'] ?? {}) as { readonly conditions?: readonly Condition[] };
+  const conflict = conditions.find(({ type, status }) => type === 'Conflict' && status === 'True');
+  const { ports = [] } = (imported?.['spec'] ?? {}) as {
+    readonly ports?: readonly { readonly name?: string; readonly port: number; readonly protocol?: string }[];
+  };
+  return {
+    ...(conflict && { conflict: conflict.message || conflict.reason || 'Conflict' }),
+    ports: ports.map(({ name = '', port, protocol = 'TCP' }) => ({
+      name,
+      port,
+      protocol: protocol === 'UDP' ? 'udp' : 'tcp',
+    })),
+  };
+}
+
+export async function lookAtExport(
+  cluster: KubernetesCluster,
+  service: { namespace: string; name: string },
+): Promise<ExportState> {
+  const metadata = { name: service.name, namespace: cluster.namespaceOf(service.namespace) };
+  const [exported, imported] = await Promise.all(
+    ['ServiceExport', 'ServiceImport'].map((kind) =>
+      cluster.objects.read({ apiVersion: API, kind, metadata }),
+    ),
+  );
+  return exportStateOf(exported, imported);
 }
 
 /** What each cluster has imported, as far as it was asked for. */

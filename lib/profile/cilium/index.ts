@@ -1,19 +1,21 @@
 /** Cilium, as CNI of every cluster and as the mesh between them. */
 import type { Cluster, Feature, Fleet, KubernetesCluster, Profile } from '../../model/cluster.ts';
 import type { ServiceSpec } from '../../model/workload.ts';
+import { overheadOf } from '../../model/cilium.ts';
 import { asKubernetes } from '../common/clusters.ts';
 import { localBuildsOf } from '../common/images.ts';
 import { versionsOfKind } from '../common/versions.ts';
-import { adoptCilium } from './adopt.ts';
+import { adoptCilium, configurationOf, scopeIn } from './adopt.ts';
 import { certificatesOf } from './certificates.ts';
 import { diagnoseMesh } from './diagnose.ts';
+import { dropsOf } from './drops.ts';
 import { meshInjectors } from './faults.ts';
-import { Imports, exportHandler } from './export.ts';
+import { Imports, exportHandler, lookAtExport } from './export.ts';
 import { installCilium } from './install.ts';
 import { brokenLinks } from './links.ts';
 import { POLICY_KIND, planeOf } from './names.ts';
 import { CACHE_TTL_MS, type CiliumOptions, LOST_AFTER_MS } from './options.ts';
-import { policyHandler } from './policy.ts';
+import { DefaultScope, policyHandler } from './policy.ts';
 import { shareHandler } from './share.ts';
 import { SUPPORTED_SKEW, componentsOf } from './versions.ts';
 
@@ -23,6 +25,7 @@ const FEATURES: readonly Feature[] = [
   'icmp',
   'l7.service',
   'share-service',
+  'policy.clusters',
   'endpoint-discovery',
   'control-plane-certificates',
 ];
@@ -43,22 +46,31 @@ const kubernetesClusters = (fleet: Fleet): readonly KubernetesCluster[] =>
   fleet.clusters.map((cluster) => asKubernetes(cluster, 'Cilium'));
 
 export function createCilium(options: CiliumOptions): Profile {
-  const { images, ciliumSharing } = options;
+  const { images, families, ciliumSharing, ciliumRouting: routing } = options;
+  const encrypted = options.ciliumEncryption === 'wireguard';
   const imports = new Imports();
+  const scope = new DefaultScope();
   const exports = ciliumSharing === 'mcs-api';
   const named = (...keys: readonly string[]): string[] => keys.flatMap((key) => images[key] ?? []);
   return {
     name: 'cilium',
     conformanceClass: 'mesh-flat',
-    features: exports ? [...FEATURES, 'dns.clusterset'] : FEATURES,
+    features: [
+      ...FEATURES,
+      ...(routing === 'native' ? (['l3.hops'] as const) : []),
+      ...(encrypted ? (['l3.encrypted'] as const) : []),
+      ...(exports ? (['dns.clusterset', 'export-conflicts'] as const) : []),
+    ],
     budgets: budgetsOf(options),
     requirements: () => ({
       wan: false,
+      overhead: overheadOf({ families, routing, encrypted }),
       hostPackages: [],
       kubernetes: {
         cni: 'none',
-        kubeProxy: 'kept',
-        podRoutes: true,
+        kubeProxy: options.ciliumKubeProxy === 'replaced' ? 'none' : 'kept',
+        podRoutes: routing === 'native',
+        ...(routing !== 'native' && { links: [routing] }),
         images: named('ciliumClustermeshApiserver'),
         cniImages: named('ciliumAgent', 'ciliumOperator'),
         policyKinds: [POLICY_KIND],
@@ -67,11 +79,15 @@ export function createCilium(options: CiliumOptions): Profile {
     }),
     install: (fleet) => installCilium(fleet, kubernetesClusters(fleet), options),
     recall: async (fleet) => {
+      const [first] = kubernetesClusters(fleet);
+      if (first) scope.current = scopeIn(await configurationOf(first));
       if (exports) await Promise.all(kubernetesClusters(fleet).map((cluster) => imports.recall(cluster)));
     },
-    adopt: (fleet) => adoptCilium(kubernetesClusters(fleet)),
+    adopt: async (fleet) => {
+      scope.current = await adoptCilium(kubernetesClusters(fleet), fleet.topology);
+    },
     diagnose: (cluster: Cluster) => diagnoseMesh(asKubernetes(cluster, 'Cilium')),
-    handlers: [exports ? exportHandler(imports) : shareHandler, policyHandler],
+    handlers: [exports ? exportHandler(imports) : shareHandler, policyHandler(scope)],
     injectors: meshInjectors(ciliumSharing),
     planeOf,
     // Of no workload anything changes, but none can start before Cilium connects it.
@@ -81,6 +97,10 @@ export function createCilium(options: CiliumOptions): Profile {
       spec.startedBackends ? { ...spec, readinessChecked: true } : spec,
     brokenLinks: (_fleet, from, to) => brokenLinks(asKubernetes(from, 'Cilium'), asKubernetes(to, 'Cilium')),
     controlPlaneCertificates: (cluster) => certificatesOf(asKubernetes(cluster, 'Cilium')),
+    ...(exports && {
+      exportState: (cluster, service) => lookAtExport(asKubernetes(cluster, 'Cilium'), service),
+    }),
+    drops: (cluster, since) => dropsOf(asKubernetes(cluster, 'Cilium'), since),
     versions: {
       components: (fleet) => componentsOf(kubernetesClusters(fleet)),
       supportedSkew: SUPPORTED_SKEW,

@@ -2,6 +2,7 @@
 import { mapFamilies } from '../../model/addressing.ts';
 import type { Fleet, KubernetesCluster } from '../../model/cluster.ts';
 import { UserError } from '../../model/errors.ts';
+import { reachableFrom } from '../../model/topology.ts';
 import { systemClock, within } from '../../system/clock.ts';
 import { CommandError } from '../../system/commands.ts';
 import { helmUpgrade } from '../../system/kubernetes/helm.ts';
@@ -33,8 +34,16 @@ export async function installCilium(
     Promise.all(clusters.map(memberOf)),
   ]);
   await Promise.all(clusters.map((cluster) => installIn(cluster, fleet, members, authority, options)));
-  await Promise.all(clusters.map((cluster) => untilMeshed(cluster, clusters)));
+  await Promise.all(
+    clusters.map((cluster) => untilMeshed(cluster, reachableFrom(fleet.topology, cluster.name))),
+  );
   if (options.ciliumSharing === 'mcs-api') await Promise.all(clusters.map(serveNames));
+}
+
+/** Its address is that of a node, which needs nobody to carry it. */
+function apiServerOf({ apiServer }: KubernetesCluster): { host: string; port: number } {
+  const { hostname, port } = new URL(apiServer);
+  return { host: hostname.replace(/^\[(.*)\]$/, '$1'), port: Number(port) };
 }
 
 async function memberOf(cluster: KubernetesCluster): Promise<Member> {
@@ -47,11 +56,13 @@ async function memberOf(cluster: KubernetesCluster): Promise<Member> {
 
 async function installIn(
   cluster: KubernetesCluster,
-  { families, plan }: Fleet,
+  { families, plan, topology, nodeMtu }: Fleet,
   members: readonly Member[],
   authority: Authority,
-  { tuning, ciliumSharing, images, tools, charts }: CiliumOptions,
+  options: CiliumOptions,
 ): Promise<void> {
+  const { tuning, ciliumSharing, ciliumRouting, ciliumKubeProxy, ciliumEncryption } = options;
+  const { images, tools, charts } = options;
   const chart = charts['cilium'] ?? CHART;
   const pools = mapFamilies({ ipv4: plan.pool, ipv6: plan.ipv6Pool }, (pool) => pool);
   const routed = Object.fromEntries(families.map((family) => [family, pools[family]]));
@@ -65,10 +76,15 @@ async function installIn(
       values: meshValues({
         name: cluster.name,
         members,
+        joined: reachableFrom(topology, cluster.name),
         authority,
         families,
         routed,
         images,
+        routing: ciliumRouting,
+        encrypted: ciliumEncryption === 'wireguard',
+        ...(nodeMtu !== undefined && { nodeMtu }),
+        ...(ciliumKubeProxy === 'replaced' && { apiServer: apiServerOf(cluster) }),
         cacheTtlMs: CACHE_TTL_MS[tuning],
         sharing: ciliumSharing,
       }),
@@ -91,11 +107,8 @@ async function installIn(
   }
 }
 
-/** Ready nodes, and agents that know every other cluster. */
-async function untilMeshed(
-  cluster: KubernetesCluster,
-  clusters: readonly KubernetesCluster[],
-): Promise<void> {
+/** Ready nodes, and agents that know every cluster that theirs is joined with. */
+async function untilMeshed(cluster: KubernetesCluster, others: readonly string[]): Promise<void> {
   const pods = kubectl(cluster, '-n', NAMESPACE, 'get', 'pods');
   const running = await within(INSTALL_LIMIT_MS, () => anyReady(cluster, 'agent'), POLL_MS);
   if (!running) {
@@ -104,7 +117,6 @@ async function untilMeshed(
       remedy: `See \`${pods}\` and the log of its agent`,
     });
   }
-  const others = clusters.filter(({ name }) => name !== cluster.name);
   let seen = 'none';
   const known = await within(
     SYNC_LIMIT_MS,
@@ -112,7 +124,7 @@ async function untilMeshed(
       const remote = await remoteClusters(cluster).catch(() => []);
       seen =
         remote.map(({ name, ready, status }) => `${name} ${ready ? 'ready' : status}`).join(', ') || 'none';
-      return others.every(({ name }) => remote.some((one) => one.name === name && one.ready));
+      return others.every((name) => remote.some((one) => one.name === name && one.ready));
     },
     POLL_MS,
   );

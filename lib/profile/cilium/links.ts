@@ -2,7 +2,7 @@
 import type { BrokenLink, KubernetesCluster } from '../../model/cluster.ts';
 import { kubectl, missingNamespaces, secretText } from '../common/clusters.ts';
 import { lookAtLinks } from '../common/links.ts';
-import { anyReady, remoteClusters } from './agents.ts';
+import { type RemoteCluster, anyReady, remoteClusters } from './agents.ts';
 import {
   AGENT_CONTAINER,
   AUTHORITY,
@@ -98,13 +98,21 @@ async function authoritiesOf(from: KubernetesCluster, to: KubernetesCluster): Pr
   ];
 }
 
+/** What is missing of a cluster as agents know it: whose nodes or identities are unknown is as good as not joined. Pure. */
+export function problemOf(known: RemoteCluster | undefined): string | undefined {
+  if (!known?.ready) return known?.status || 'no cluster of the mesh';
+  if (known.nodes === 0) return 'connected, but none of its nodes is known';
+  return known.identities === 0 ? 'connected, but none of its identities is known' : undefined;
+}
+
 async function connectionFrom(from: KubernetesCluster, to: KubernetesCluster): Promise<BrokenLink[]> {
   const known = (await remoteClusters(from)).find(({ name }) => name === to.name);
-  if (known?.ready) return [];
+  const problem = problemOf(known);
+  if (problem === undefined) return [];
   return [
     {
       cause: 'api-server-unreachable',
-      what: `agents of ${from.name} do not know ${to.name}: ${known?.status || 'no cluster of the mesh'}`,
+      what: `agents of ${from.name} do not know ${to.name}: ${problem}`,
       command: kubectl(
         from,
         ...['-n', NAMESPACE, 'exec', 'daemonset/cilium', '-c', AGENT_CONTAINER, '--', 'cilium-dbg', 'status'],

@@ -26,6 +26,9 @@ export const CERTIFICATES = [
   'clustermesh-apiserver-local-cert',
 ] as const;
 
+/** Where an agent answers questions about flows. */
+export const HUBBLE_SOCKET = 'unix:///var/run/cilium/hubble.sock';
+
 /** ConfigMap with what agents were configured with. */
 export const CONFIGURATION = 'cilium-config';
 

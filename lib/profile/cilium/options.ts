@@ -1,7 +1,18 @@
 import type { RunSpec } from '../../model/spec.ts';
 
 /** What of a run's specification concerns Cilium. */
-export type CiliumOptions = Pick<RunSpec, 'ciliumSharing' | 'tuning' | 'images' | 'tools' | 'charts'>;
+export type CiliumOptions = Pick<
+  RunSpec,
+  | 'ciliumSharing'
+  | 'ciliumRouting'
+  | 'ciliumKubeProxy'
+  | 'ciliumEncryption'
+  | 'families'
+  | 'tuning'
+  | 'images'
+  | 'tools'
+  | 'charts'
+>;
 
 /**
  * How long what is known of a cluster is kept once it cannot be reached. Cilium's default is for ever: callers would go on

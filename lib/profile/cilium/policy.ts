@@ -5,11 +5,16 @@ import type { PeerSelector, PolicyIntent, PolicySemantics, PortSelector } from '
 import { asKubernetes } from '../common/clusters.ts';
 import { IDENTITY, POLICY_KIND } from './names.ts';
 
-export const SEMANTICS: PolicySemantics = {
+const SEMANTICS: PolicySemantics = {
   protocols: ['tcp', 'udp'],
   selectorsMatchRemote: true,
   refusal: 'silence',
 };
+
+/** Whom a selector means that names no cluster; its own cluster unless agents were told otherwise (since 1.19). */
+export class DefaultScope {
+  current: 'local' | 'every' = 'local';
+}
 
 export interface PolicyPlace {
   readonly cluster: string;
@@ -30,7 +35,9 @@ function peerOf({ namespace, labels, cluster }: PeerSelector, place: PolicyPlace
   if (namespace === undefined) expressions.push({ key: IDENTITY.namespace, operator: 'Exists' });
   else match[IDENTITY.namespace] = place.nameOf(namespace);
   if (cluster === undefined) expressions.push({ key: IDENTITY.cluster, operator: 'Exists' });
-  else if (cluster === 'remote')
+  else if (cluster === 'unsaid') {
+    // As somebody writes it who does not think of clusters.
+  } else if (cluster === 'remote')
     expressions.push({ key: IDENTITY.cluster, operator: 'NotIn', values: [place.cluster] });
   else match[IDENTITY.cluster] = cluster === 'local' ? place.cluster : cluster;
   return {
@@ -75,9 +82,11 @@ export function ciliumPolicyOf(intent: PolicyIntent, place: PolicyPlace): Kubern
   };
 }
 
-export const policyHandler: IntentHandler = {
+export const policyHandler = (scope: DefaultScope): IntentHandler => ({
   name: 'cilium-network-policy',
-  policySemantics: SEMANTICS,
+  get policySemantics() {
+    return { ...SEMANTICS, unsaidCluster: scope.current };
+  },
   supports: (intent) =>
     intent.kind === 'policy' || `cilium-network-policy knows no intent of kind ${intent.kind}`,
   async apply(intent, where): Promise<AppliedIntent> {
@@ -94,7 +103,7 @@ export const policyHandler: IntentHandler = {
       undo: () => cluster.objects.delete([policy]),
     };
   },
-};
+});
 
 /** Cilium says of each policy whether it understands it. */
 function isValid(policy: KubernetesObject | undefined): boolean {

@@ -7,6 +7,9 @@ import { encoded } from '../common/clusters.ts';
 /** Each cluster has one of its own, as Cilium asks for where clusters share a network. */
 const FIRST_NODE_PORT = 32_379;
 
+/** Flows are remembered by each node for questions that come from itself: why something was dropped. */
+const HUBBLE = { enabled: true, listenAddress: '', tls: { enabled: false }, eventBufferCapacity: '16383' };
+
 /** A cluster as others find it. */
 export interface Member {
   readonly name: string;
@@ -18,6 +21,8 @@ export interface MeshWish extends CiliumWish {
   readonly name: string;
   /** All clusters, in an order that is the same for each: the place in it is the cluster's id. */
   readonly members: readonly Member[];
+  /** Names of those that it is joined with: what another is joined with does not become known through that. */
+  readonly joined: readonly string[];
   readonly authority: Authority;
   readonly cacheTtlMs: number;
   readonly sharing: CiliumSharing;
@@ -27,13 +32,14 @@ export interface MeshWish extends CiliumWish {
 const nodePortOf = (place: number): number => FIRST_NODE_PORT + place;
 
 export function meshValues(wish: MeshWish): object {
-  const { name, members, authority, cacheTtlMs, sharing, images } = wish;
+  const { name, members, joined, authority, cacheTtlMs, sharing, images } = wish;
   const place = members.findIndex((member) => member.name === name);
   const others = members.flatMap(({ name: other, addresses }, index) =>
-    index === place ? [] : [[other, { ips: addresses, port: nodePortOf(index) }] as const],
+    joined.includes(other) ? [[other, { ips: addresses, port: nodePortOf(index) }] as const] : [],
   );
   return {
     ...ciliumValues(wish),
+    hubble: HUBBLE,
     // From 1, since 0 means that there is no mesh.
     cluster: { name, id: place + 1 },
     tls: { ca: { cert: encoded(authority.certificate), key: encoded(authority.key) } },

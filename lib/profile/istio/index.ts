@@ -20,7 +20,7 @@ import { SUPPORTED_SKEW, componentsOf } from './versions.ts';
 
 const SERVICES: readonly Feature[] = ['l7.service', 'share-service', 'mtls', 'endpoint-discovery'];
 /** Pods reach each other by their own addresses beside the mesh, where the clusters are one network. */
-const PODS: readonly Feature[] = ['l3.pod', 'l4.udp', 'icmp'];
+const PODS: readonly Feature[] = ['l3.pod', 'l3.hops', 'l4.udp', 'icmp'];
 
 /** Ports that belong to the workload itself: its proxy leaves them alone. */
 const OWN_PORTS = [PORTS.echo, PORTS.echoAlternate, PORTS.http, PORTS.http2, PORTS.iperf].join(',');

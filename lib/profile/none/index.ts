@@ -4,7 +4,7 @@ import type { Profile } from '../../model/cluster.ts';
 export const none: Profile = {
   name: 'none',
   conformanceClass: 'underlay',
-  features: ['l3.pod', 'l4.udp', 'icmp'],
+  features: ['l3.pod', 'l3.hops', 'l4.udp', 'icmp'],
   requirements: () => ({ wan: false, hostPackages: [] }),
   install: async () => {},
   handlers: [],

@@ -51,5 +51,6 @@ export function assembleFleet(
       connectProbe: dependencies.connectProbe,
     });
   });
-  return { run, clusters, topology, plan, families };
+  const { nodeMtu } = requirements;
+  return { run, clusters, topology, plan, families, ...(nodeMtu !== undefined && { nodeMtu }) };
 }

@@ -4,6 +4,7 @@ import type { MachineProblem, Requirements } from '../../model/cluster.ts';
 import { UserError } from '../../model/errors.ts';
 import { type Command, runCommand } from '../../system/commands.ts';
 import { freeBytes, readIfPresent } from '../../system/files.ts';
+import { lacksLink } from '../../system/kernel.ts';
 import { inotifyInstances } from '../../system/processes.ts';
 import type { KindDependencies } from './context.ts';
 import { type Engine, inspectEngine, inspectImage } from './docker.ts';
@@ -26,7 +27,11 @@ export async function checkMachine(
   const nodes = dependencies.clusters * dependencies.kubernetes.nodes;
   const [engine, tools] = await Promise.all([findEngine(), toolProblems(requirements, dependencies)]);
   if ('remedy' in engine) return [engine, ...tools];
-  return [...tools, ...(await resourceProblems(engine, nodes))];
+  const [links, resources] = await Promise.all([
+    linkProblems(engine, requirements),
+    resourceProblems(engine, nodes),
+  ]);
+  return [...tools, ...links, ...resources];
 }
 
 async function findEngine(): Promise<Engine | MachineProblem> {
@@ -70,6 +75,24 @@ async function toolProblems(
         },
       ];
     }),
+  );
+  return problems.flat();
+}
+
+async function linkProblems(engine: Engine, { kubernetes }: Requirements): Promise<MachineProblem[]> {
+  // A remote engine's kernel is not ours to ask.
+  if (!engine.local) return [];
+  const problems = await Promise.all(
+    (kubernetes?.links ?? []).map(async (kind): Promise<MachineProblem[]> =>
+      (await lacksLink(kind))
+        ? [
+            {
+              what: `The kernel of this machine knows no links of the kind ${kind}`,
+              remedy: `Load its module (\`modprobe ${kind}\`), or choose what does without`,
+            },
+          ]
+        : [],
+    ),
   );
   return problems.flat();
 }

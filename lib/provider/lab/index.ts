@@ -36,6 +36,7 @@ export function createLabProvider(dependencies: LabDependencies): Provider {
     name: 'lab',
     features: [
       'l3.pod',
+      'l3.hops',
       'l4.udp',
       'icmp',
       'l7.service',

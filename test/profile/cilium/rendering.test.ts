@@ -1,12 +1,21 @@
 import t from 'tap';
+import type { IpFamily } from '../../../lib/model/cidr.ts';
+import { overheadOf } from '../../../lib/model/cilium.ts';
 import type { KubernetesObject } from '../../../lib/model/cluster.ts';
+import { scopeIn } from '../../../lib/profile/cilium/adopt.ts';
 import { remoteClustersIn } from '../../../lib/profile/cilium/agents.ts';
+import { dropsIn, observeDrops } from '../../../lib/profile/cilium/drops.ts';
 import { servingZone } from '../../../lib/profile/cilium/dns.ts';
-import { addressesIn } from '../../../lib/profile/cilium/links.ts';
+import { exportStateOf } from '../../../lib/profile/cilium/export.ts';
+import { addressesIn, problemOf } from '../../../lib/profile/cilium/links.ts';
 import { ciliumPolicyOf } from '../../../lib/profile/cilium/policy.ts';
 import { annotated, sharingAnnotations } from '../../../lib/profile/cilium/share.ts';
 import { meshValues } from '../../../lib/profile/cilium/values.ts';
 import { versionIn } from '../../../lib/profile/cilium/versions.ts';
+import { profileNamed } from '../../../lib/profile/index.ts';
+import { mergeRequirements } from '../../../lib/run/requirements.ts';
+import { underlayNamed } from '../../../lib/underlay/index.ts';
+import { specOf as runSpec } from '../../run/support.ts';
 
 const members = [
   { name: 'east', addresses: ['10.12.0.2'] },
@@ -14,6 +23,7 @@ const members = [
 ];
 const wish = {
   members,
+  joined: ['west'],
   authority: { certificate: 'CERTIFICATE', key: 'KEY' },
   families: ['ipv4' as const],
   routed: { ipv4: '10.0.0.0/8' },
@@ -23,7 +33,8 @@ const wish = {
 };
 
 t.test('a cluster finds every other one, and itself has an id and a port that no other has', async (t) => {
-  const [east, west] = ['east', 'west'].map((name) => meshValues({ ...wish, name }));
+  const east = meshValues({ ...wish, name: 'east' });
+  const west = meshValues({ ...wish, name: 'west', joined: ['east'] });
   t.match(east, {
     cluster: { name: 'east', id: 1 },
     tls: { ca: { cert: Buffer.from('CERTIFICATE').toString('base64') } },
@@ -41,6 +52,59 @@ t.test('a cluster finds every other one, and itself has an id and a port that no
       apiserver: { service: { nodePort: 32_380 } },
     },
   });
+  const alone = meshValues({ ...wish, name: 'east', joined: [] }) as {
+    readonly clustermesh: { readonly config: { readonly clusters: object } };
+  };
+  t.same(alone.clustermesh.config.clusters, {}, 'clusters that are to be kept apart are not joined');
+});
+
+t.test(
+  'pods are routed, or tunnelled and encrypted within what the path between nodes carries',
+  async (t) => {
+    const values = (changes: object) => meshValues({ ...wish, nodeMtu: 1_420, ...changes, name: 'east' });
+    t.has(values({}), { routingMode: 'native', autoDirectNodeRoutes: true, kubeProxyReplacement: 'false' });
+    t.notOk('MTU' in values({}), 'routers tell pods what is too long');
+    const tunnelled = values({ routing: 'vxlan' });
+    t.has(tunnelled, {
+      routingMode: 'tunnel',
+      tunnelProtocol: 'vxlan',
+      underlayProtocol: 'ipv4',
+      MTU: 1_420,
+    });
+    t.notOk('autoDirectNodeRoutes' in tunnelled || 'ipv4NativeRoutingCIDR' in tunnelled);
+    t.has(values({ encrypted: true }), {
+      routingMode: 'native',
+      MTU: 1_420,
+      encryption: { enabled: true, type: 'wireguard' },
+    });
+    t.has(values({ apiServer: { host: '10.12.0.2', port: 6443 } }), {
+      kubeProxyReplacement: 'true',
+      k8sServiceHost: '10.12.0.2',
+      k8sServicePort: 6443,
+    });
+    const both: IpFamily[] = ['ipv4', 'ipv6'];
+    t.equal(overheadOf({ families: both }), 0);
+    t.equal(overheadOf({ families: both, routing: 'vxlan' }), 50, 'nodes tunnel by IPv4 where they can');
+    t.equal(overheadOf({ families: ['ipv6'], routing: 'geneve', encrypted: true }), 165);
+  },
+);
+
+t.test('what a choice asks of machine, clusters and underlay', async (t) => {
+  const required = (changes: object) => {
+    const profile = profileNamed('cilium', runSpec(changes));
+    return { features: profile.features, ...mergeRequirements(underlayNamed('direct'), profile, ['ipv4']) };
+  };
+  t.match(required({}), { pathMtu: 1_500, kubernetes: { podRoutes: true, kubeProxy: 'kept' } });
+  const tunnelled = required({ ciliumRouting: 'vxlan', ciliumKubeProxy: 'replaced' });
+  t.match(tunnelled, {
+    pathMtu: 1_450,
+    nodeMtu: 1_500,
+    kubernetes: { podRoutes: false, kubeProxy: 'none', links: ['vxlan'] },
+  });
+  t.notOk(tunnelled.features.includes('l3.hops'), 'a tunnel hides the gateways');
+  const encrypted = required({ ciliumEncryption: 'wireguard' });
+  t.equal(encrypted.pathMtu, 1_405);
+  t.ok(encrypted.features.includes('l3.encrypted') && encrypted.features.includes('l3.hops'));
 });
 
 const place = { cluster: 'east', nameOf: (namespace: string) => `a-${namespace}` };
@@ -97,6 +161,18 @@ t.test('policies name the cluster, which Cilium would else take for its own', as
   });
 });
 
+t.test('a policy that says nothing of clusters means what agents are configured for', async (t) => {
+  const rendered = ciliumPolicyOf(
+    { ...policy, allow: [{ peers: [{ namespace: 'y', labels: { app: 'a' }, cluster: 'unsaid' }] }] },
+    place,
+  );
+  const peer = { matchLabels: { app: 'a', 'io.kubernetes.pod.namespace': 'a-y' } };
+  t.same(specOf(rendered), { endpointSelector: {}, ingress: [{ fromEndpoints: [peer] }] });
+  t.equal(scopeIn({ 'policy-default-local-cluster': 'true' }), 'local');
+  t.equal(scopeIn({ 'policy-default-local-cluster': 'false' }), 'every');
+  t.equal(scopeIn({}), 'every', 'before 1.19 there is no such key');
+});
+
 t.test('nobody is an empty rule, everybody all entities', async (t) => {
   t.match(specOf(ciliumPolicyOf({ ...policy, allow: [] }, place)), { ingress: [{}] });
   t.match(specOf(ciliumPolicyOf({ ...policy, allow: [{ peers: [] }, { ports: [] }] }, place)), {
@@ -149,12 +225,34 @@ t.test('CoreDNS is told of the zone once', async (t) => {
 t.test('what agents and entries say', async (t) => {
   const status = {
     'cluster-mesh': {
-      clusters: [{ name: 'west', ready: true, status: 'ok', 'num-endpoints': 3, 'num-shared-services': 2 }],
+      clusters: [
+        {
+          name: 'west',
+          ready: true,
+          status: 'ok',
+          'num-endpoints': 3,
+          'num-shared-services': 2,
+          'num-identities': 9,
+          'num-nodes': 1,
+        },
+      ],
     },
   };
-  t.same(remoteClustersIn(JSON.stringify(status)), [
-    { name: 'west', ready: true, status: 'ok', endpoints: 3, services: 2 },
-  ]);
+  const west = {
+    name: 'west',
+    ready: true,
+    status: 'ok',
+    endpoints: 3,
+    services: 2,
+    identities: 9,
+    nodes: 1,
+  };
+  t.same(remoteClustersIn(JSON.stringify(status)), [west]);
+  t.equal(problemOf(west), undefined);
+  t.equal(problemOf({ ...west, ready: false, status: 'not yet' }), 'not yet');
+  t.match(problemOf({ ...west, identities: 0 }), /identities/);
+  t.match(problemOf({ ...west, nodes: 0 }), /nodes/);
+  t.match(problemOf(undefined), /no cluster/);
   t.same(remoteClustersIn('{}'), []);
   const entry = [
     'endpoints:',
@@ -169,4 +267,71 @@ t.test('what agents and entries say', async (t) => {
   t.same(addressesIn('endpoints:\n- https://[::1]:2379'), ['::1']);
   t.equal(versionIn('cilium-agent 1.20.2 4d1c0e2a go version go1.25 linux/amd64'), '1.20.2');
   t.equal(versionIn('nothing'), 'nothing');
+});
+
+t.test('drops are counted by what is alike, whatever else is said', async (t) => {
+  const flow = (changes: object) =>
+    JSON.stringify({
+      flow: {
+        verdict: 'DROPPED',
+        drop_reason_desc: 'POLICY_DENIED',
+        IP: { source: '10.0.0.5', destination: '10.16.0.9', ipVersion: 'IPv4' },
+        l4: { TCP: { source_port: 40_000, destination_port: 7_000, flags: { SYN: true } } },
+        ...changes,
+      },
+      node_name: 'east/node',
+    });
+  const said = [
+    flow({}),
+    flow({}),
+    flow({ l4: { ICMPv4: { type: 8 } }, drop_reason_desc: 'STALE_OR_UNROUTABLE_IP' }),
+    flow({ verdict: 'FORWARDED' }),
+    '{"lost_events":{"source":"HUBBLE_RING_BUFFER"}}',
+    'EVENTS LOST',
+    '',
+  ].join('\n');
+  const ends = { source: '10.0.0.5', destination: '10.16.0.9' };
+  t.same(dropsIn(said), [
+    { reason: 'policy denied', ...ends, port: 'TCP 7000', packets: 2 },
+    { reason: 'stale or unroutable ip', ...ends, port: 'ICMPv4', packets: 1 },
+  ]);
+  t.match(
+    observeDrops('2026-01-01T00:00:00Z').join(' '),
+    /--verdict DROPPED .*--since 2026-01-01T00:00:00Z$/,
+  );
+});
+
+t.test('an export says whether others contradict it, an import what holds', async (t) => {
+  const metadata = { name: 's', namespace: 'n' };
+  const exported = (status: string) => ({
+    apiVersion: 'multicluster.x-k8s.io/v1beta1',
+    kind: 'ServiceExport',
+    metadata,
+    status: {
+      conditions: [
+        { type: 'Valid', status: 'True' },
+        { type: 'Conflict', status, reason: 'PortConflict' },
+      ],
+    },
+  });
+  const imported = {
+    apiVersion: 'multicluster.x-k8s.io/v1beta1',
+    kind: 'ServiceImport',
+    metadata,
+    spec: {
+      ports: [
+        { name: 'http', port: 8_090, protocol: 'TCP' },
+        { port: 53, protocol: 'UDP' },
+      ],
+    },
+  };
+  t.same(exportStateOf(exported('True'), imported), {
+    conflict: 'PortConflict',
+    ports: [
+      { name: 'http', port: 8_090, protocol: 'tcp' },
+      { name: '', port: 53, protocol: 'udp' },
+    ],
+  });
+  t.same(exportStateOf(exported('False'), undefined), { ports: [] });
+  t.same(exportStateOf(undefined, undefined), { ports: [] });
 });

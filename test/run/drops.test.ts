@@ -1,0 +1,93 @@
+import t from 'tap';
+import type { Fleet, Profile } from '../../lib/model/cluster.ts';
+import { failed, passed } from '../../lib/model/verdict.ts';
+import { describeDrops, withDrops } from '../../lib/run/drops.ts';
+import { judgeAgain } from '../../lib/run/judge.ts';
+import { registryOf } from '../../lib/run/registry.ts';
+import { checkOf, plannedCase, suiteOf } from './support.ts';
+
+const drop = { reason: 'policy denied', source: '10.0.0.5', destination: '10.16.0.9', port: 'TCP 7000' };
+const addresses = new Map([
+  ['east/x/a', ['10.0.0.5']],
+  ['west/x/b', ['10.16.0.9']],
+  ['east/x/c', ['10.0.0.6']],
+]);
+
+t.test('what was dropped of the caller’s packets is named, what others lost is not', async (t) => {
+  const told = [
+    { ...drop, packets: 2, cluster: 'west' },
+    { ...drop, source: '10.0.0.6', packets: 9, cluster: 'west' },
+    { ...drop, reason: 'stale or unroutable ip', destination: '10.16.0.7', packets: 1, cluster: 'east' },
+  ];
+  t.equal(
+    describeDrops(told, 'east/x/a', addresses),
+    'policy denied, east/x/a → west/x/b TCP 7000, 2 packets in west; stale or unroutable ip, east/x/a → 10.16.0.7 TCP 7000, 1 packet in east',
+  );
+  t.equal(describeDrops(told, 'east/gateway', addresses), undefined);
+  const many = Array.from({ length: 5 }, (_, index) => ({ ...told[0]!, port: `TCP ${index}` }));
+  t.match(describeDrops(many, 'east/x/a', addresses), /; and 2 more$/);
+});
+
+const workloads = (name: string) =>
+  [...addresses]
+    .filter(([key]) => key.startsWith(`${name}/`))
+    .map(([key, [ipv4]]) => {
+      const [, namespace, workload] = key.split('/');
+      return { spec: { namespace, name: workload }, addresses: { ipv4 } };
+    });
+const fleet = {
+  clusters: ['east', 'west'].map((name) => ({ name, workloads: workloads(name) })),
+} as unknown as Fleet;
+const details = { expected: 'e', seen: 's', reproduce: { at: 'east/x/a', command: 'true' } };
+
+t.test('only failures that name their caller are asked about, and silence changes nothing', async (t) => {
+  const asked: string[] = [];
+  const notes: string[] = [];
+  const profile = {
+    drops: async ({ name }: { name: string }) => {
+      asked.push(name);
+      return name === 'west' ? [{ ...drop, packets: 3 }] : [];
+    },
+  } as unknown as Profile;
+  const facts = {
+    fleet,
+    profile,
+    note: (why: string) => void notes.push(why),
+    signal: new AbortController().signal,
+  };
+  const planned = plannedCase({ id: 's.a[east->west]' });
+  const bad = failed('request-lost', 'bad', details);
+  t.equal((await withDrops(passed('fine'), planned, new Date(), facts)).dropped, undefined);
+  const { reproduce: _unknown, ...nobody } = details;
+  t.equal(
+    (await withDrops(failed('request-lost', 'bad', nobody), planned, new Date(), facts)).dropped,
+    undefined,
+  );
+  t.strictSame(asked, []);
+  const explained = await withDrops(bad, planned, new Date(), facts);
+  t.strictSame(asked, ['east', 'west']);
+  t.equal(explained.dropped, 'policy denied, east/x/a → west/x/b TCP 7000, 3 packets in west');
+  const silent = {
+    ...facts,
+    profile: { drops: () => Promise.reject(new Error('no Hubble here')) } as unknown as Profile,
+  };
+  t.same(await withDrops(bad, planned, new Date(), silent), bad);
+  t.strictSame(notes, ['no Hubble here']);
+});
+
+t.test('what the data plane said stays with a failure that is judged again', async (t) => {
+  const check = checkOf('suite.check');
+  const registry = registryOf([suiteOf('suite', check)]);
+  const planned = plannedCase({ id: 'suite.check[east->west]' });
+  const stored = (ok: boolean) =>
+    judgeAgain(
+      {
+        planned,
+        observation: { observed: { ok } },
+        verdict: { ...failed('request-lost', 'bad', details), dropped: 'd' },
+      },
+      registry,
+    ).verdict;
+  t.match(stored(false), { status: 'failed', dropped: 'd' });
+  t.notOk('dropped' in stored(true));
+});
