@@ -95,6 +95,12 @@ export const FLAGS = [
     help: `how services are shared over Cilium: ${choices('ciliumSharing')}`,
   },
   {
+    key: 'consulGateways',
+    value: 'name',
+    group: KUBERNETES,
+    help: `how callers leave their cluster over Consul: ${choices('consulGateways')}`,
+  },
+  {
     key: 'namespace',
     value: 'prefix',
     group: KUBERNETES,

@@ -41,6 +41,10 @@ export const CHOICES = {
     { name: 'global-service', summary: "by annotations of Cilium's own" },
     { name: 'mcs-api', summary: 'by ServiceExport and ServiceImport (KEP-1645)' },
   ],
+  consulGateways: [
+    { name: 'local', summary: 'by a mesh gateway of their own cluster, then that of the other' },
+    { name: 'remote', summary: 'straight to the mesh gateway of the other cluster' },
+  ],
   ipFamily: [
     { name: 'ipv4', summary: 'IPv4 only' },
     { name: 'ipv6', summary: 'IPv6 only' },
@@ -63,6 +67,7 @@ export type ChoiceKey = keyof typeof CHOICES;
 export const VARIANTS_OF: Readonly<Partial<Record<string, ChoiceKey>>> = {
   istio: 'istioTopology',
   cilium: 'ciliumSharing',
+  consul: 'consulGateways',
 };
 export type NameOf<K extends ChoiceKey> = (typeof CHOICES)[K][number]['name'];
 
@@ -86,6 +91,7 @@ export const DEFAULTS = {
   nodes: '1',
   istioTopology: 'multi-primary',
   ciliumSharing: 'global-service',
+  consulGateways: 'local',
   out: 'mcnet-report',
   /** Fixed, so that two runs of the same fleet sample the same pairs. */
   seed: 'mcnet',

@@ -181,6 +181,7 @@ export const configurationSchema = z.strictObject({
   allowFaults: z.boolean().optional(),
   istioTopology: choice('istioTopology').optional(),
   ciliumSharing: choice('ciliumSharing').optional(),
+  consulGateways: choice('consulGateways').optional(),
   tuning: choice('tuning').optional(),
   level: choice('level').optional(),
   suite: listOf(text).optional(),

@@ -68,6 +68,7 @@ export function toRunSpec(configured: Configured, known: Known): RunSpec {
     kubernetes,
     istioTopology: values.istioTopology ?? 'multi-primary',
     ciliumSharing: values.ciliumSharing ?? 'global-service',
+    consulGateways: values.consulGateways ?? 'local',
     images: {
       ...imagesNamed(configured),
       ...(values.nodeImage !== undefined && { node: values.nodeImage }),

@@ -8,6 +8,9 @@ export type IstioTopology = 'multi-primary' | 'multi-network' | 'primary-remote'
 /** How services are shared over a mesh of Cilium: by annotations of its own, or by the Multi-Cluster Services API. */
 export type CiliumSharing = 'global-service' | 'mcs-api';
 
+/** How callers leave their cluster over Consul: by a mesh gateway of their own, or straight to the other cluster's. */
+export type ConsulGateways = 'local' | 'remote';
+
 export interface Toleration {
   readonly key: string;
   readonly value?: string;
@@ -60,6 +63,7 @@ export interface RunSpec {
   readonly kubernetes: KubernetesOptions;
   readonly istioTopology: IstioTopology;
   readonly ciliumSharing: CiliumSharing;
+  readonly consulGateways: ConsulGateways;
   /** Given by the user instead of the defaults of the one table of images: by its names. */
   readonly images: Readonly<Record<string, string>>;
   readonly versions: Readonly<Record<string, string>>;

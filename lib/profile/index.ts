@@ -23,6 +23,7 @@ const CREATE: Readonly<Record<string, (options: ProfileOptions) => Profile>> = {
 const DEFAULTS: ProfileOptions = {
   istioTopology: 'multi-primary',
   ciliumSharing: 'global-service',
+  consulGateways: 'local',
   tuning: 'as-configured',
   images: {},
   versions: {},

@@ -31,6 +31,7 @@ const ATTACHED = [
   'kubernetes',
   'istioTopology',
   'ciliumSharing',
+  'consulGateways',
   'images',
 ] as const satisfies readonly (keyof RunSpec)[];
 

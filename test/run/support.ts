@@ -91,6 +91,7 @@ export function specOf(changes: Partial<RunSpec> & { names?: readonly string[] }
     },
     istioTopology: 'multi-primary',
     ciliumSharing: 'global-service',
+    consulGateways: 'local',
     images: {},
     versions: {},
     tools: {},

@@ -1,5 +1,6 @@
 /** Configuration entries of Consul: https://developer.hashicorp.com/consul/docs/connect/config-entries. Pure. */
 import type { IdentityPolicyIntent, ShareServiceIntent } from '../../model/intent.ts';
+import type { ConsulGateways } from '../../model/spec.ts';
 import { type CarriedPort, identityName, routeName } from './names.ts';
 
 export interface ConfigEntry {
@@ -8,13 +9,13 @@ export interface ConfigEntry {
   readonly [field: string]: unknown;
 }
 
-/** Peers' servers talk through the gateways too, and callers leave their cluster by its own gateway. */
-export const MESH: readonly ConfigEntry[] = [
+/** Peers' servers talk through the gateways too, whichever of them callers go by. */
+export const meshEntries = (mode: ConsulGateways): readonly ConfigEntry[] => [
   { Kind: 'mesh', Name: 'mesh', Peering: { PeerThroughMeshGateways: true } },
   {
     Kind: 'proxy-defaults',
     Name: 'global',
-    MeshGateway: { Mode: 'local' },
+    MeshGateway: { Mode: mode },
     Config: { protocol: 'http' },
   },
 ];
@@ -36,20 +37,33 @@ interface Place {
   readonly peers: readonly string[];
 }
 
+type Sharing = Pick<ShareServiceIntent, 'preference' | 'offered' | 'ejectFailing'>;
+
+/** Whose instances callers are led to by a route: in this order, the next where one has none that answers. */
+function orderOf({ preference, offered }: Sharing, route: string, { cluster, peers }: Place): string[] {
+  if (offered === false) return [cluster];
+  switch (preference) {
+    case 'spread':
+      return [...new Set([route, cluster, ...peers])];
+    case 'prefer-local':
+      return [cluster, ...peers];
+    case 'prefer-remote':
+      return [...new Set([...peers.filter((peer) => peer === route), ...peers, cluster])];
+  }
+}
+
 /**
- * By one route each cluster's instances come first, or by every route this cluster's: without healthy ones there, those of
- * the others are called in turn. No instance has the name of a route, so that all of it is failover.
+ * What a peer says of a service is how its gateway is, never whether any instance is left behind it: where a peer may come
+ * before others, only failing calls tell that it has none.
  */
-export function routeEntries(
-  { preference, ejectFailing }: Pick<ShareServiceIntent, 'preference' | 'ejectFailing'>,
-  { name, protocol }: CarriedPort,
-  { cluster, peers }: Place,
-): ConfigEntry[] {
-  const all = [cluster, ...peers];
+export const isEjecting = ({ preference, offered }: Sharing): boolean =>
+  offered !== false && preference !== 'prefer-local';
+
+/** No instance has the name of a route, so that all of it is failover. */
+export function routeEntries(sharing: Sharing, { name, protocol }: CarriedPort, place: Place): ConfigEntry[] {
+  const { cluster, peers } = place;
   const target = (where: string) => ({ Service: name, ...(where !== cluster && { Peer: where }) });
-  return all.flatMap((route): ConfigEntry[] => {
-    const first = preference === 'spread' ? route : cluster;
-    const order = [first, ...all.filter((other) => other !== first)];
+  return [cluster, ...peers].flatMap((route): ConfigEntry[] => {
     const Name = routeName(name, route);
     return [
       ...(protocol === 'tcp' ? [{ Kind: 'service-defaults', Name, Protocol: 'tcp' }] : []),
@@ -57,9 +71,9 @@ export function routeEntries(
         Kind: 'service-resolver',
         Name,
         ConnectTimeout: CONNECT_TIMEOUT,
-        Failover: { '*': { Targets: order.map(target) } },
+        Failover: { '*': { Targets: orderOf(sharing, route, place).map(target) } },
       },
-      ...(ejectFailing && protocol === 'http'
+      ...((sharing.ejectFailing || isEjecting(sharing)) && protocol === 'http'
         ? [
             {
               Kind: 'service-router',

@@ -24,6 +24,7 @@ import { GUARDED_PORTS, INBOUND_CHAIN } from './sidecars.ts';
 import { EXPORTED, type Shares, portsOf } from './share.ts';
 import { holds, isReady } from '../common/clusters.ts';
 import { type Request, deleteEntry, peeringsOf, podsOf, putEntry, tell } from './server.ts';
+import { removalRequest, tokenRequest } from './tokens.ts';
 
 /** From a change of the server's configuration until proxies of peers have it. */
 const PUSH_MS = 2_000;
@@ -122,15 +123,10 @@ export function consulInjectors(
       const pair = pairsOf(peers).find(({ acceptor, dialer }) =>
         [acceptor, dialer].every((name) => name === fault.at || name === fault.cluster),
       ) ?? { acceptor: fault.at, dialer: fault.cluster };
-      const removal = (peer: string): Request => ({ method: 'DELETE', path: `/v1/peering/${peer}` });
       const [acceptor, dialer] = [peers.named(pair.acceptor), peers.named(pair.dialer)];
       const shellOf = (cluster: KubernetesCluster, script: string): string =>
         atServer(cluster, script).map(quoted).join(' ');
-      const token = requestCommand({
-        method: 'POST',
-        path: '/v1/peering/token',
-        body: { PeerName: pair.dialer },
-      });
+      const token = requestCommand(tokenRequest(pair.dialer));
       await ledger.add({
         description: described(fault),
         undo: {
@@ -139,8 +135,8 @@ export function consulInjectors(
             'sh',
             '-c',
             [
-              shellOf(acceptor, requestCommand(removal(pair.dialer))),
-              shellOf(dialer, requestCommand(removal(pair.acceptor))),
+              shellOf(acceptor, requestCommand(removalRequest(pair.dialer))),
+              shellOf(dialer, requestCommand(removalRequest(pair.acceptor))),
               // What is being deleted cannot be made anew before it is gone.
               'for try in 1 2 3 4 5 6 7 8 9 10; do',
               '  sleep 2',
@@ -155,7 +151,7 @@ export function consulInjectors(
           ],
         },
       });
-      await tell(at, [removal(fault.cluster)]);
+      await tell(at, [removalRequest(fault.cluster)]);
       const known = async (cluster: KubernetesCluster, name: string) =>
         (await peeringsOf(cluster)).some((peering) => peering.Name === name);
       return {
@@ -174,8 +170,8 @@ export function consulInjectors(
             ),
           );
           if (whole.every(Boolean)) return;
-          await tell(acceptor, [removal(pair.dialer)]);
-          await tell(dialer, [removal(pair.acceptor)]);
+          await tell(acceptor, [removalRequest(pair.dialer)]);
+          await tell(dialer, [removalRequest(pair.acceptor)]);
           await holds(
             async () => !(await known(acceptor, pair.dialer)) && !(await known(dialer, pair.acceptor)),
           );

@@ -8,6 +8,7 @@ import {
   type ConfigEntry,
   callerDefaults,
   exportedServices,
+  isEjecting,
   protocolEntries,
   routeEntries,
 } from './entries.ts';
@@ -138,12 +139,12 @@ export function shareHandler(peers: Peers, shares: Shares): IntentHandler {
         ...protocolEntries(port),
         ...routeEntries(intent, port, place),
       ]);
-      // Whoever falls back on this cluster's own instances must not give up the way to the others because of them.
-      const ejecting = intent.ejectFailing && intent.preference === 'spread';
+      // Whoever falls back on the others must not give up the way to them because of this cluster's own instances.
+      const ejecting = isEjecting(intent);
       const shared = shares.in(cluster.name);
       await shared.change((standing) => {
         for (const port of ports) {
-          standing.exported.add(port.name);
+          if (intent.offered !== false) standing.exported.add(port.name);
           if (ejecting) for (const route of routes) standing.ejecting.add(routeName(port.name, route));
         }
       }, entries.map(putEntry));
@@ -151,6 +152,7 @@ export function shareHandler(peers: Peers, shares: Shares): IntentHandler {
         rendered: JSON.stringify(entries),
         // Each peer's server has acknowledged it; that its proxies have it too is for traffic to show.
         settled: async () => {
+          if (intent.offered === false) return true;
           const peerings = await peeringsOf(cluster);
           return place.peers.every((peer) => {
             const sent = peerings.find(({ Name }) => Name === peer)?.StreamStatus?.ExportedServices ?? [];

@@ -22,6 +22,7 @@ import {
   SERVER_PORTS,
   SERVICES_ANNOTATION,
   SYSTEM_NAMESPACE,
+  VIRTUAL_RANGE,
   carriedPorts,
   identityName,
   routeName,
@@ -78,12 +79,19 @@ function answered(spec: WorkloadSpec, services: readonly ServiceSpec[]): Carried
   return [own, ...others];
 }
 
+/** What a workload calls by one of its proxies. */
+interface Calling {
+  readonly upstreams?: readonly Upstream[];
+  /** Whatever servers know, by the addresses that they give. */
+  readonly transparent?: boolean;
+}
+
 /** For `PUT /v1/agent/service/register`. */
 export function registrationOf(
   { name, port, protocol }: CarriedPort,
   index: number,
   pod: string,
-  upstreams: readonly Upstream[] = [],
+  { upstreams = [], transparent = false }: Calling = {},
 ): Record<string, unknown> {
   const id = `${name}-${pod}`;
   const health = PROXY_PORTS.health + index;
@@ -110,6 +118,10 @@ export function registrationOf(
         Proxy: {
           LocalServiceAddress: '127.0.0.1',
           Config: { protocol },
+          ...(transparent && {
+            Mode: 'transparent',
+            TransparentProxy: { OutboundListenerPort: PROXY_PORTS.outbound },
+          }),
           Expose: {
             Paths: [
               // What answers is the agent itself on the ports that have no health of their own.
@@ -141,7 +153,7 @@ export const GUARDED_PORTS = `${PORTS.service},${PORTS.serviceTcp},${PORTS.backe
 export const INBOUND_CHAIN = 'MCNET_INBOUND';
 
 /** Connections to the address of a service go to the proxy, evenly to each route. */
-function interception(upstreams: readonly Upstream[]): string[] {
+function interception({ upstreams = [], transparent = false }: Calling): string[] {
   let bound = PROXY_PORTS.upstream;
   const outbound = upstreams.flatMap(({ host, port, routes }) => [
     `address=$(getent ahostsv4 ${host} | awk '{ print $1; exit }')`,
@@ -157,19 +169,20 @@ function interception(upstreams: readonly Upstream[]): string[] {
     `iptables -w -t nat -N ${INBOUND_CHAIN}`,
     `iptables -w -t nat -A ${INBOUND_CHAIN} -p tcp -m multiport --dports ${GUARDED_PORTS} -j REDIRECT --to-ports ${PROXY_PORTS.public}`,
     `iptables -w -t nat -A PREROUTING -p tcp -j ${INBOUND_CHAIN}`,
+    ...(transparent
+      ? [
+          `iptables -w -t nat -A OUTPUT -p tcp -d ${VIRTUAL_RANGE} -j REDIRECT --to-ports ${PROXY_PORTS.outbound}`,
+        ]
+      : []),
     ...outbound,
   ];
 }
 
 const quoted = (text: string): string => `'${text.replaceAll("'", String.raw`'\''`)}'`;
 
-function registering(
-  services: readonly CarriedPort[],
-  pod: string,
-  upstreams: readonly Upstream[],
-): string[] {
+function registering(services: readonly CarriedPort[], pod: string, calling: Calling): string[] {
   return services.flatMap((service, index) => {
-    const registration = JSON.stringify(registrationOf(service, index, pod, index === 0 ? upstreams : []));
+    const registration = JSON.stringify(registrationOf(service, index, pod, index === 0 ? calling : {}));
     return [
       `printf %s ${quoted(registration)} | sed "s/${POD_IP}/$POD_IP/g" |`,
       `  curl -sS --fail --retry 60 --retry-delay 1 --retry-all-errors -o /dev/null -X PUT --data-binary @- ${HTTP}/v1/agent/service/register`,
@@ -191,7 +204,10 @@ export function decorateFor(options: ConsulOptions): Profile['decorate'] {
     const reachable = topology.members
       .map(({ name }) => name)
       .filter((name) => name === cluster || pathBetween(topology, cluster, name).kind !== 'forbidden');
-    const upstreams = upstreamsOf(services, reachable, kubernetes.namespace);
+    const calling: Calling = {
+      upstreams: upstreamsOf(services, reachable, kubernetes.namespace),
+      transparent: spec.callsByPeerName ?? false,
+    };
     const own = answered(spec, services);
     const small = { cpu: '5m', memory: '16Mi', memoryLimit: '128Mi' };
     const companions: Companion[] = [
@@ -201,7 +217,7 @@ export function decorateFor(options: ConsulOptions): Profile['decorate'] {
         command: [
           'sh',
           '-ec',
-          [...interception(upstreams), ...registering(own, spec.name, upstreams), ''].join('\n'),
+          [...interception(calling), ...registering(own, spec.name, calling), ''].join('\n'),
         ],
         first: true,
         ownsNetwork: true,

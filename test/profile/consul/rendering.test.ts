@@ -3,6 +3,7 @@ import {
   callerDefaults,
   exportedServices,
   intentions,
+  meshEntries,
   protocolEntries,
   routeEntries,
 } from '../../../lib/profile/consul/entries.ts';
@@ -18,6 +19,7 @@ import { authoritiesIn } from '../../../lib/profile/consul/proxies.ts';
 import { enforces } from '../../../lib/profile/consul/security.ts';
 import { answersIn, linesOf } from '../../../lib/profile/consul/server.ts';
 import { registrationOf } from '../../../lib/profile/consul/sidecars.ts';
+import { establishRequest, isRefusal, tokenIn } from '../../../lib/profile/consul/tokens.ts';
 import type { Topology } from '../../../lib/model/topology.ts';
 import { PORTS, type ServiceSpec, type WorkloadSpec } from '../../../lib/model/workload.ts';
 
@@ -26,7 +28,14 @@ const TOPOLOGY: Topology = {
   hub: 'east',
   members: [{ name: 'east' }, { name: 'west' }, { name: 'north' }],
 };
-const OPTIONS = { topology: TOPOLOGY, families: ['ipv4'], images: {}, tools: {}, kubernetes: {} } as const;
+const OPTIONS = {
+  topology: TOPOLOGY,
+  families: ['ipv4'],
+  images: {},
+  tools: {},
+  kubernetes: {},
+  consulGateways: 'local',
+} as const;
 const IMAGES = { consul: 'consul:1', consulEnvoy: 'envoy:1' };
 
 const service = (name: string, ...ports: number[]): ServiceSpec => ({
@@ -136,6 +145,38 @@ t.test('a registration is checked through its own proxy', async (t) => {
   });
 });
 
+t.test('who calls by names of peers has a proxy for whatever servers give addresses to', async (t) => {
+  const { decorate } = createConsul(OPTIONS);
+  const scriptOf = (spec: WorkloadSpec) => decorate(spec, 'east', []).companions?.[0]?.command.at(-1) ?? '';
+  const plain = scriptOf(workload('client'));
+  t.notMatch(plain, 'transparent');
+  t.notMatch(plain, '240.0.0.0/4');
+  const script = scriptOf({ ...workload('by-name'), callsByPeerName: true });
+  t.match(script, '"Mode":"transparent","TransparentProxy":{"OutboundListenerPort":15001}');
+  t.match(script, '-d 240.0.0.0/4 -j REDIRECT --to-ports 15001');
+  const { peerNames } = createConsul(OPTIONS);
+  const echo = { name: 'echo', namespace: 'mcnet' };
+  t.equal(peerNames?.serviceName(echo, 'west'), 'echo-mcnet.virtual.west.consul');
+  t.equal(peerNames?.instancesName(echo, 'west'), 'echo-mcnet.service.west.peer.consul');
+});
+
+t.test('callers leave by the gateways that were asked for', async (t) => {
+  t.match(meshEntries('remote'), [{ Kind: 'mesh' }, { MeshGateway: { Mode: 'remote' } }]);
+  t.ok(createConsul(OPTIONS).features.includes('own-gateway'));
+  t.ok(createConsul({ ...OPTIONS, consulGateways: 'remote' }).features.includes('no-own-gateway'));
+});
+
+t.test('tokens of peerings', async (t) => {
+  t.equal(tokenIn('{"PeeringToken":"abc"}'), 'abc');
+  t.ok(
+    isRefusal(
+      'rpc error: code = PermissionDenied desc = a new peering token must be generated: invalid peering establishment secret',
+    ),
+  );
+  t.notOk(isRefusal('failed to dial peer: context deadline exceeded'), 'no judgement of the token');
+  t.match(establishRequest('west', 'abc'), { body: { PeerName: 'west', PeeringToken: 'abc' } });
+});
+
 t.test('routes lead to one cluster first and to the others after it', async (t) => {
   const echo = { name: 'echo-mcnet', port: PORTS.service, protocol: 'http' } as const;
   const place = { cluster: 'east', peers: ['west', 'north'] };
@@ -149,6 +190,16 @@ t.test('routes lead to one cluster first and to the others after it', async (t) 
     ['own', 'west', 'north'],
     ['west', 'own', 'north'],
     ['north', 'own', 'west'],
+  ]);
+  t.strictSame(targetsOf(routeEntries({ preference: 'prefer-remote' }, echo, place)), [
+    ['west', 'north', 'own'],
+    ['west', 'north', 'own'],
+    ['north', 'west', 'own'],
+  ]);
+  t.strictSame(targetsOf(routeEntries({ preference: 'spread', offered: false }, echo, place)), [
+    ['own'],
+    ['own'],
+    ['own'],
   ]);
   t.strictSame(targetsOf(routeEntries({ preference: 'prefer-local' }, echo, place)), [
     ['own', 'west', 'north'],
@@ -242,6 +293,7 @@ t.test('objects of a cluster', async (t) => {
       'Namespace mcnet-consul',
       'ConfigMap consul-server',
       'Service consul-server',
+      'Service consul-dns',
       'Deployment consul-server',
       'Service mesh-gateway',
       'Deployment mesh-gateway',
