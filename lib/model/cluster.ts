@@ -401,6 +401,18 @@ export interface SupportedSkew {
   readonly reference: string;
 }
 
+/** A technology as its vendor would have it installed, for people to read; this program may install it otherwise. */
+export interface VendorChart {
+  readonly clusters: readonly {
+    readonly cluster: string;
+    /** Values of the Helm chart. */
+    readonly values: object;
+    readonly objects: readonly KubernetesObject[];
+  }[];
+  /** Commands, in their order; files are called `<cluster>-values.yaml` and `<cluster>-resources.yaml`. */
+  readonly steps: readonly string[];
+}
+
 export interface Profile {
   readonly name: string;
   readonly conformanceClass: ConformanceClass;
@@ -441,6 +453,8 @@ export interface Profile {
   decorate(spec: WorkloadSpec, cluster: string, services: readonly ServiceSpec[]): WorkloadSpec;
   /** The same for services; absent: as they are. */
   decorateService?(spec: ServiceSpec): ServiceSpec;
+  /** The same technology by its vendor's Helm chart, with what these fixtures share and allow. Pure. */
+  vendorChart?(standing: { services: readonly ServiceSpec[]; intents: readonly Intent[] }): VendorChart;
   /** To which plane of the technology a container belongs; undefined: to neither. Absent: nobody can say what it takes. */
   planeOf?(container: ContainerName): Plane | undefined;
   observedVersions(fleet: Fleet): Promise<Readonly<Record<string, string>>>;

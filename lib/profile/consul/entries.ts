@@ -124,6 +124,8 @@ export function intentions(
   { allow }: Pick<IdentityPolicyIntent, 'allow'>,
   destination: string,
   { cluster, peers }: Place,
+  nameOf: (caller: IdentityPolicyIntent['allow'][number]) => string = ({ namespace, serviceAccount = '' }) =>
+    identityName({ name: serviceAccount }, namespace),
 ): ConfigEntry {
   const everywhere = [cluster, ...peers];
   const source = (Name: string, where: string, Action: 'allow' | 'deny') => ({
@@ -135,10 +137,10 @@ export function intentions(
     Kind: 'service-intentions',
     Name: destination,
     Sources: [
-      ...allow.flatMap(({ namespace, serviceAccount = '', cluster: only }) =>
+      ...allow.flatMap((caller) =>
         everywhere
-          .filter((where) => only === undefined || only === where)
-          .map((where) => source(identityName({ name: serviceAccount }, namespace), where, 'allow')),
+          .filter((where) => caller.cluster === undefined || caller.cluster === where)
+          .map((where) => source(nameOf(caller), where, 'allow')),
       ),
       ...everywhere.map((where) => source('*', where, 'deny')),
     ],

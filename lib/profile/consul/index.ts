@@ -2,6 +2,7 @@
 import { CONVERGENCE_MS } from '../../model/budgets.ts';
 import type { Feature, Fleet, Profile } from '../../model/cluster.ts';
 import { localBuildsOf } from '../common/images.ts';
+import { vendorChart } from './chart.ts';
 import { Peers, asKubernetes } from './clusters.ts';
 import { diagnoseConsul } from './diagnose.ts';
 import { consulInjectors } from './faults.ts';
@@ -92,6 +93,16 @@ export function createConsul(options: ConsulOptions): Profile {
     handlers: [shareHandler(peers, shares), mutualTlsHandler(), identityPolicyHandler(peers)],
     injectors: consulInjectors(peers, shares, options),
     planeOf,
+    vendorChart: (standing) =>
+      vendorChart(
+        {
+          topology: options.topology,
+          gateways: options.consulGateways,
+          ...(options.images['consul'] !== undefined && { image: options.images['consul'] }),
+          ...(options.charts['consul'] !== undefined && { chart: options.charts['consul'] }),
+        },
+        standing,
+      ),
     decorate: decorateFor(options),
     identities: consulIdentities(peers),
     // The first of a service's ports has its plain name.

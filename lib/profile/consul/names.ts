@@ -53,21 +53,31 @@ export interface CarriedPort {
   readonly name: string;
   readonly port: number;
   readonly protocol: 'http' | 'tcp';
+  /** What answers comes and goes. */
+  readonly started?: true;
 }
 
 /** A service of several ports is several of Consul's. */
 export function carriedPorts(
-  { name, headless, ports }: Pick<ServiceSpec, 'name' | 'headless' | 'ports'>,
+  {
+    name,
+    headless,
+    ports,
+    startedBackends,
+  }: Pick<ServiceSpec, 'name' | 'headless' | 'ports' | 'startedBackends'>,
   namespace: string,
 ): CarriedPort[] {
   if (headless) return [];
-  return ports
-    .filter(isCarried)
-    .map(({ port }) =>
-      port === PORTS.serviceTcp
-        ? { name: `${serviceNameOf(name, namespace)}-tcp`, port, protocol: 'tcp' }
-        : { name: serviceNameOf(name, namespace), port, protocol: 'http' },
-    );
+  return ports.filter(isCarried).map(({ port }) =>
+    port === PORTS.serviceTcp
+      ? { name: `${serviceNameOf(name, namespace)}-tcp`, port, protocol: 'tcp' }
+      : {
+          name: serviceNameOf(name, namespace),
+          port,
+          protocol: 'http',
+          ...(startedBackends && { started: true }),
+        },
+  );
 }
 
 /** Under this name of a peer's service its callers find an address that their proxies carry. */

@@ -196,6 +196,43 @@ function registering(services: readonly CarriedPort[], pod: string, calling: Cal
 export const ENVOY_OPTIONS =
   '--disable-hot-restart --concurrency 1 --drain-time-s 1 --drain-strategy immediate --log-level warning';
 
+/** How often proxies that do not last are looked after. */
+const LOOK_SECONDS = 0.5;
+/** Their backends may crash and come again: looks without one after which they are not needed any more. */
+const IDLE_LOOKS = 60;
+
+/**
+ * Proxies side by side: those of services whose backends come and go run only while there is one, since each takes as much
+ * memory as a small server. The shell forks nothing while it waits.
+ */
+function proxying(own: readonly CarriedPort[]): string {
+  const envoy = (index: number | string): string =>
+    `envoy -c ${COMPANION_FOLDER}/${index}.json ${ENVOY_OPTIONS} &`;
+  const lasting = own.flatMap(({ started }, index) => (started ? [] : [index]));
+  const coming = own.flatMap(({ started, port }, index) => (started ? [`[${index}]=${port}`] : []));
+  return [
+    'trap "kill 0" TERM',
+    ...lasting.map((index) => `${envoy(index)} lasting+=($!)`),
+    // One that is gone takes the others along: the pod starts all of them anew.
+    ...(coming.length === 0
+      ? ['wait -n']
+      : [
+          `ports=(${coming.join(' ')})`,
+          'exec 9<> <(:)',
+          `while read -rt ${LOOK_SECONDS} -u 9 _; [ $? -gt 128 ]; do`,
+          '  for proxy in "${lasting[@]}"; do kill -0 "$proxy" 2> /dev/null || exit 1; done',
+          '  for index in "${!ports[@]}"; do',
+          '    if true 2> /dev/null < "/dev/tcp/127.0.0.1/${ports[index]}"; then',
+          `      idle[index]=0; [ -n "\${running[index]}" ] || { ${envoy('$index')} running[index]=$!; }`,
+          `    elif [ -n "\${running[index]}" ] && [ $((idle[index] += 1)) -ge ${IDLE_LOOKS} ]; then`,
+          '      kill "${running[index]}"; running[index]=\'\'',
+          '    fi',
+          '  done',
+          'done',
+        ]),
+  ].join('\n');
+}
+
 export function decorateFor(options: ConsulOptions): Profile['decorate'] {
   const { topology, kubernetes } = options;
   const images = imagesOf(options);
@@ -209,6 +246,7 @@ export function decorateFor(options: ConsulOptions): Profile['decorate'] {
       transparent: spec.callsByPeerName ?? false,
     };
     const own = answered(spec, services);
+    const lasting = own.filter(({ started }) => !started);
     const small = { cpu: '5m', memory: '16Mi', memoryLimit: '128Mi' };
     const companions: Companion[] = [
       {
@@ -227,18 +265,10 @@ export function decorateFor(options: ConsulOptions): Profile['decorate'] {
       {
         name: PROXIES,
         image: images.consulEnvoy,
-        command: [
-          'bash',
-          '-c',
-          [
-            ...own.map((_, index) => `envoy -c ${COMPANION_FOLDER}/${index}.json ${ENVOY_OPTIONS} &`),
-            // One that is gone takes the others along: the pod starts all of them anew.
-            'trap "kill 0" TERM; wait -n',
-          ].join('\n'),
-        ],
+        command: ['bash', '-c', proxying(own)],
         readyPort: PROXY_PORTS.public,
-        cpu: spec.timed ? TIMED_CPU : `${5 * own.length}m`,
-        memory: `${32 * own.length}Mi`,
+        cpu: spec.timed ? TIMED_CPU : `${5 * lasting.length}m`,
+        memory: `${32 * lasting.length}Mi`,
         memoryLimit: `${256 + 128 * own.length}Mi`,
       },
       {

@@ -1,3 +1,7 @@
+import { spawn } from 'node:child_process';
+import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
+import path from 'node:path';
 import t from 'tap';
 import {
   callerDefaults,
@@ -33,6 +37,7 @@ const OPTIONS = {
   families: ['ipv4'],
   images: {},
   tools: {},
+  charts: {},
   kubernetes: {},
   consulGateways: 'local',
 } as const;
@@ -143,6 +148,49 @@ t.test('a registration is checked through its own proxy', async (t) => {
   t.match(registrationOf({ name: 'echo-mcnet', port: PORTS.service, protocol: 'http' }, 0, 'echo-1'), {
     Connect: { SidecarService: { Proxy: { Expose: { Paths: [{ LocalPathPort: PORTS.http }] } } } },
   });
+});
+
+t.test('proxies of backends that come and go run only while there is one', async (t) => {
+  const { decorate } = createConsul(OPTIONS);
+  const backend = createServer();
+  const { port } = await new Promise<AddressInfo>((resolve) =>
+    backend.listen(0, '127.0.0.1', () => resolve(backend.address() as AddressInfo)),
+  );
+  await new Promise((resolve) => backend.close(resolve));
+  const services: ServiceSpec[] = [
+    service('echo', PORTS.service),
+    { ...service('drill', port), selector: { app: 'echo' }, startedBackends: true },
+  ];
+  const [, proxies] = decorate(workload('echo-1', 'echo'), 'east', services).companions ?? [];
+  const [shell = '', , script = ''] = proxies?.command ?? [];
+  t.equal(shell, 'bash');
+  t.equal(script.match(/^envoy .* lasting\+=/gm)?.length, 2);
+  t.match(script, `ports=([2]=${port})`);
+  t.equal(proxies?.memory, '64Mi');
+
+  // In place of Envoy something that lives as long, and says where it was started.
+  const folder = t.testdir({ envoy: '#!/bin/sh\necho "$2 $PPID" >> "$LOG"\nexec sleep 60\n' });
+  const log = path.join(folder, 'log');
+  writeFileSync(log, '');
+  chmodSync(path.join(folder, 'envoy'), 0o755);
+  const child = spawn(shell, ['-c', script], {
+    detached: true,
+    env: { ...process.env, PATH: `${folder}:${process.env['PATH']}`, LOG: log },
+    stdio: 'ignore',
+  });
+  t.teardown(() => process.kill(-(child.pid ?? 0), 'SIGKILL'));
+  const started = (): string[] =>
+    [...readFileSync(log, 'utf8').matchAll(/(\d+)\.json/g)].map(([, index = '']) => index);
+  const until = async (wanted: readonly string[]): Promise<string[]> => {
+    for (let tries = 0; tries < 200 && started().toSorted().join() !== wanted.join(); tries++) {
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+    return started().toSorted();
+  };
+  t.strictSame(await until(['0', '1']), ['0', '1']);
+  backend.listen(port, '127.0.0.1');
+  t.teardown(() => backend.close());
+  t.strictSame(await until(['0', '1', '2']), ['0', '1', '2']);
 });
 
 t.test('who calls by names of peers has a proxy for whatever servers give addresses to', async (t) => {
