@@ -13,14 +13,37 @@ import {
   routeEntries,
 } from './entries.ts';
 import { type CarriedPort, carriedPorts, routeName, servicesOf } from './names.ts';
-import { type Request, deleteEntry, peeringsOf, putEntry, readEntry, tell } from './server.ts';
+import { type Peering, type Request, deleteEntry, peeringsOf, putEntry, readEntry, tell } from './server.ts';
 
 export const EXPORTED = { Kind: 'exported-services', Name: 'default' } as const;
 
 export const exportedIn = (entry: ConfigEntry | undefined): string[] =>
   ((entry?.['Services'] ?? []) as readonly { Name: string }[]).map(({ Name }) => Name);
 
-/** What stands in one cluster in entries that several services share: written one change after the other. */
+/**
+ * Work that goes on alone: whoever asks while it does waits for the next time, which serves all who have asked by then.
+ */
+export function coalescing<T>(work: () => Promise<T>): () => Promise<T> {
+  let current: Promise<unknown> = Promise.resolve();
+  let next: Promise<T> | undefined;
+  const begin = (): Promise<T> => {
+    next = undefined;
+    return work();
+  };
+  return () => {
+    if (next) return next;
+    next = current.then(begin, begin);
+    current = next;
+    return next;
+  };
+}
+
+interface Standing {
+  readonly exported: Set<string>;
+  readonly ejecting: Set<string>;
+}
+
+/** What stands in one cluster in entries that several services share: written by one change at a time. */
 class SharedEntries {
   readonly #cluster: KubernetesCluster;
   readonly #peers: Peers;
@@ -28,36 +51,38 @@ class SharedEntries {
   readonly #ejecting = new Set<string>();
   /** Callers that have been told how to treat endpoints that fail; the last words hold. */
   #callersTold = false;
-  #told: Promise<unknown> = Promise.resolve();
+  #pending: { readonly alter: (standing: Standing) => void; readonly more: readonly Request[] }[] = [];
+  readonly #write = coalescing(() => this.#writeAll());
+  /** As this cluster's server says it; asked once for all who ask at the same time. */
+  readonly peerings: () => Promise<readonly Peering[]>;
 
   constructor(cluster: KubernetesCluster, peers: Peers) {
     this.#cluster = cluster;
     this.#peers = peers;
+    this.peerings = coalescing(() => peeringsOf(cluster));
   }
 
   /** @param more sent before what changes here, in the same way */
-  change(
-    alter: (entries: { exported: Set<string>; ejecting: Set<string> }) => void,
-    more: readonly Request[] = [],
-  ): Promise<void> {
-    const write = async (): Promise<void> => {
-      this.#exported ??= new Set(exportedIn(await readEntry(this.#cluster, EXPORTED)));
-      const before = [...this.#exported].toSorted().join();
-      const ejectingBefore = [...this.#ejecting].toSorted().join();
-      alter({ exported: this.#exported, ejecting: this.#ejecting });
-      const exported = [...this.#exported];
-      await tell(this.#cluster, [
-        ...more,
-        ...(this.#callersTold && [...this.#ejecting].toSorted().join() === ejectingBefore
-          ? []
-          : this.#callers()),
-        ...(exported.toSorted().join() === before ? [] : [this.#exporting(exported)]),
-      ]);
-      this.#callersTold = true;
-    };
-    const changing = this.#told.then(write, write);
-    this.#told = changing;
-    return changing;
+  change(alter: (standing: Standing) => void, more: readonly Request[] = []): Promise<void> {
+    this.#pending.push({ alter, more });
+    return this.#write();
+  }
+
+  async #writeAll(): Promise<void> {
+    const changes = this.#pending.splice(0);
+    this.#exported ??= new Set(exportedIn(await readEntry(this.#cluster, EXPORTED)));
+    const before = [...this.#exported].toSorted().join();
+    const ejectingBefore = [...this.#ejecting].toSorted().join();
+    for (const { alter } of changes) alter({ exported: this.#exported, ejecting: this.#ejecting });
+    const exported = [...this.#exported];
+    await tell(this.#cluster, [
+      ...changes.flatMap(({ more }) => more),
+      ...(this.#callersTold && [...this.#ejecting].toSorted().join() === ejectingBefore
+        ? []
+        : this.#callers()),
+      ...(exported.toSorted().join() === before ? [] : [this.#exporting(exported)]),
+    ]);
+    this.#callersTold = true;
   }
 
   #exporting(exported: readonly string[]): Request {
@@ -70,6 +95,7 @@ class SharedEntries {
   /** How those who may call treat endpoints that fail. */
   #callers(): Request[] {
     return this.#cluster.workloads
+      .filter(({ spec }) => !spec.answersOnly)
       .flatMap(({ spec }) => servicesOf(spec).slice(0, 1))
       .map((caller) => putEntry(callerDefaults(caller, [...this.#ejecting])));
   }
@@ -153,7 +179,7 @@ export function shareHandler(peers: Peers, shares: Shares): IntentHandler {
         // Each peer's server has acknowledged it; that its proxies have it too is for traffic to show.
         settled: async () => {
           if (intent.offered === false) return true;
-          const peerings = await peeringsOf(cluster);
+          const peerings = await shared.peerings();
           return place.peers.every((peer) => {
             const sent = peerings.find(({ Name }) => Name === peer)?.StreamStatus?.ExportedServices ?? [];
             return ports.every((port) => sent.includes(port.name));

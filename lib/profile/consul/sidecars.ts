@@ -242,7 +242,7 @@ export function decorateFor(options: ConsulOptions): Profile['decorate'] {
       .map(({ name }) => name)
       .filter((name) => name === cluster || pathBetween(topology, cluster, name).kind !== 'forbidden');
     const calling: Calling = {
-      upstreams: upstreamsOf(services, reachable, kubernetes.namespace),
+      upstreams: spec.answersOnly ? [] : upstreamsOf(services, reachable, kubernetes.namespace),
       transparent: spec.callsByPeerName ?? false,
     };
     const own = answered(spec, services);

@@ -22,6 +22,7 @@ import { handshakesIn } from '../../../lib/profile/common/envoy.ts';
 import { authoritiesIn } from '../../../lib/profile/consul/proxies.ts';
 import { enforces } from '../../../lib/profile/consul/security.ts';
 import { answersIn, linesOf } from '../../../lib/profile/consul/server.ts';
+import { coalescing } from '../../../lib/profile/consul/share.ts';
 import { registrationOf } from '../../../lib/profile/consul/sidecars.ts';
 import { establishRequest, isRefusal, tokenIn } from '../../../lib/profile/consul/tokens.ts';
 import type { Topology } from '../../../lib/model/topology.ts';
@@ -111,6 +112,8 @@ t.test('what stands beside a workload', async (t) => {
     'connections are spread evenly',
   );
   t.equal(redirects.length, 4 * 3);
+  const answering = { ...workload('client'), answersOnly: true as const };
+  t.notMatch(decorate(answering, 'east', services).companions?.[0]?.command.at(-1), 'DestinationName');
   t.match(caller, /"DestinationName":"guarded-mcnet-tcp-from-north".*"LocalBindPort":21008/);
 });
 
@@ -283,6 +286,25 @@ t.test('exports name each peer, and callers keep gateways', async (t) => {
   t.match(callerDefaults('client-mcnet', ['x']), {
     UpstreamConfig: { Overrides: [{ Name: 'x', PassiveHealthCheck: { MaxFailures: 3 } }] },
   });
+});
+
+t.test('who asks while something is under way is served by the next time', async (t) => {
+  const ends: ((value: number) => void)[] = [];
+  const ask = coalescing(() => new Promise<number>((resolve) => ends.push(resolve)));
+  const first = ask();
+  await Promise.resolve();
+  await Promise.resolve();
+  const [second, third] = [ask(), ask()];
+  t.equal(ends.length, 1);
+  ends[0]?.(1);
+  t.equal(await first, 1);
+  await new Promise((resolve) => setImmediate(resolve));
+  ends[1]?.(2);
+  t.strictSame(await Promise.all([second, third]), [2, 2]);
+  t.equal(ends.length, 2);
+  const failing = coalescing(() => Promise.reject(new Error('refused')));
+  await t.rejects(failing(), /refused/);
+  await t.rejects(failing(), /refused/, 'a failure does not end it');
 });
 
 t.test('intentions name callers of each cluster and refuse all others of each', async (t) => {
