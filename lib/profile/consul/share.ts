@@ -95,7 +95,7 @@ class SharedEntries {
   /** How those who may call treat endpoints that fail. */
   #callers(): Request[] {
     return this.#cluster.workloads
-      .filter(({ spec }) => !spec.answersOnly)
+      .filter(({ spec }) => spec.callsByPeerName || !spec.answersOnly)
       .flatMap(({ spec }) => servicesOf(spec).slice(0, 1))
       .map((caller) => putEntry(callerDefaults(caller, [...this.#ejecting])));
   }
