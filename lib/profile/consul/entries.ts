@@ -56,8 +56,18 @@ function orderOf({ preference, offered }: Sharing, route: string, { cluster, pee
  * What a peer says of a service is how its gateway is, never whether any instance is left behind it: where a peer may come
  * before others, only failing calls tell that it has none.
  */
-export const isEjecting = ({ preference, offered }: Sharing): boolean =>
+const isEjecting = ({ preference, offered }: Sharing): boolean =>
   offered !== false && preference !== 'prefer-local';
+
+/**
+ * Failures in a row by which callers leave an endpoint alone. Where nobody has asked for it, only those that come from a
+ * peer without anything left, not from a moment's trouble.
+ */
+const FAILURES = { asked: 3, otherwise: 10 };
+
+/** @returns undefined where callers keep their endpoints */
+export const failuresOf = (sharing: Sharing): number | undefined =>
+  isEjecting(sharing) ? FAILURES[sharing.ejectFailing ? 'asked' : 'otherwise'] : undefined;
 
 /** No instance has the name of a route, so that all of it is failover. */
 export function routeEntries(sharing: Sharing, { name, protocol }: CarriedPort, place: Place): ConfigEntry[] {
@@ -98,23 +108,25 @@ export function routeEntries(sharing: Sharing, { name, protocol }: CarriedPort, 
 export const protocolEntries = ({ name, protocol }: CarriedPort): ConfigEntry[] =>
   protocol === 'tcp' ? [{ Kind: 'service-defaults', Name: name, Protocol: 'tcp' }] : [];
 
-/** Failures in a row by which an endpoint is left alone, and how often they are counted. */
-const EJECT = { Interval: '1s', MaxFailures: 3 };
+/** How often failures are counted. */
+const COUNTED = '1s';
 /**
  * The one endpoint of a peer is a gateway: callers that give it up for half a minute because of the backends behind it
  * would lose the whole peer.
  */
 const KEEP = { EnforcingConsecutive5xx: 0 };
 
-/** How a caller treats endpoints that fail, by route. */
-export const callerDefaults = (caller: string, ejecting: readonly string[]): ConfigEntry => ({
+/** How a caller treats endpoints that fail. @param ejecting failures in a row that it takes, by route */
+export const callerDefaults = (caller: string, ejecting: ReadonlyMap<string, number>): ConfigEntry => ({
   Kind: 'service-defaults',
   Name: caller,
   Protocol: 'http',
   UpstreamConfig: {
     Defaults: { PassiveHealthCheck: KEEP },
-    ...(ejecting.length > 0 && {
-      Overrides: ejecting.toSorted().map((Name) => ({ Name, PassiveHealthCheck: EJECT })),
+    ...(ejecting.size > 0 && {
+      Overrides: [...ejecting]
+        .toSorted()
+        .map(([Name, MaxFailures]) => ({ Name, PassiveHealthCheck: { Interval: COUNTED, MaxFailures } })),
     }),
   },
 });

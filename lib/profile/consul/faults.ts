@@ -184,6 +184,27 @@ export function consulInjectors(
     'cluster',
   );
 
+  const runs = async (cluster: KubernetesCluster): Promise<boolean> =>
+    (await Promise.all([SERVER, GATEWAY].map((app) => podsOf(cluster, app)))).every((pods) =>
+      pods.some(isReady),
+    );
+
+  /** With all peers but those that are without server or gateway themselves, which another fault may have taken. */
+  const isJoinedAgain = async (cluster: KubernetesCluster): Promise<boolean> => {
+    if (!(await runs(cluster))) return true;
+    const peerings = await peeringsOf(cluster);
+    const joined = await Promise.all(
+      peers
+        .of(cluster.name)
+        .map(
+          async (name) =>
+            peerings.some(({ Name, State }) => Name === name && State === 'ACTIVE') ||
+            !(await runs(peers.named(name))),
+        ),
+    );
+    return joined.every(Boolean);
+  };
+
   /** A deployment of Consul's own, without pods. */
   const stop =
     (app: string) =>
@@ -203,6 +224,8 @@ export function consulInjectors(
         mend: async () => {
           await restore();
           await holds(async () => (await podsOf(cluster, app)).some(isReady));
+          // Servers that have lost each other wait longer and longer before they try again.
+          await holds(() => isJoinedAgain(cluster).catch(() => false));
         },
       };
     };

@@ -8,7 +8,7 @@ import {
   type ConfigEntry,
   callerDefaults,
   exportedServices,
-  isEjecting,
+  failuresOf,
   protocolEntries,
   routeEntries,
 } from './entries.ts';
@@ -40,7 +40,8 @@ export function coalescing<T>(work: () => Promise<T>): () => Promise<T> {
 
 interface Standing {
   readonly exported: Set<string>;
-  readonly ejecting: Set<string>;
+  /** Failures in a row that callers take, by route. */
+  readonly ejecting: Map<string, number>;
 }
 
 /** What stands in one cluster in entries that several services share: written by one change at a time. */
@@ -48,7 +49,7 @@ class SharedEntries {
   readonly #cluster: KubernetesCluster;
   readonly #peers: Peers;
   #exported: Set<string> | undefined;
-  readonly #ejecting = new Set<string>();
+  readonly #ejecting = new Map<string, number>();
   /** Callers that have been told how to treat endpoints that fail; the last words hold. */
   #callersTold = false;
   #pending: { readonly alter: (standing: Standing) => void; readonly more: readonly Request[] }[] = [];
@@ -97,7 +98,7 @@ class SharedEntries {
     return this.#cluster.workloads
       .filter(({ spec }) => spec.callsByPeerName || !spec.answersOnly)
       .flatMap(({ spec }) => servicesOf(spec).slice(0, 1))
-      .map((caller) => putEntry(callerDefaults(caller, [...this.#ejecting])));
+      .map((caller) => putEntry(callerDefaults(caller, this.#ejecting)));
   }
 }
 
@@ -166,12 +167,13 @@ export function shareHandler(peers: Peers, shares: Shares): IntentHandler {
         ...routeEntries(intent, port, place),
       ]);
       // Whoever falls back on the others must not give up the way to them because of this cluster's own instances.
-      const ejecting = isEjecting(intent);
+      const failures = failuresOf(intent);
       const shared = shares.in(cluster.name);
       await shared.change((standing) => {
         for (const port of ports) {
           if (intent.offered !== false) standing.exported.add(port.name);
-          if (ejecting) for (const route of routes) standing.ejecting.add(routeName(port.name, route));
+          if (failures !== undefined)
+            for (const route of routes) standing.ejecting.set(routeName(port.name, route), failures);
         }
       }, entries.map(putEntry));
       return {

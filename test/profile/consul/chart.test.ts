@@ -157,7 +157,10 @@ t.test('values and resources are what the chart takes', async (t) => {
   );
   for (const { cluster, values: ofChart, objects } of rendered.clusters) {
     t.ok(values.safeParse(ofChart).success, `values of ${cluster}`);
-    for (const object of [...objects, entryResource(callerDefaults('client', ['echo-from-west']))]) {
+    for (const object of [
+      ...objects,
+      entryResource(callerDefaults('client', new Map([['echo-from-west', 3]]))),
+    ]) {
       const { kind, metadata, spec } = resource.parse(object);
       const { error } = SPECS[kind].safeParse(spec);
       t.equal(error, undefined, `${cluster}: ${kind} ${metadata.name}`);
@@ -268,7 +271,7 @@ t.test(
     for (const { objects } of rendered.clusters) {
       for (const { kind, spec } of [
         ...objects,
-        entryResource(callerDefaults('client', ['echo-from-west'])),
+        entryResource(callerDefaults('client', new Map([['echo-from-west', 3]]))),
       ]) {
         t.strictSame(strayFields(spec, schemas.get(kind) ?? {}, kind), []);
       }

@@ -6,6 +6,7 @@ import t from 'tap';
 import {
   callerDefaults,
   exportedServices,
+  failuresOf,
   intentions,
   meshEntries,
   protocolEntries,
@@ -279,11 +280,11 @@ t.test('exports name each peer, and callers keep gateways', async (t) => {
       { Name: 'b', Consumers: [{ Peer: 'west' }] },
     ],
   });
-  t.match(callerDefaults('client-mcnet', []), {
+  t.match(callerDefaults('client-mcnet', new Map()), {
     UpstreamConfig: { Defaults: { PassiveHealthCheck: { EnforcingConsecutive5xx: 0 } } },
   });
-  t.notMatch(JSON.stringify(callerDefaults('client-mcnet', [])), 'Overrides');
-  t.match(callerDefaults('client-mcnet', ['x']), {
+  t.notMatch(JSON.stringify(callerDefaults('client-mcnet', new Map())), 'Overrides');
+  t.match(callerDefaults('client-mcnet', new Map([['x', 3]])), {
     UpstreamConfig: { Overrides: [{ Name: 'x', PassiveHealthCheck: { MaxFailures: 3 } }] },
   });
 });
@@ -305,6 +306,13 @@ t.test('who asks while something is under way is served by the next time', async
   const failing = coalescing(() => Promise.reject(new Error('refused')));
   await t.rejects(failing(), /refused/);
   await t.rejects(failing(), /refused/, 'a failure does not end it');
+});
+
+t.test('callers give a peer up only where it may come before others', async (t) => {
+  t.equal(failuresOf({ preference: 'prefer-local', ejectFailing: true }), undefined);
+  t.equal(failuresOf({ preference: 'spread', offered: false }), undefined);
+  t.equal(failuresOf({ preference: 'spread', ejectFailing: true }), 3);
+  t.ok((failuresOf({ preference: 'spread' }) ?? 0) > 3);
 });
 
 t.test('intentions name callers of each cluster and refuse all others of each', async (t) => {
