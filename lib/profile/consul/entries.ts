@@ -124,9 +124,10 @@ export const callerDefaults = (caller: string, ejecting: ReadonlyMap<string, num
   UpstreamConfig: {
     Defaults: { PassiveHealthCheck: KEEP },
     ...(ejecting.size > 0 && {
-      Overrides: [...ejecting]
-        .toSorted()
-        .map(([Name, MaxFailures]) => ({ Name, PassiveHealthCheck: { Interval: COUNTED, MaxFailures } })),
+      Overrides: [...ejecting.keys()].toSorted().map((Name) => ({
+        Name,
+        PassiveHealthCheck: { Interval: COUNTED, MaxFailures: ejecting.get(Name) },
+      })),
     }),
   },
 });

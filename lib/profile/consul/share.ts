@@ -1,4 +1,5 @@
 /** Services that clusters share: each exports its own to its peers, and callers are led to all of them. */
+import { isDeepStrictEqual } from 'node:util';
 import type { AppliedIntent, Cluster, IntentHandler, KubernetesCluster } from '../../model/cluster.ts';
 import { InternalError, UserError } from '../../model/errors.ts';
 import type { ShareServiceIntent } from '../../model/intent.ts';
@@ -73,14 +74,12 @@ class SharedEntries {
     const changes = this.#pending.splice(0);
     this.#exported ??= new Set(exportedIn(await readEntry(this.#cluster, EXPORTED)));
     const before = [...this.#exported].toSorted().join();
-    const ejectingBefore = [...this.#ejecting].toSorted().join();
+    const ejectingBefore = new Map(this.#ejecting);
     for (const { alter } of changes) alter({ exported: this.#exported, ejecting: this.#ejecting });
     const exported = [...this.#exported];
     await tell(this.#cluster, [
       ...changes.flatMap(({ more }) => more),
-      ...(this.#callersTold && [...this.#ejecting].toSorted().join() === ejectingBefore
-        ? []
-        : this.#callers()),
+      ...(this.#callersTold && isDeepStrictEqual(this.#ejecting, ejectingBefore) ? [] : this.#callers()),
       ...(exported.toSorted().join() === before ? [] : [this.#exporting(exported)]),
     ]);
     this.#callersTold = true;
