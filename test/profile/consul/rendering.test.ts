@@ -15,7 +15,7 @@ import {
 import { writable } from '../../../lib/profile/consul/faults.ts';
 import { consulIdentities } from '../../../lib/profile/consul/identities.ts';
 import { createConsul } from '../../../lib/profile/consul/index.ts';
-import { peeringLink } from '../../../lib/profile/consul/links.ts';
+import { likeliestFirst, peeringLink } from '../../../lib/profile/consul/links.ts';
 import { carriedPorts, clusterIdOf, servicesOf, spiffeId } from '../../../lib/profile/consul/names.ts';
 import { gatewayObjects, serverConfiguration, serverObjects } from '../../../lib/profile/consul/objects.ts';
 import { Peers } from '../../../lib/profile/consul/clusters.ts';
@@ -401,6 +401,16 @@ t.test('peerings by what the server says', async (t) => {
   t.match(peeringLink('east', 'west', []), { cause: 'peering-missing', what: /no peering/ });
   t.match(peeringLink('east', 'west', [{ Name: 'west', State: 'FAILING' }]), { what: /FAILING/ });
   t.equal(peeringLink('east', 'west', [{ Name: 'west', State: 'ACTIVE' }]), undefined);
+});
+
+t.test('a peering that is lost for want of a gateway is not what is wrong', async (t) => {
+  const links = (['peering-missing', 'proxy-missing', 'gateway-down', 'peering-missing'] as const).map(
+    (cause, index) => ({ cause, what: String(index) }),
+  );
+  t.strictSame(
+    likeliestFirst(links).map(({ what }) => what),
+    ['2', '1', '0', '3'],
+  );
 });
 
 t.test('requests and answers of a server, one a line', async (t) => {
