@@ -99,6 +99,14 @@ const ROWS: readonly Row[] = [
     args: [...KIND, '--profile', 'consul', '--clusters', '3', '--underlay', 'direct', ...WITHOUT_DRILLS],
   },
   {
+    name: 'consul-remote-gateways',
+    args: [
+      ...KIND,
+      ...['--profile', 'consul', '--consul-gateways', 'remote', '--level', 'all'],
+      ...['--suite', 'peering', '--suite', 'discovery'],
+    ],
+  },
+  {
     name: 'istio-primary-remote',
     args: [...KIND, '--profile', 'istio', '--istio-topology', 'primary-remote'],
   },

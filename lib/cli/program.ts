@@ -23,6 +23,7 @@ export type RawFlags = Readonly<Record<string, unknown>>;
 export interface PlanOptions {
   readonly json: boolean;
   readonly images: boolean;
+  readonly chart: boolean;
 }
 
 export interface Actions {
@@ -198,13 +199,21 @@ function createProgram(actions: Actions, finish: (exitCode: number) => void): Co
 
   addFlags(program.command('plan'))
     .description('what a run would do: configuration, addresses, cases; creates nothing')
-    .usage('[flags of run] [--images] [--json]')
+    .usage('[flags of run] [--images] [--chart] [--json]')
     .addOption(new Option('--json', 'as JSON').helpGroup(RESULTS))
     .addOption(
       new Option('--images', 'only the images that it would use, and who named them').helpGroup(RESULTS),
     )
-    .action(async ({ json, images, ...flags }) =>
-      finish(await actions.plan(flags, { json: json === true, images: images === true })),
+    .addOption(
+      new Option(
+        '--chart',
+        "only how the technology's vendor would have it installed: values of its chart, custom resources, commands",
+      ).helpGroup(RESULTS),
+    )
+    .action(async ({ json, images, chart, ...flags }) =>
+      finish(
+        await actions.plan(flags, { json: json === true, images: images === true, chart: chart === true }),
+      ),
     );
 
   program

@@ -113,6 +113,12 @@ export const FLAGS = [
     help: `transparent encryption by Cilium: ${choices('ciliumEncryption')}`,
   },
   {
+    key: 'consulGateways',
+    value: 'name',
+    group: KUBERNETES,
+    help: `how callers leave their cluster over Consul: ${choices('consulGateways')}`,
+  },
+  {
     key: 'namespace',
     value: 'prefix',
     group: KUBERNETES,

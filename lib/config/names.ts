@@ -54,6 +54,10 @@ export const CHOICES = {
     { name: 'none', summary: 'what pods send is as they wrote it until it comes to the underlay' },
     { name: 'wireguard', summary: 'nodes encrypt what pods send each other, where the kernel can' },
   ],
+  consulGateways: [
+    { name: 'local', summary: 'by a mesh gateway of their own cluster, then that of the other' },
+    { name: 'remote', summary: 'straight to the mesh gateway of the other cluster' },
+  ],
   ipFamily: [
     { name: 'ipv4', summary: 'IPv4 only' },
     { name: 'ipv6', summary: 'IPv6 only' },
@@ -76,6 +80,7 @@ export type ChoiceKey = keyof typeof CHOICES;
 export const VARIANTS_OF: Readonly<Partial<Record<string, ChoiceKey>>> = {
   istio: 'istioTopology',
   cilium: 'ciliumSharing',
+  consul: 'consulGateways',
 };
 export type NameOf<K extends ChoiceKey> = (typeof CHOICES)[K][number]['name'];
 
@@ -102,6 +107,7 @@ export const DEFAULTS = {
   ciliumRouting: 'native',
   ciliumKubeProxy: 'kept',
   ciliumEncryption: 'none',
+  consulGateways: 'local',
   out: 'mcnet-report',
   /** Fixed, so that two runs of the same fleet sample the same pairs. */
   seed: 'mcnet',

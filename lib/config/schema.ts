@@ -184,6 +184,7 @@ export const configurationSchema = z.strictObject({
   ciliumRouting: choice('ciliumRouting').optional(),
   ciliumKubeProxy: choice('ciliumKubeProxy').optional(),
   ciliumEncryption: choice('ciliumEncryption').optional(),
+  consulGateways: choice('consulGateways').optional(),
   tuning: choice('tuning').optional(),
   level: choice('level').optional(),
   suite: listOf(text).optional(),

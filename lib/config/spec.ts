@@ -71,6 +71,7 @@ export function toRunSpec(configured: Configured, known: Known): RunSpec {
     ciliumRouting: values.ciliumRouting ?? 'native',
     ciliumKubeProxy: values.ciliumKubeProxy ?? 'kept',
     ciliumEncryption: values.ciliumEncryption ?? 'none',
+    consulGateways: values.consulGateways ?? 'local',
     images: {
       ...imagesNamed(configured),
       ...(values.nodeImage !== undefined && { node: values.nodeImage }),

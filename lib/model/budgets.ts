@@ -47,6 +47,16 @@ export const GATEWAY_BACK_MS = budget(
   'ms',
   'The gateway itself has to start first, and everybody to learn where it is now',
 );
+export const LINK_LOST_MS = budget(
+  60_000,
+  'ms',
+  'Whoever hears nothing of a peer for a minute should say so, before somebody else notices',
+);
+export const LINK_BACK_MS = budget(
+  60_000,
+  'ms',
+  'Attempts that are a minute apart cost nothing, and what was believed meanwhile is wrong',
+);
 export const FAILBACK_MS = budget(60_000, 'ms', "Ejected endpoints return after the technology's own timers");
 export const MINIMUM_PATH_MTU = budget(1280, 'bytes', 'IPv6 requires it of every link (RFC 8200, section 5)');
 export const THROUGHPUT_OF_TUNNEL = budget(

@@ -12,6 +12,7 @@ import type {
   Gateway,
   Identities,
   NamedCertificate,
+  PeerNames,
   SupportedSkew,
 } from './cluster.ts';
 import type { FaultExpectation, FaultSpec } from './fault.ts';
@@ -101,6 +102,15 @@ export interface Toolkit {
   stopWorkload(site: Site): Promise<void>;
   /** Present where workloads prove who they are (feature `mtls`). */
   readonly identities: SiteIdentities | undefined;
+  /** Present where services of other clusters have names of their own (feature `peer-names`). */
+  readonly peerNames: PeerNames | undefined;
+  /**
+   * Makes a token by which another cluster may join this one, under a name that nobody has yet (feature `join-token`). What
+   * came of it is removed when the case ends.
+   */
+  makeJoinToken(cluster: string, name: string): Promise<JoinToken>;
+  /** Whether a cluster says that it is joined with the one that it knows by this name (feature `join-token`). */
+  isJoined(cluster: string, name: string): Promise<boolean>;
   /** Why endpoints of `to` may be unknown in `from`, as far as the technology can tell. */
   brokenLinks(from: string, to: string): Promise<readonly BrokenLink[]>;
   /** What becomes of a service that this cluster exports (feature `export-conflicts`). */
@@ -119,6 +129,12 @@ export interface Toolkit {
   converge<T>(attempt: () => Promise<T>, options: ConvergeOptions<T>): Promise<Converged<T>>;
   /** Notes a fact in the record. */
   note(text: string): void;
+}
+
+/** A token that a check may use as often as it likes; what it consists of is a secret, and in no record. */
+export interface JoinToken {
+  /** @returns why it is refused, in the technology's own words; undefined when it is taken */
+  use(cluster: string, name: string): Promise<string | undefined>;
 }
 
 /** The profile's `Identities`, by sites. */

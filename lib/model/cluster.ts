@@ -46,6 +46,14 @@ export type Feature =
   | 'explicit-export'
   /** Services of other clusters are reached through gateways of the technology's own, which may be stopped. */
   | 'service-gateway'
+  /** Callers leave their cluster by a gateway of its own, which may be stopped. */
+  | 'own-gateway'
+  /** Callers reach the gateways of other clusters by themselves. */
+  | 'no-own-gateway'
+  /** What a cluster exports has names of its own in each other cluster, which its DNS server answers. */
+  | 'peer-names'
+  /** Clusters are joined by a token that one makes for the other. */
+  | 'join-token'
   /** Workloads may be started on a node of one's choice. */
   | 'nodes';
 
@@ -392,6 +400,26 @@ export interface NamedCertificate {
   readonly pem: string;
 }
 
+/** Names by which callers mean the service of one certain cluster. */
+export interface PeerNames {
+  /** Name that callers of another cluster ask for, to be answered by an address that they can call. */
+  serviceName(service: { namespace: string; name: string }, cluster: string): string;
+  /** Name that lists the instances that a caller's cluster believes to be healthy in the other. */
+  instancesName(service: { namespace: string; name: string }, cluster: string): string;
+}
+
+/** How clusters join: one makes a token, which the other uses. */
+export interface JoinTokens {
+  /** Made anew for the same name, it replaces the one before. @param name under which this cluster will know the other */
+  make(cluster: Cluster, name: string): Promise<string>;
+  /** @returns why it is refused, in the technology's own words; undefined when it is taken */
+  use(cluster: Cluster, name: string, token: string): Promise<string | undefined>;
+  /** Whether this cluster says that it is joined with the one that it knows by this name. */
+  isJoined(cluster: Cluster, name: string): Promise<boolean>;
+  /** Removing what is gone is no error. */
+  remove(cluster: Cluster, name: string): Promise<void>;
+}
+
 /** A part of the technology, or of the cluster beneath, with its version. */
 export interface Component {
   readonly cluster: string;
@@ -412,6 +440,18 @@ export interface SupportedSkew {
   readonly reference: string;
 }
 
+/** A technology as its vendor would have it installed, for people to read; this program may install it otherwise. */
+export interface VendorChart {
+  readonly clusters: readonly {
+    readonly cluster: string;
+    /** Values of the Helm chart. */
+    readonly values: object;
+    readonly objects: readonly KubernetesObject[];
+  }[];
+  /** Commands, in their order; files are called `<cluster>-values.yaml` and `<cluster>-resources.yaml`. */
+  readonly steps: readonly string[];
+}
+
 export interface Profile {
   readonly name: string;
   readonly conformanceClass: ConformanceClass;
@@ -421,6 +461,10 @@ export interface Profile {
   /** What budgets become by the technology's own timers as they are configured: `<check id>.<name>`. */
   readonly budgets?: Readonly<Record<string, Pick<Budget, 'value' | 'reason'>>>;
   readonly identities?: Identities;
+  /** Feature `peer-names`. */
+  readonly peerNames?: PeerNames;
+  /** Feature `join-token`. */
+  readonly joinTokens?: JoinTokens;
   /** Why endpoints of `to` may be unknown in `from`: every link of the chain that is broken, the likeliest cause first. */
   brokenLinks?(fleet: Fleet, from: Cluster, to: Cluster): Promise<readonly BrokenLink[]>;
   /** PEM certificates by which the control plane of this cluster and others know each other, by name (feature `control-plane-certificates`). */
@@ -454,6 +498,8 @@ export interface Profile {
   decorate(spec: WorkloadSpec, cluster: string, services: readonly ServiceSpec[]): WorkloadSpec;
   /** The same for services; absent: as they are. */
   decorateService?(spec: ServiceSpec): ServiceSpec;
+  /** The same technology by its vendor's Helm chart, with what these fixtures share and allow. Pure. */
+  vendorChart?(standing: { services: readonly ServiceSpec[]; intents: readonly Intent[] }): VendorChart;
   /** To which plane of the technology a container belongs; undefined: to neither. Absent: nobody can say what it takes. */
   planeOf?(container: ContainerName): Plane | undefined;
   observedVersions(fleet: Fleet): Promise<Readonly<Record<string, string>>>;

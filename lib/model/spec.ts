@@ -12,6 +12,9 @@ export type CiliumSharing = 'global-service' | 'mcs-api';
 /** How what pods send each other gets from node to node. */
 export type CiliumRouting = 'native' | 'vxlan' | 'geneve';
 
+/** How callers leave their cluster over Consul: by a mesh gateway of their own, or straight to the other cluster's. */
+export type ConsulGateways = 'local' | 'remote';
+
 export interface Toleration {
   readonly key: string;
   readonly value?: string;
@@ -67,6 +70,7 @@ export interface RunSpec {
   readonly ciliumRouting: CiliumRouting;
   readonly ciliumKubeProxy: 'kept' | 'replaced';
   readonly ciliumEncryption: 'none' | 'wireguard';
+  readonly consulGateways: ConsulGateways;
   /** Given by the user instead of the defaults of the one table of images: by its names. */
   readonly images: Readonly<Record<string, string>>;
   readonly versions: Readonly<Record<string, string>>;

@@ -61,6 +61,10 @@ export interface WorkloadSpec {
   readonly serviceAccount?: string;
   /** It calls or answers services by name: a technology that carries services puts its proxy beside it. */
   readonly overServices?: true;
+  /** It calls no shared service: a technology that tells proxies beforehand whom they may call has nothing to tell. */
+  readonly answersOnly?: true;
+  /** It calls services of single other clusters, by names that the technology gives them (feature `peer-names`). */
+  readonly callsByPeerName?: true;
   /** Times what it calls: where processors are scarce it comes before others, or it would time its own waiting. */
   readonly timed?: true;
   /** The one node that it may run on. */

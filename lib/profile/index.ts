@@ -35,6 +35,7 @@ const DEFAULTS: ProfileOptions = {
   ciliumRouting: 'native',
   ciliumKubeProxy: 'kept',
   ciliumEncryption: 'none',
+  consulGateways: 'local',
   tuning: 'as-configured',
   images: {},
   versions: {},

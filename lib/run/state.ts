@@ -35,6 +35,7 @@ const ATTACHED = [
   'ciliumKubeProxy',
   'ciliumEncryption',
   'lacking',
+  'consulGateways',
   'images',
 ] as const satisfies readonly (keyof RunSpec)[];
 

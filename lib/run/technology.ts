@@ -1,6 +1,6 @@
 /** What a check may ask of the technology on top, each question recorded as a step. */
 import type { Site, SiteIdentities, Toolkit } from '../model/check.ts';
-import type { Cluster, Fleet, KubernetesCluster, Profile, Workload } from '../model/cluster.ts';
+import type { Cluster, Fleet, JoinTokens, KubernetesCluster, Profile, Workload } from '../model/cluster.ts';
 import { InternalError } from '../model/errors.ts';
 import { clusterOf } from '../model/injection.ts';
 import { keyOf } from '../model/workload.ts';
@@ -44,9 +44,10 @@ export function identitiesOf(asked: Asked, step: Step): SiteIdentities | undefin
 export function technologyOf(
   asked: Asked,
   step: Step,
-): Pick<Toolkit, 'brokenLinks' | 'components' | 'controlPlaneCertificates' | 'exportState'> {
+): Pick<Toolkit, 'brokenLinks' | 'components' | 'controlPlaneCertificates' | 'exportState' | 'peerNames'> {
   const { profile, fleet } = asked;
   return {
+    peerNames: profile.peerNames,
     brokenLinks: async (from, to) =>
       profile.brokenLinks
         ? step(`links from ${from} to ${to}`, undefined, () =>
@@ -73,6 +74,43 @@ export function technologyOf(
       const components = await step('versions of components', undefined, () => versions.components(fleet));
       return { components, supported: versions.supportedSkew };
     },
+  };
+}
+
+/** @param undoing notes what must be removed when the case ends */
+export function joinTokensOf(
+  asked: Asked,
+  step: Step,
+  undoing: (what: string, undo: () => Promise<void>) => void,
+): Pick<Toolkit, 'makeJoinToken' | 'isJoined'> {
+  const tokens = (): JoinTokens => {
+    const { joinTokens, name } = asked.profile;
+    if (!joinTokens) throw new InternalError(`the profile ${name} joins clusters without tokens`);
+    return joinTokens;
+  };
+  const removing = (name: string, at: string): void =>
+    undoing(`what ${at} knows by the name ${name}`, () => tokens().remove(clusterOf(asked.fleet, at), name));
+  return {
+    makeJoinToken: async (at, name) => {
+      removing(name, at);
+      let token = '';
+      // Not as the result of the step, which is recorded.
+      await step(`make a token of ${at} for ${name}`, undefined, async () => {
+        token = await tokens().make(clusterOf(asked.fleet, at), name);
+      });
+      return {
+        use: async (where, as) => {
+          removing(as, where);
+          return step(`use the token of ${at} for ${name} in ${where} as ${as}`, undefined, () =>
+            tokens().use(clusterOf(asked.fleet, where), as, token),
+          );
+        },
+      };
+    },
+    isJoined: (at, name) =>
+      step(`is ${at} joined with ${name}`, undefined, () =>
+        tokens().isJoined(clusterOf(asked.fleet, at), name),
+      ),
   };
 }
 

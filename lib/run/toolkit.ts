@@ -30,7 +30,7 @@ import { deadlineAfter } from './deadline.ts';
 import { digest } from './digest.ts';
 import { existsIn } from './fixtures.ts';
 import { handlerFor, inexpressible, policySemanticsOf, sharedAddress } from './handlers.ts';
-import { identitiesOf, movableCluster, technologyOf } from './technology.ts';
+import { identitiesOf, joinTokensOf, movableCluster, technologyOf } from './technology.ts';
 import { withinSignal } from '../system/withinSignal.ts';
 
 /** Everything a toolkit stands on. */
@@ -409,6 +409,7 @@ export function toolkitFor(
       ),
     identities: identitiesOf(world, step),
     ...technologyOf(world, step),
+    ...joinTokensOf(world, step, (what, undo) => void stack.push({ what, undo })),
     disturb,
     converge: (attempt, options) => converge(attempt, options, clock, signal),
     note: (text) =>
@@ -477,6 +478,9 @@ export function planToolkit(
     nodes: absent,
     stopWorkload: absent,
     identities: undefined,
+    peerNames: undefined,
+    makeJoinToken: absent,
+    isJoined: absent,
     brokenLinks: absent,
     controlPlaneCertificates: absent,
     exportState: absent,

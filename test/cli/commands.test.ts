@@ -147,6 +147,22 @@ void t.test('plan shows everything and creates nothing', async (t) => {
   t.strictSame(readdirSync(folder), [], 'nothing was created');
 });
 
+void t.test('plan shows how the vendor would have it, where there is a chart', async (t) => {
+  const folder = emptyFolder(t);
+  const args = ['plan', '--chart', '--profile', 'consul', '--suite', 'peering'];
+  const { code, out, err } = await cli(folder, args);
+  t.equal(code, 0, err);
+  for (const expected of ['# helm upgrade --install consul', '# west-values.yaml', 'kind: PeeringDialer']) {
+    t.match(out, expected);
+  }
+  t.match(JSON.parse((await cli(folder, [...args, '--json'])).out), {
+    clusters: [{ cluster: 'east', values: { global: { peering: { enabled: true } } } }, {}],
+  });
+  const without = await cli(folder, ['plan', '--chart', '--profile', 'istio']);
+  t.equal(without.code, 2);
+  t.match(without.err, /profile istio is not shown by a chart/);
+});
+
 void t.test('plan judges the addresses, as far as that needs no cluster', async (t) => {
   const folder = emptyFolder(t);
   writeFileSync(path.join(folder, 'mcnet.yaml'), 'clusters: [a, {name: b, pods: 10.0.0.0/13}]\n');

@@ -94,6 +94,7 @@ export function specOf(changes: Partial<RunSpec> & { names?: readonly string[] }
     ciliumRouting: 'native',
     ciliumKubeProxy: 'kept',
     ciliumEncryption: 'none',
+    consulGateways: 'local',
     images: {},
     versions: {},
     tools: {},

@@ -1,6 +1,6 @@
 import t from 'tap';
 import type { Toolkit } from '../../lib/model/check.ts';
-import type { Cluster, Fleet } from '../../lib/model/cluster.ts';
+import type { Cluster, Fleet, JoinTokens } from '../../lib/model/cluster.ts';
 import type { FaultSpec } from '../../lib/model/fault.ts';
 import type { Intent } from '../../lib/model/intent.ts';
 import { NotApplicableError } from '../../lib/model/errors.ts';
@@ -114,6 +114,35 @@ t.test('what a case put in place is taken back newest first', async (t) => {
     ['injected', 'held', 'mended'],
   );
   t.strictSame(await tools.undo(), [], 'twice does nothing');
+});
+
+t.test('a token joins as often as a check likes, is in no record, and leaves nothing behind', async (t) => {
+  const done: string[] = [];
+  const joinTokens: JoinTokens = {
+    make: (cluster, name) => Promise.resolve(`secret of ${cluster.name} for ${name}`),
+    use: (cluster, name, token) => {
+      done.push(`${cluster.name} uses the ${token} as ${name}`);
+      return Promise.resolve(name === 'joint-again' ? 'used before' : undefined);
+    },
+    isJoined: (_, name) => Promise.resolve(name === 'joint'),
+    remove: async (cluster, name) => void done.push(`${cluster.name} forgets ${name}`),
+  };
+  const { tools, toolkit, records } = await bench({}, ({ profile }) => ({
+    profile: { ...profile, joinTokens },
+  }));
+  const token = await toolkit.makeJoinToken('west', 'joint');
+  t.equal(await token.use('east', 'joint'), undefined);
+  t.equal(await toolkit.isJoined('east', 'joint'), true);
+  t.equal(await token.use('east', 'joint-again'), 'used before');
+  t.notMatch(JSON.stringify(records), 'secret');
+  t.strictSame(await tools.undo(), []);
+  t.strictSame(done, [
+    'east uses the secret of west for joint as joint',
+    'east uses the secret of west for joint as joint-again',
+    'east forgets joint-again',
+    'east forgets joint',
+    'west forgets joint',
+  ]);
 });
 
 t.test('what the check took back itself is not taken back again', async (t) => {

@@ -1,9 +1,9 @@
 import t from 'tap';
 import type { Sample } from '../../lib/model/probe.ts';
-import { exported, permission } from '../../suites/peering.ts';
+import { cut, exported, names, noOwnGateway, ownGateway, permission, token } from '../../suites/peering.ts';
 import { callsToMeetAll } from '../../suites/support/services.ts';
 import { judge, outcomeOf } from './judging.ts';
-import { answeredBy, exchange, times } from './samples.ts';
+import { answeredBy, exchange, lookup, times } from './samples.ts';
 
 const CALLS = callsToMeetAll(2);
 const local = times(CALLS, () => answeredBy('east'));
@@ -69,4 +69,94 @@ t.test('refusal by a proxy is a refusal, and an answer to somebody without permi
   t.equal(verdict({ before: [...refused, ...refused], held: refused }), 'passed');
   t.equal(verdict({ before: [...both, ...local] }), 'failed: identity-not-enforced');
   t.equal(verdict({ keptAlive: keptAlive(4_900) }), 'failed: identity-not-enforced');
+});
+
+const found = lookup({ name: 'echo-mcnet.virtual.west.consul', addresses: ['240.0.0.1'] });
+const west = times(CALLS, () => answeredBy('west'));
+const peeringMissing = { cause: 'peering-missing', what: 'east has no peering with west' };
+
+t.test('a name leads to the cluster that it names, and what is kept has none', async (t) => {
+  const nothing = { ...found, addresses: [] };
+  const known = { from: 'east', to: 'west', lookup: found, exchanges: west, elapsedMs: 1, links: [] };
+  const verdict = (more: object) =>
+    outcomeOf(judge(names, { ...known, kept: [nothing, { ...nothing, rcode: 'NXDOMAIN' }], ...more }));
+  t.equal(verdict({}), 'passed');
+  t.equal(verdict({ exchanges: both }), 'failed: wrong-answerer');
+  t.equal(verdict({ lookup: nothing, exchanges: [] }), 'failed: dns-no-records');
+  t.equal(verdict({ lookup: nothing, exchanges: [], links: [peeringMissing] }), 'failed: peering-missing');
+  t.equal(verdict({ lookup: { ...nothing, outcome: 'timed-out' } }), 'failed: dns-timeout');
+  t.equal(
+    verdict({
+      exchanges: west.map((answer) => ({ ...answer, outcome: 'timed-out', answeredBy: undefined })),
+      links: [{ cause: 'gateway-down', what: 'no mesh gateway is ready in west' }],
+    }),
+    'failed: gateway-down',
+  );
+  t.equal(verdict({ kept: [nothing, found] }), 'failed: not-shared-but-answered', 'a moment later');
+});
+
+t.test('a token is taken once', async (t) => {
+  const refused = { refusal: 'a new peering token must be generated' };
+  const joined = { converged: true, elapsedMs: 900 };
+  const uses = { from: 'east', to: 'west', replaced: refused, fresh: {}, joined, again: refused, links: [] };
+  const verdict = (more: object) => outcomeOf(judge(token, { ...uses, ...more }));
+  t.equal(verdict({}), 'passed');
+  t.equal(verdict({ again: {} }), 'failed: token-reusable');
+  t.equal(verdict({ replaced: {} }), 'failed: token-reusable');
+  t.equal(verdict({ fresh: refused }), 'failed: peering-missing');
+  t.equal(verdict({ joined: { ...joined, converged: false } }), 'failed: peering-missing');
+  t.equal(verdict({ fresh: { failure: 'no answer' } }), 'inconclusive: probe-failed');
+  t.equal(
+    verdict({
+      fresh: { failure: 'no answer' },
+      links: [{ cause: 'gateway-down', what: 'no mesh gateway is ready in west' }],
+    }),
+    'failed: gateway-down',
+  );
+});
+
+t.test('callers leave by the gateway of their cluster, or without it', async (t) => {
+  const back = { exchanges: both, converged: true, elapsedMs: 1 };
+  const egress = {
+    from: 'east',
+    to: 'west',
+    address: '10.8.0.2',
+    before: both,
+    held: true,
+    without: local,
+    back,
+  };
+  const verdict = (check: typeof ownGateway, more: object) => outcomeOf(judge(check, { ...egress, ...more }));
+  t.equal(verdict(ownGateway, {}), 'passed');
+  t.equal(verdict(ownGateway, { without: both }), 'failed: wrong-path');
+  t.equal(verdict(noOwnGateway, { without: both }), 'passed');
+  t.equal(verdict(noOwnGateway, {}), 'failed: wrong-path');
+  t.equal(verdict(ownGateway, { before: local }), 'inconclusive: control-failed');
+  t.equal(verdict(ownGateway, { held: false }), 'inconclusive: fault-did-not-hold');
+  t.equal(
+    verdict(ownGateway, { back: { ...back, converged: false, exchanges: local } }),
+    'failed: no-failover',
+  );
+});
+
+t.test('a cut is known of while it lasts, and forgotten after it', async (t) => {
+  const during = { links: [peeringMissing], exchanges: local, listed: true, converged: true, elapsedMs: 1 };
+  const mended = { links: [], exchanges: both, listed: false, converged: true, elapsedMs: 1 };
+  const seen = {
+    from: 'east',
+    to: 'west',
+    address: '10.8.0.2',
+    ready: true,
+    held: true,
+    cut: during,
+    mended,
+  };
+  const verdict = (more: object) => outcomeOf(judge(cut, { ...seen, ...more }));
+  t.equal(verdict({}), 'passed');
+  t.equal(verdict({ ready: false }), 'inconclusive: control-failed');
+  t.equal(verdict({ cut: { ...during, links: [] } }), 'failed: status-contradicts-traffic');
+  t.equal(verdict({ cut: { ...during, exchanges: both } }), 'failed: wrong-path');
+  t.equal(verdict({ mended: { ...mended, listed: true } }), 'failed: withdrawal-slow');
+  t.equal(verdict({ mended: { ...mended, links: [peeringMissing] } }), 'failed: status-contradicts-traffic');
+  t.equal(verdict({ mended: { ...mended, exchanges: local } }), 'failed: no-failback');
 });

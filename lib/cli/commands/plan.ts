@@ -1,5 +1,8 @@
+import { stringify } from 'yaml';
 import { imagesOf } from '../../config/images.ts';
 import { type AddressPlan, RANGE_KINDS } from '../../model/addressing.ts';
+import type { VendorChart } from '../../model/cluster.ts';
+import { UserError } from '../../model/errors.ts';
 import type { PerFamily } from '../../model/cidr.ts';
 import type { PlannedCase } from '../../model/record.ts';
 import type { RunSpec } from '../../model/spec.ts';
@@ -30,7 +33,7 @@ function describeImages(spec: RunSpec): string {
 type Verdicts = Readonly<Record<string, Verdict>>;
 
 /** Says what a run would do; creates nothing. The exit code is 1 when the address plan itself fails. */
-export async function plan(flags: RawFlags, { json, images }: PlanOptions): Promise<number> {
+export async function plan(flags: RawFlags, { json, images, chart }: PlanOptions): Promise<number> {
   const asked = await readSpec(flags);
   if (images) {
     if (json) sayJson(imagesOf(asked));
@@ -38,7 +41,20 @@ export async function plan(flags: RawFlags, { json, images }: PlanOptions): Prom
     return 0;
   }
   const spec = await completeSpec(asked);
-  const planned = planRun(spec, partsOf(spec));
+  const parts = partsOf(spec);
+  const planned = planRun(spec, parts);
+  if (chart) {
+    const vendor = parts.profile.vendorChart?.(planned.fixtures);
+    if (!vendor) {
+      throw new UserError(`The profile ${parts.profile.name} is not shown by a chart`, {
+        where: '--chart',
+        remedy: 'Leave it out, or choose a --profile that its vendor has a chart for, such as consul',
+      });
+    }
+    if (json) sayJson(vendor);
+    else say(describeChart(vendor));
+    return 0;
+  }
   const verdicts = await judgeAddressing(spec, planned);
   if (json) sayJson({ configuration: spec, ...planned, verdicts });
   else say(describePlan(spec, planned, verdicts));
@@ -62,6 +78,16 @@ async function judgeAddressing(spec: RunSpec, { cases }: RunPlan): Promise<Verdi
     verdicts[planned.id] = judgeCase(check, planned, observed).verdict;
   }
   return verdicts;
+}
+
+/** To be pasted: commands, then the files that they name. */
+function describeChart({ clusters, steps }: VendorChart): string {
+  const documents = (of: readonly unknown[]): string => of.map((one) => stringify(one)).join('---\n');
+  const files = clusters.flatMap(({ cluster, values, objects }) => [
+    `# ${cluster}-values.yaml\n${documents([values])}`,
+    `# ${cluster}-resources.yaml\n${documents(objects)}`,
+  ]);
+  return [steps.map((step) => `# ${step}`).join('\n'), ...files].join('\n\n');
 }
 
 function describePlan(spec: RunSpec, planned: RunPlan, verdicts: Verdicts): string {

@@ -1,5 +1,6 @@
 /** Configuration entries of Consul: https://developer.hashicorp.com/consul/docs/connect/config-entries. Pure. */
 import type { IdentityPolicyIntent, ShareServiceIntent } from '../../model/intent.ts';
+import type { ConsulGateways } from '../../model/spec.ts';
 import { type CarriedPort, identityName, routeName } from './names.ts';
 
 export interface ConfigEntry {
@@ -8,13 +9,13 @@ export interface ConfigEntry {
   readonly [field: string]: unknown;
 }
 
-/** Peers' servers talk through the gateways too, and callers leave their cluster by its own gateway. */
-export const MESH: readonly ConfigEntry[] = [
+/** Peers' servers talk through the gateways too, whichever of them callers go by. */
+export const meshEntries = (mode: ConsulGateways): readonly ConfigEntry[] => [
   { Kind: 'mesh', Name: 'mesh', Peering: { PeerThroughMeshGateways: true } },
   {
     Kind: 'proxy-defaults',
     Name: 'global',
-    MeshGateway: { Mode: 'local' },
+    MeshGateway: { Mode: mode },
     Config: { protocol: 'http' },
   },
 ];
@@ -36,20 +37,43 @@ interface Place {
   readonly peers: readonly string[];
 }
 
+type Sharing = Pick<ShareServiceIntent, 'preference' | 'offered' | 'ejectFailing'>;
+
+/** Whose instances callers are led to by a route: in this order, the next where one has none that answers. */
+function orderOf({ preference, offered }: Sharing, route: string, { cluster, peers }: Place): string[] {
+  if (offered === false) return [cluster];
+  switch (preference) {
+    case 'spread':
+      return [...new Set([route, cluster, ...peers])];
+    case 'prefer-local':
+      return [cluster, ...peers];
+    case 'prefer-remote':
+      return [...new Set([...peers.filter((peer) => peer === route), ...peers, cluster])];
+  }
+}
+
 /**
- * By one route each cluster's instances come first, or by every route this cluster's: without healthy ones there, those of
- * the others are called in turn. No instance has the name of a route, so that all of it is failover.
+ * What a peer says of a service is how its gateway is, never whether any instance is left behind it: where a peer may come
+ * before others, only failing calls tell that it has none.
  */
-export function routeEntries(
-  { preference, ejectFailing }: Pick<ShareServiceIntent, 'preference' | 'ejectFailing'>,
-  { name, protocol }: CarriedPort,
-  { cluster, peers }: Place,
-): ConfigEntry[] {
-  const all = [cluster, ...peers];
+const isEjecting = ({ preference, offered }: Sharing): boolean =>
+  offered !== false && preference !== 'prefer-local';
+
+/**
+ * Failures in a row by which callers leave an endpoint alone. Where nobody has asked for it, only those that come from a
+ * peer without anything left, not from a moment's trouble.
+ */
+const FAILURES = { asked: 3, otherwise: 10 };
+
+/** @returns undefined where callers keep their endpoints */
+export const failuresOf = (sharing: Sharing): number | undefined =>
+  isEjecting(sharing) ? FAILURES[sharing.ejectFailing ? 'asked' : 'otherwise'] : undefined;
+
+/** No instance has the name of a route, so that all of it is failover. */
+export function routeEntries(sharing: Sharing, { name, protocol }: CarriedPort, place: Place): ConfigEntry[] {
+  const { cluster, peers } = place;
   const target = (where: string) => ({ Service: name, ...(where !== cluster && { Peer: where }) });
-  return all.flatMap((route): ConfigEntry[] => {
-    const first = preference === 'spread' ? route : cluster;
-    const order = [first, ...all.filter((other) => other !== first)];
+  return [cluster, ...peers].flatMap((route): ConfigEntry[] => {
     const Name = routeName(name, route);
     return [
       ...(protocol === 'tcp' ? [{ Kind: 'service-defaults', Name, Protocol: 'tcp' }] : []),
@@ -57,9 +81,9 @@ export function routeEntries(
         Kind: 'service-resolver',
         Name,
         ConnectTimeout: CONNECT_TIMEOUT,
-        Failover: { '*': { Targets: order.map(target) } },
+        Failover: { '*': { Targets: orderOf(sharing, route, place).map(target) } },
       },
-      ...(ejectFailing && protocol === 'http'
+      ...((sharing.ejectFailing || isEjecting(sharing)) && protocol === 'http'
         ? [
             {
               Kind: 'service-router',
@@ -84,23 +108,26 @@ export function routeEntries(
 export const protocolEntries = ({ name, protocol }: CarriedPort): ConfigEntry[] =>
   protocol === 'tcp' ? [{ Kind: 'service-defaults', Name: name, Protocol: 'tcp' }] : [];
 
-/** Failures in a row by which an endpoint is left alone, and how often they are counted. */
-const EJECT = { Interval: '1s', MaxFailures: 3 };
+/** How often failures are counted. */
+const COUNTED = '1s';
 /**
  * The one endpoint of a peer is a gateway: callers that give it up for half a minute because of the backends behind it
  * would lose the whole peer.
  */
 const KEEP = { EnforcingConsecutive5xx: 0 };
 
-/** How a caller treats endpoints that fail, by route. */
-export const callerDefaults = (caller: string, ejecting: readonly string[]): ConfigEntry => ({
+/** How a caller treats endpoints that fail. @param ejecting failures in a row that it takes, by route */
+export const callerDefaults = (caller: string, ejecting: ReadonlyMap<string, number>): ConfigEntry => ({
   Kind: 'service-defaults',
   Name: caller,
   Protocol: 'http',
   UpstreamConfig: {
     Defaults: { PassiveHealthCheck: KEEP },
-    ...(ejecting.length > 0 && {
-      Overrides: ejecting.toSorted().map((Name) => ({ Name, PassiveHealthCheck: EJECT })),
+    ...(ejecting.size > 0 && {
+      Overrides: [...ejecting.keys()].toSorted().map((Name) => ({
+        Name,
+        PassiveHealthCheck: { Interval: COUNTED, MaxFailures: ejecting.get(Name) },
+      })),
     }),
   },
 });
@@ -110,6 +137,8 @@ export function intentions(
   { allow }: Pick<IdentityPolicyIntent, 'allow'>,
   destination: string,
   { cluster, peers }: Place,
+  nameOf: (caller: IdentityPolicyIntent['allow'][number]) => string = ({ namespace, serviceAccount = '' }) =>
+    identityName({ name: serviceAccount }, namespace),
 ): ConfigEntry {
   const everywhere = [cluster, ...peers];
   const source = (Name: string, where: string, Action: 'allow' | 'deny') => ({
@@ -121,10 +150,10 @@ export function intentions(
     Kind: 'service-intentions',
     Name: destination,
     Sources: [
-      ...allow.flatMap(({ namespace, serviceAccount = '', cluster: only }) =>
+      ...allow.flatMap((caller) =>
         everywhere
-          .filter((where) => only === undefined || only === where)
-          .map((where) => source(identityName({ name: serviceAccount }, namespace), where, 'allow')),
+          .filter((where) => caller.cluster === undefined || caller.cluster === where)
+          .map((where) => source(nameOf(caller), where, 'allow')),
       ),
       ...everywhere.map((where) => source('*', where, 'deny')),
     ],

@@ -24,6 +24,7 @@ import { GUARDED_PORTS, INBOUND_CHAIN } from './sidecars.ts';
 import { EXPORTED, type Shares, portsOf } from './share.ts';
 import { holds, isReady } from '../common/clusters.ts';
 import { type Request, deleteEntry, peeringsOf, podsOf, putEntry, tell } from './server.ts';
+import { removalRequest, tokenRequest } from './tokens.ts';
 
 /** From a change of the server's configuration until proxies of peers have it. */
 const PUSH_MS = 2_000;
@@ -122,15 +123,10 @@ export function consulInjectors(
       const pair = pairsOf(peers).find(({ acceptor, dialer }) =>
         [acceptor, dialer].every((name) => name === fault.at || name === fault.cluster),
       ) ?? { acceptor: fault.at, dialer: fault.cluster };
-      const removal = (peer: string): Request => ({ method: 'DELETE', path: `/v1/peering/${peer}` });
       const [acceptor, dialer] = [peers.named(pair.acceptor), peers.named(pair.dialer)];
       const shellOf = (cluster: KubernetesCluster, script: string): string =>
         atServer(cluster, script).map(quoted).join(' ');
-      const token = requestCommand({
-        method: 'POST',
-        path: '/v1/peering/token',
-        body: { PeerName: pair.dialer },
-      });
+      const token = requestCommand(tokenRequest(pair.dialer));
       await ledger.add({
         description: described(fault),
         undo: {
@@ -139,8 +135,8 @@ export function consulInjectors(
             'sh',
             '-c',
             [
-              shellOf(acceptor, requestCommand(removal(pair.dialer))),
-              shellOf(dialer, requestCommand(removal(pair.acceptor))),
+              shellOf(acceptor, requestCommand(removalRequest(pair.dialer))),
+              shellOf(dialer, requestCommand(removalRequest(pair.acceptor))),
               // What is being deleted cannot be made anew before it is gone.
               'for try in 1 2 3 4 5 6 7 8 9 10; do',
               '  sleep 2',
@@ -155,7 +151,7 @@ export function consulInjectors(
           ],
         },
       });
-      await tell(at, [removal(fault.cluster)]);
+      await tell(at, [removalRequest(fault.cluster)]);
       const known = async (cluster: KubernetesCluster, name: string) =>
         (await peeringsOf(cluster)).some((peering) => peering.Name === name);
       return {
@@ -174,8 +170,8 @@ export function consulInjectors(
             ),
           );
           if (whole.every(Boolean)) return;
-          await tell(acceptor, [removal(pair.dialer)]);
-          await tell(dialer, [removal(pair.acceptor)]);
+          await tell(acceptor, [removalRequest(pair.dialer)]);
+          await tell(dialer, [removalRequest(pair.acceptor)]);
           await holds(
             async () => !(await known(acceptor, pair.dialer)) && !(await known(dialer, pair.acceptor)),
           );
@@ -187,6 +183,27 @@ export function consulInjectors(
     },
     'cluster',
   );
+
+  const runs = async (cluster: KubernetesCluster): Promise<boolean> =>
+    (await Promise.all([SERVER, GATEWAY].map((app) => podsOf(cluster, app)))).every((pods) =>
+      pods.some(isReady),
+    );
+
+  /** With all peers but those that are without server or gateway themselves, which another fault may have taken. */
+  const isJoinedAgain = async (cluster: KubernetesCluster): Promise<boolean> => {
+    if (!(await runs(cluster))) return true;
+    const peerings = await peeringsOf(cluster);
+    const joined = await Promise.all(
+      peers
+        .of(cluster.name)
+        .map(
+          async (name) =>
+            peerings.some(({ Name, State }) => Name === name && State === 'ACTIVE') ||
+            !(await runs(peers.named(name))),
+        ),
+    );
+    return joined.every(Boolean);
+  };
 
   /** A deployment of Consul's own, without pods. */
   const stop =
@@ -207,6 +224,8 @@ export function consulInjectors(
         mend: async () => {
           await restore();
           await holds(async () => (await podsOf(cluster, app)).some(isReady));
+          // Servers that have lost each other wait longer and longer before they try again.
+          await holds(() => isJoinedAgain(cluster).catch(() => false));
         },
       };
     };

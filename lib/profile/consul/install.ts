@@ -3,12 +3,14 @@ import type { KubernetesCluster } from '../../model/cluster.ts';
 import { UserError } from '../../model/errors.ts';
 import { systemClock, within } from '../../system/clock.ts';
 import type { Peers } from './clusters.ts';
-import { MESH } from './entries.ts';
-import { GATEWAY, SERVER, SYSTEM_NAMESPACE } from './names.ts';
+import { meshEntries } from './entries.ts';
+import { DNS, GATEWAY, SERVER, SYSTEM_NAMESPACE, ZONE, systemReference } from './names.ts';
 import { gatewayObjects, serverObjects } from './objects.ts';
 import { type ConsulOptions, imagesOf } from './options.ts';
-import { isReady } from '../common/clusters.ts';
+import { existing, isReady } from '../common/clusters.ts';
+import { configureCoreDns, forwardingZone } from '../common/coreDns.ts';
 import { ask, peeringsOf, podsOf, putEntry, tell } from './server.ts';
+import { establishRequest, tokenIn, tokenRequest } from './tokens.ts';
 
 const START_LIMIT_MS = 180_000;
 const JOIN_LIMIT_MS = 120_000;
@@ -32,8 +34,8 @@ export async function installConsul(peers: Peers, options: ConsulOptions): Promi
       if (!node) throw new UserError(`no node of ${cluster.name} takes pods`);
       const place = { run: fleet.run, cluster: cluster.name, node: node.name };
       await cluster.objects.apply(serverObjects(place, images));
-      await untilReady(cluster, SERVER);
-      await tell(cluster, MESH.map(putEntry));
+      await Promise.all([untilReady(cluster, SERVER), serveNames(cluster)]);
+      await tell(cluster, meshEntries(options.consulGateways).map(putEntry));
       await cluster.objects.apply(gatewayObjects(images));
       await untilReady(cluster, GATEWAY);
       await untilListed(cluster);
@@ -41,6 +43,13 @@ export async function installConsul(peers: Peers, options: ConsulOptions): Promi
   );
   for (const pair of pairsOf(peers)) await join(peers, pair);
   for (const cluster of clusters) await untilJoined(cluster, peers.of(cluster.name));
+}
+
+/** Pods ask CoreDNS, which leaves the names of the zone to the servers. */
+async function serveNames(cluster: KubernetesCluster): Promise<void> {
+  const { spec } = await existing(cluster, systemReference('v1', 'Service', DNS));
+  const { clusterIP } = spec as { readonly clusterIP: string };
+  await configureCoreDns(cluster, ZONE, (corefile) => forwardingZone(corefile, ZONE, clusterIP));
 }
 
 export interface Pair {
@@ -60,17 +69,9 @@ export const pairsOf = (peers: Peers): Pair[] =>
 /** Gives a token of one to the other, which is all that a peering needs. */
 export async function join(peers: Peers, { acceptor, dialer }: Pair): Promise<void> {
   for (let tries = 1; ; tries++) {
-    const [made = '{}'] = await tell(peers.named(acceptor), [
-      { method: 'POST', path: '/v1/peering/token', body: { PeerName: dialer } },
-    ]);
-    const { PeeringToken } = JSON.parse(made) as { PeeringToken: string };
-    const request = {
-      method: 'POST',
-      path: '/v1/peering/establish',
-      body: { PeerName: acceptor, PeeringToken },
-    } as const;
+    const [made = '{}'] = await tell(peers.named(acceptor), [tokenRequest(dialer)]);
     try {
-      await tell(peers.named(dialer), [request]);
+      await tell(peers.named(dialer), [establishRequest(acceptor, tokenIn(made))]);
       return;
     } catch (error) {
       if (tries === TRIES) throw error;

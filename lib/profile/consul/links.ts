@@ -64,10 +64,21 @@ async function linksOf(at: KubernetesCluster, other: string): Promise<readonly B
   ];
 }
 
-/** Links of the caller's cluster come first. */
+/** What is wrong because of another comes after it: without a gateway no peering is active. */
+const ORDER: readonly BrokenLink['cause'][] = ['control-plane-down', 'gateway-down', 'proxy-missing'];
+
+/** Pure. Of links that are broken alike, those of the caller's cluster come first. */
+export const likeliestFirst = (links: readonly BrokenLink[]): BrokenLink[] => {
+  const place = ({ cause }: BrokenLink): number => {
+    const found = ORDER.indexOf(cause);
+    return found === -1 ? ORDER.length : found;
+  };
+  return links.toSorted((one, other) => place(one) - place(other));
+};
+
 export async function brokenLinks(
   from: KubernetesCluster,
   to: KubernetesCluster,
 ): Promise<readonly BrokenLink[]> {
-  return lookAtLinks([() => linksOf(from, to.name), () => linksOf(to, from.name)]);
+  return likeliestFirst(await lookAtLinks([() => linksOf(from, to.name), () => linksOf(to, from.name)]));
 }

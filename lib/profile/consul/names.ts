@@ -13,24 +13,36 @@ export const REGISTRAR = 'consul-registrar';
 export const PROXIES = 'consul-proxies';
 
 export const SERVER_PORTS = { http: 8500, grpc: 8502, grpcTls: 8503 } as const;
+export const DNS = 'consul-dns';
+export const DNS_PORT = 8600;
+/** What the servers answer names of. */
+export const ZONE = 'consul';
+/** Addresses that servers give to services, and nobody has: https://developer.hashicorp.com/consul/docs/services/discovery/dns-static-lookups. */
+export const VIRTUAL_RANGE = '240.0.0.0/4';
 export const GATEWAY_PORT = 8443;
 /** Where the gateway of a cluster is reached from others: at every node. */
 export const GATEWAY_NODE_PORT = 30_443;
 
 /** A proxy for each service of a workload, side by side: the first port of each kind, the others follow. */
-export const PROXY_PORTS = { public: 20_000, upstream: 21_000, health: 21_500, admin: 19_000 } as const;
+export const PROXY_PORTS = {
+  public: 20_000,
+  upstream: 21_000,
+  health: 21_500,
+  admin: 19_000,
+  outbound: 15_001,
+} as const;
 
 /** Annotation of a workload: the services that its proxies stand for, the first being who it is when it calls. */
 export const SERVICES_ANNOTATION = 'mcnet-conformance/consul-services';
 
 /** A service of Consul has one name in its cluster, one port and one identity. */
-const joined = (name: string, namespace: string): string => `${name}-${namespace}`;
+export const serviceNameOf = (name: string, namespace: string): string => `${name}-${namespace}`;
 
 /** Who a workload is when it calls: the account that it runs as. */
 export const identityName = (
   { serviceAccount, name }: Pick<WorkloadSpec, 'serviceAccount' | 'name'>,
   namespace: string,
-): string => joined(serviceAccount ?? name, namespace);
+): string => serviceNameOf(serviceAccount ?? name, namespace);
 
 /** Ports that this technology carries; all others belong to the workload itself. */
 export const isCarried = ({ port, protocol }: ServiceSpec['ports'][number]): boolean =>
@@ -41,22 +53,39 @@ export interface CarriedPort {
   readonly name: string;
   readonly port: number;
   readonly protocol: 'http' | 'tcp';
+  /** What answers comes and goes. */
+  readonly started?: true;
 }
 
 /** A service of several ports is several of Consul's. */
 export function carriedPorts(
-  { name, headless, ports }: Pick<ServiceSpec, 'name' | 'headless' | 'ports'>,
+  {
+    name,
+    headless,
+    ports,
+    startedBackends,
+  }: Pick<ServiceSpec, 'name' | 'headless' | 'ports' | 'startedBackends'>,
   namespace: string,
 ): CarriedPort[] {
   if (headless) return [];
-  return ports
-    .filter(isCarried)
-    .map(({ port }) =>
-      port === PORTS.serviceTcp
-        ? { name: `${joined(name, namespace)}-tcp`, port, protocol: 'tcp' }
-        : { name: joined(name, namespace), port, protocol: 'http' },
-    );
+  return ports.filter(isCarried).map(({ port }) =>
+    port === PORTS.serviceTcp
+      ? { name: `${serviceNameOf(name, namespace)}-tcp`, port, protocol: 'tcp' }
+      : {
+          name: serviceNameOf(name, namespace),
+          port,
+          protocol: 'http',
+          ...(startedBackends && { started: true }),
+        },
+  );
 }
+
+/** Under this name of a peer's service its callers find an address that their proxies carry. */
+export const virtualName = (service: string, peer: string): string => `${service}.virtual.${peer}.${ZONE}`;
+
+/** This name lists the instances of a peer's service that count as healthy here. */
+export const instancesName = (service: string, peer: string): string =>
+  `${service}.service.${peer}.peer.${ZONE}`;
 
 /** What callers call to get to a service: an instance of this cluster where it has one, else of the others. */
 export const routeName = (service: string, cluster: string): string => `${service}-from-${cluster}`;

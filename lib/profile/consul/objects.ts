@@ -1,6 +1,8 @@
 /** The parts of Consul in a cluster, as plain objects: a server, and a mesh gateway that all nodes lead to. Pure. */
 import type { KubernetesObject } from '../../model/cluster.ts';
 import {
+  DNS,
+  DNS_PORT,
   GATEWAY,
   GATEWAY_CONTAINER,
   GATEWAY_NODE_PORT,
@@ -36,7 +38,13 @@ export const serverConfiguration = (run: string, cluster: string): Record<string
   // A trust domain that is known before the server is.
   connect: { enabled: true, ca_config: { cluster_id: clusterIdOf(run, cluster) } },
   peering: { enabled: true },
-  ports: { http: SERVER_PORTS.http, grpc: SERVER_PORTS.grpc, grpc_tls: SERVER_PORTS.grpcTls, serf_wan: -1 },
+  ports: {
+    dns: DNS_PORT,
+    http: SERVER_PORTS.http,
+    grpc: SERVER_PORTS.grpc,
+    grpc_tls: SERVER_PORTS.grpcTls,
+    serf_wan: -1,
+  },
   performance: { raft_multiplier: 1 },
 });
 
@@ -85,6 +93,20 @@ export function serverObjects(
       kind: 'Service',
       metadata: labelled(SERVER),
       spec: { selector: { app: SERVER }, ports },
+    },
+    {
+      apiVersion: 'v1',
+      kind: 'Service',
+      metadata: labelled(DNS),
+      spec: {
+        selector: { app: SERVER },
+        ports: (['UDP', 'TCP'] as const).map((protocol) => ({
+          name: protocol.toLowerCase(),
+          protocol,
+          port: 53,
+          targetPort: DNS_PORT,
+        })),
+      },
     },
     deployment(SERVER, {
       nodeSelector: { 'kubernetes.io/hostname': node },

@@ -1,7 +1,10 @@
 import type { KubernetesOptions, RunSpec } from '../../model/spec.ts';
 
 /** What of a run's specification concerns Consul. */
-export type ConsulOptions = Pick<RunSpec, 'topology' | 'families' | 'images' | 'tools'> & {
+export type ConsulOptions = Pick<
+  RunSpec,
+  'topology' | 'families' | 'images' | 'tools' | 'charts' | 'consulGateways'
+> & {
   readonly kubernetes: Pick<KubernetesOptions, 'namespace'>;
 };
 

@@ -1,4 +1,5 @@
 /** Services that clusters share: each exports its own to its peers, and callers are led to all of them. */
+import { isDeepStrictEqual } from 'node:util';
 import type { AppliedIntent, Cluster, IntentHandler, KubernetesCluster } from '../../model/cluster.ts';
 import { InternalError, UserError } from '../../model/errors.ts';
 import type { ShareServiceIntent } from '../../model/intent.ts';
@@ -8,55 +9,80 @@ import {
   type ConfigEntry,
   callerDefaults,
   exportedServices,
+  failuresOf,
   protocolEntries,
   routeEntries,
 } from './entries.ts';
 import { type CarriedPort, carriedPorts, routeName, servicesOf } from './names.ts';
-import { type Request, deleteEntry, peeringsOf, putEntry, readEntry, tell } from './server.ts';
+import { type Peering, type Request, deleteEntry, peeringsOf, putEntry, readEntry, tell } from './server.ts';
 
 export const EXPORTED = { Kind: 'exported-services', Name: 'default' } as const;
 
 export const exportedIn = (entry: ConfigEntry | undefined): string[] =>
   ((entry?.['Services'] ?? []) as readonly { Name: string }[]).map(({ Name }) => Name);
 
-/** What stands in one cluster in entries that several services share: written one change after the other. */
+/**
+ * Work that goes on alone: whoever asks while it does waits for the next time, which serves all who have asked by then.
+ */
+export function coalescing<T>(work: () => Promise<T>): () => Promise<T> {
+  let current: Promise<unknown> = Promise.resolve();
+  let next: Promise<T> | undefined;
+  const begin = (): Promise<T> => {
+    next = undefined;
+    return work();
+  };
+  return () => {
+    if (next) return next;
+    next = current.then(begin, begin);
+    current = next;
+    return next;
+  };
+}
+
+interface Standing {
+  readonly exported: Set<string>;
+  /** Failures in a row that callers take, by route. */
+  readonly ejecting: Map<string, number>;
+}
+
+/** What stands in one cluster in entries that several services share: written by one change at a time. */
 class SharedEntries {
   readonly #cluster: KubernetesCluster;
   readonly #peers: Peers;
   #exported: Set<string> | undefined;
-  readonly #ejecting = new Set<string>();
+  readonly #ejecting = new Map<string, number>();
   /** Callers that have been told how to treat endpoints that fail; the last words hold. */
   #callersTold = false;
-  #told: Promise<unknown> = Promise.resolve();
+  #pending: { readonly alter: (standing: Standing) => void; readonly more: readonly Request[] }[] = [];
+  readonly #write = coalescing(() => this.#writeAll());
+  /** As this cluster's server says it; asked once for all who ask at the same time. */
+  readonly peerings: () => Promise<readonly Peering[]>;
 
   constructor(cluster: KubernetesCluster, peers: Peers) {
     this.#cluster = cluster;
     this.#peers = peers;
+    this.peerings = coalescing(() => peeringsOf(cluster));
   }
 
   /** @param more sent before what changes here, in the same way */
-  change(
-    alter: (entries: { exported: Set<string>; ejecting: Set<string> }) => void,
-    more: readonly Request[] = [],
-  ): Promise<void> {
-    const write = async (): Promise<void> => {
-      this.#exported ??= new Set(exportedIn(await readEntry(this.#cluster, EXPORTED)));
-      const before = [...this.#exported].toSorted().join();
-      const ejectingBefore = [...this.#ejecting].toSorted().join();
-      alter({ exported: this.#exported, ejecting: this.#ejecting });
-      const exported = [...this.#exported];
-      await tell(this.#cluster, [
-        ...more,
-        ...(this.#callersTold && [...this.#ejecting].toSorted().join() === ejectingBefore
-          ? []
-          : this.#callers()),
-        ...(exported.toSorted().join() === before ? [] : [this.#exporting(exported)]),
-      ]);
-      this.#callersTold = true;
-    };
-    const changing = this.#told.then(write, write);
-    this.#told = changing;
-    return changing;
+  change(alter: (standing: Standing) => void, more: readonly Request[] = []): Promise<void> {
+    this.#pending.push({ alter, more });
+    return this.#write();
+  }
+
+  async #writeAll(): Promise<void> {
+    const changes = this.#pending.splice(0);
+    this.#exported ??= new Set(exportedIn(await readEntry(this.#cluster, EXPORTED)));
+    const before = [...this.#exported].toSorted().join();
+    const ejectingBefore = new Map(this.#ejecting);
+    for (const { alter } of changes) alter({ exported: this.#exported, ejecting: this.#ejecting });
+    const exported = [...this.#exported];
+    await tell(this.#cluster, [
+      ...changes.flatMap(({ more }) => more),
+      ...(this.#callersTold && isDeepStrictEqual(this.#ejecting, ejectingBefore) ? [] : this.#callers()),
+      ...(exported.toSorted().join() === before ? [] : [this.#exporting(exported)]),
+    ]);
+    this.#callersTold = true;
   }
 
   #exporting(exported: readonly string[]): Request {
@@ -69,8 +95,9 @@ class SharedEntries {
   /** How those who may call treat endpoints that fail. */
   #callers(): Request[] {
     return this.#cluster.workloads
+      .filter(({ spec }) => spec.callsByPeerName || !spec.answersOnly)
       .flatMap(({ spec }) => servicesOf(spec).slice(0, 1))
-      .map((caller) => putEntry(callerDefaults(caller, [...this.#ejecting])));
+      .map((caller) => putEntry(callerDefaults(caller, this.#ejecting)));
   }
 }
 
@@ -138,20 +165,22 @@ export function shareHandler(peers: Peers, shares: Shares): IntentHandler {
         ...protocolEntries(port),
         ...routeEntries(intent, port, place),
       ]);
-      // Whoever falls back on this cluster's own instances must not give up the way to the others because of them.
-      const ejecting = intent.ejectFailing && intent.preference === 'spread';
+      // Whoever falls back on the others must not give up the way to them because of this cluster's own instances.
+      const failures = failuresOf(intent);
       const shared = shares.in(cluster.name);
       await shared.change((standing) => {
         for (const port of ports) {
-          standing.exported.add(port.name);
-          if (ejecting) for (const route of routes) standing.ejecting.add(routeName(port.name, route));
+          if (intent.offered !== false) standing.exported.add(port.name);
+          if (failures !== undefined)
+            for (const route of routes) standing.ejecting.set(routeName(port.name, route), failures);
         }
       }, entries.map(putEntry));
       return {
         rendered: JSON.stringify(entries),
         // Each peer's server has acknowledged it; that its proxies have it too is for traffic to show.
         settled: async () => {
-          const peerings = await peeringsOf(cluster);
+          if (intent.offered === false) return true;
+          const peerings = await shared.peerings();
           return place.peers.every((peer) => {
             const sent = peerings.find(({ Name }) => Name === peer)?.StreamStatus?.ExportedServices ?? [];
             return ports.every((port) => sent.includes(port.name));

@@ -22,6 +22,7 @@ import {
   SERVER_PORTS,
   SERVICES_ANNOTATION,
   SYSTEM_NAMESPACE,
+  VIRTUAL_RANGE,
   carriedPorts,
   identityName,
   routeName,
@@ -78,12 +79,19 @@ function answered(spec: WorkloadSpec, services: readonly ServiceSpec[]): Carried
   return [own, ...others];
 }
 
+/** What a workload calls by one of its proxies. */
+interface Calling {
+  readonly upstreams?: readonly Upstream[];
+  /** Whatever servers know, by the addresses that they give. */
+  readonly transparent?: boolean;
+}
+
 /** For `PUT /v1/agent/service/register`. */
 export function registrationOf(
   { name, port, protocol }: CarriedPort,
   index: number,
   pod: string,
-  upstreams: readonly Upstream[] = [],
+  { upstreams = [], transparent = false }: Calling = {},
 ): Record<string, unknown> {
   const id = `${name}-${pod}`;
   const health = PROXY_PORTS.health + index;
@@ -110,6 +118,10 @@ export function registrationOf(
         Proxy: {
           LocalServiceAddress: '127.0.0.1',
           Config: { protocol },
+          ...(transparent && {
+            Mode: 'transparent',
+            TransparentProxy: { OutboundListenerPort: PROXY_PORTS.outbound },
+          }),
           Expose: {
             Paths: [
               // What answers is the agent itself on the ports that have no health of their own.
@@ -141,7 +153,7 @@ export const GUARDED_PORTS = `${PORTS.service},${PORTS.serviceTcp},${PORTS.backe
 export const INBOUND_CHAIN = 'MCNET_INBOUND';
 
 /** Connections to the address of a service go to the proxy, evenly to each route. */
-function interception(upstreams: readonly Upstream[]): string[] {
+function interception({ upstreams = [], transparent = false }: Calling): string[] {
   let bound = PROXY_PORTS.upstream;
   const outbound = upstreams.flatMap(({ host, port, routes }) => [
     `address=$(getent ahostsv4 ${host} | awk '{ print $1; exit }')`,
@@ -157,19 +169,20 @@ function interception(upstreams: readonly Upstream[]): string[] {
     `iptables -w -t nat -N ${INBOUND_CHAIN}`,
     `iptables -w -t nat -A ${INBOUND_CHAIN} -p tcp -m multiport --dports ${GUARDED_PORTS} -j REDIRECT --to-ports ${PROXY_PORTS.public}`,
     `iptables -w -t nat -A PREROUTING -p tcp -j ${INBOUND_CHAIN}`,
+    ...(transparent
+      ? [
+          `iptables -w -t nat -A OUTPUT -p tcp -d ${VIRTUAL_RANGE} -j REDIRECT --to-ports ${PROXY_PORTS.outbound}`,
+        ]
+      : []),
     ...outbound,
   ];
 }
 
 const quoted = (text: string): string => `'${text.replaceAll("'", String.raw`'\''`)}'`;
 
-function registering(
-  services: readonly CarriedPort[],
-  pod: string,
-  upstreams: readonly Upstream[],
-): string[] {
+function registering(services: readonly CarriedPort[], pod: string, calling: Calling): string[] {
   return services.flatMap((service, index) => {
-    const registration = JSON.stringify(registrationOf(service, index, pod, index === 0 ? upstreams : []));
+    const registration = JSON.stringify(registrationOf(service, index, pod, index === 0 ? calling : {}));
     return [
       `printf %s ${quoted(registration)} | sed "s/${POD_IP}/$POD_IP/g" |`,
       `  curl -sS --fail --retry 60 --retry-delay 1 --retry-all-errors -o /dev/null -X PUT --data-binary @- ${HTTP}/v1/agent/service/register`,
@@ -183,6 +196,43 @@ function registering(
 export const ENVOY_OPTIONS =
   '--disable-hot-restart --concurrency 1 --drain-time-s 1 --drain-strategy immediate --log-level warning';
 
+/** How often proxies that do not last are looked after. */
+const LOOK_SECONDS = 0.5;
+/** Their backends may crash and come again: looks without one after which they are not needed any more. */
+const IDLE_LOOKS = 60;
+
+/**
+ * Proxies side by side: those of services whose backends come and go run only while there is one, since each takes as much
+ * memory as a small server. The shell forks nothing while it waits.
+ */
+function proxying(own: readonly CarriedPort[]): string {
+  const envoy = (index: number | string): string =>
+    `envoy -c ${COMPANION_FOLDER}/${index}.json ${ENVOY_OPTIONS} &`;
+  const lasting = own.flatMap(({ started }, index) => (started ? [] : [index]));
+  const coming = own.flatMap(({ started, port }, index) => (started ? [`[${index}]=${port}`] : []));
+  return [
+    'trap "kill 0" TERM',
+    ...lasting.map((index) => `${envoy(index)} lasting+=($!)`),
+    // One that is gone takes the others along: the pod starts all of them anew.
+    ...(coming.length === 0
+      ? ['wait -n']
+      : [
+          `ports=(${coming.join(' ')})`,
+          'exec 9<> <(:)',
+          `while read -rt ${LOOK_SECONDS} -u 9 _; [ $? -gt 128 ]; do`,
+          '  for proxy in "${lasting[@]}"; do kill -0 "$proxy" 2> /dev/null || exit 1; done',
+          '  for index in "${!ports[@]}"; do',
+          '    if true 2> /dev/null < "/dev/tcp/127.0.0.1/${ports[index]}"; then',
+          `      idle[index]=0; [ -n "\${running[index]}" ] || { ${envoy('$index')} running[index]=$!; }`,
+          `    elif [ -n "\${running[index]}" ] && [ $((idle[index] += 1)) -ge ${IDLE_LOOKS} ]; then`,
+          '      kill "${running[index]}"; running[index]=\'\'',
+          '    fi',
+          '  done',
+          'done',
+        ]),
+  ].join('\n');
+}
+
 export function decorateFor(options: ConsulOptions): Profile['decorate'] {
   const { topology, kubernetes } = options;
   const images = imagesOf(options);
@@ -191,8 +241,12 @@ export function decorateFor(options: ConsulOptions): Profile['decorate'] {
     const reachable = topology.members
       .map(({ name }) => name)
       .filter((name) => name === cluster || pathBetween(topology, cluster, name).kind !== 'forbidden');
-    const upstreams = upstreamsOf(services, reachable, kubernetes.namespace);
+    const calling: Calling = {
+      upstreams: spec.answersOnly ? [] : upstreamsOf(services, reachable, kubernetes.namespace),
+      transparent: spec.callsByPeerName ?? false,
+    };
     const own = answered(spec, services);
+    const lasting = own.filter(({ started }) => !started);
     const small = { cpu: '5m', memory: '16Mi', memoryLimit: '128Mi' };
     const companions: Companion[] = [
       {
@@ -201,7 +255,7 @@ export function decorateFor(options: ConsulOptions): Profile['decorate'] {
         command: [
           'sh',
           '-ec',
-          [...interception(upstreams), ...registering(own, spec.name, upstreams), ''].join('\n'),
+          [...interception(calling), ...registering(own, spec.name, calling), ''].join('\n'),
         ],
         first: true,
         ownsNetwork: true,
@@ -211,18 +265,10 @@ export function decorateFor(options: ConsulOptions): Profile['decorate'] {
       {
         name: PROXIES,
         image: images.consulEnvoy,
-        command: [
-          'bash',
-          '-c',
-          [
-            ...own.map((_, index) => `envoy -c ${COMPANION_FOLDER}/${index}.json ${ENVOY_OPTIONS} &`),
-            // One that is gone takes the others along: the pod starts all of them anew.
-            'trap "kill 0" TERM; wait -n',
-          ].join('\n'),
-        ],
+        command: ['bash', '-c', proxying(own)],
         readyPort: PROXY_PORTS.public,
-        cpu: spec.timed ? TIMED_CPU : `${5 * own.length}m`,
-        memory: `${32 * own.length}Mi`,
+        cpu: spec.timed ? TIMED_CPU : `${5 * lasting.length}m`,
+        memory: `${32 * lasting.length}Mi`,
         memoryLimit: `${256 + 128 * own.length}Mi`,
       },
       {

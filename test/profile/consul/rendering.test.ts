@@ -1,15 +1,21 @@
+import { spawn } from 'node:child_process';
+import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
+import path from 'node:path';
 import t from 'tap';
 import {
   callerDefaults,
   exportedServices,
+  failuresOf,
   intentions,
+  meshEntries,
   protocolEntries,
   routeEntries,
 } from '../../../lib/profile/consul/entries.ts';
 import { writable } from '../../../lib/profile/consul/faults.ts';
 import { consulIdentities } from '../../../lib/profile/consul/identities.ts';
 import { createConsul } from '../../../lib/profile/consul/index.ts';
-import { peeringLink } from '../../../lib/profile/consul/links.ts';
+import { likeliestFirst, peeringLink } from '../../../lib/profile/consul/links.ts';
 import { carriedPorts, clusterIdOf, servicesOf, spiffeId } from '../../../lib/profile/consul/names.ts';
 import { gatewayObjects, serverConfiguration, serverObjects } from '../../../lib/profile/consul/objects.ts';
 import { Peers } from '../../../lib/profile/consul/clusters.ts';
@@ -17,7 +23,9 @@ import { handshakesIn } from '../../../lib/profile/common/envoy.ts';
 import { authoritiesIn } from '../../../lib/profile/consul/proxies.ts';
 import { enforces } from '../../../lib/profile/consul/security.ts';
 import { answersIn, linesOf } from '../../../lib/profile/consul/server.ts';
+import { coalescing } from '../../../lib/profile/consul/share.ts';
 import { registrationOf } from '../../../lib/profile/consul/sidecars.ts';
+import { establishRequest, isRefusal, tokenIn } from '../../../lib/profile/consul/tokens.ts';
 import type { Topology } from '../../../lib/model/topology.ts';
 import { PORTS, type ServiceSpec, type WorkloadSpec } from '../../../lib/model/workload.ts';
 
@@ -26,7 +34,15 @@ const TOPOLOGY: Topology = {
   hub: 'east',
   members: [{ name: 'east' }, { name: 'west' }, { name: 'north' }],
 };
-const OPTIONS = { topology: TOPOLOGY, families: ['ipv4'], images: {}, tools: {}, kubernetes: {} } as const;
+const OPTIONS = {
+  topology: TOPOLOGY,
+  families: ['ipv4'],
+  images: {},
+  tools: {},
+  charts: {},
+  kubernetes: {},
+  consulGateways: 'local',
+} as const;
 const IMAGES = { consul: 'consul:1', consulEnvoy: 'envoy:1' };
 
 const service = (name: string, ...ports: number[]): ServiceSpec => ({
@@ -97,6 +113,8 @@ t.test('what stands beside a workload', async (t) => {
     'connections are spread evenly',
   );
   t.equal(redirects.length, 4 * 3);
+  const answering = { ...workload('client'), answersOnly: true as const };
+  t.notMatch(decorate(answering, 'east', services).companions?.[0]?.command.at(-1), 'DestinationName');
   t.match(caller, /"DestinationName":"guarded-mcnet-tcp-from-north".*"LocalBindPort":21008/);
 });
 
@@ -136,6 +154,81 @@ t.test('a registration is checked through its own proxy', async (t) => {
   });
 });
 
+t.test('proxies of backends that come and go run only while there is one', async (t) => {
+  const { decorate } = createConsul(OPTIONS);
+  const backend = createServer();
+  const { port } = await new Promise<AddressInfo>((resolve) =>
+    backend.listen(0, '127.0.0.1', () => resolve(backend.address() as AddressInfo)),
+  );
+  await new Promise((resolve) => backend.close(resolve));
+  const services: ServiceSpec[] = [
+    service('echo', PORTS.service),
+    { ...service('drill', port), selector: { app: 'echo' }, startedBackends: true },
+  ];
+  const [, proxies] = decorate(workload('echo-1', 'echo'), 'east', services).companions ?? [];
+  const [shell = '', , script = ''] = proxies?.command ?? [];
+  t.equal(shell, 'bash');
+  t.equal(script.match(/^envoy .* lasting\+=/gm)?.length, 2);
+  t.match(script, `ports=([2]=${port})`);
+  t.equal(proxies?.memory, '64Mi');
+
+  // In place of Envoy something that lives as long, and says where it was started.
+  const folder = t.testdir({ envoy: '#!/bin/sh\necho "$2 $PPID" >> "$LOG"\nexec sleep 60\n' });
+  const log = path.join(folder, 'log');
+  writeFileSync(log, '');
+  chmodSync(path.join(folder, 'envoy'), 0o755);
+  const child = spawn(shell, ['-c', script], {
+    detached: true,
+    env: { ...process.env, PATH: `${folder}:${process.env['PATH']}`, LOG: log },
+    stdio: 'ignore',
+  });
+  t.teardown(() => process.kill(-(child.pid ?? 0), 'SIGKILL'));
+  const started = (): string[] =>
+    [...readFileSync(log, 'utf8').matchAll(/(\d+)\.json/g)].map(([, index = '']) => index);
+  const until = async (wanted: readonly string[]): Promise<string[]> => {
+    for (let tries = 0; tries < 200 && started().toSorted().join() !== wanted.join(); tries++) {
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+    return started().toSorted();
+  };
+  t.strictSame(await until(['0', '1']), ['0', '1']);
+  backend.listen(port, '127.0.0.1');
+  t.teardown(() => backend.close());
+  t.strictSame(await until(['0', '1', '2']), ['0', '1', '2']);
+});
+
+t.test('who calls by names of peers has a proxy for whatever servers give addresses to', async (t) => {
+  const { decorate } = createConsul(OPTIONS);
+  const scriptOf = (spec: WorkloadSpec) => decorate(spec, 'east', []).companions?.[0]?.command.at(-1) ?? '';
+  const plain = scriptOf(workload('client'));
+  t.notMatch(plain, 'transparent');
+  t.notMatch(plain, '240.0.0.0/4');
+  const script = scriptOf({ ...workload('by-name'), callsByPeerName: true });
+  t.match(script, '"Mode":"transparent","TransparentProxy":{"OutboundListenerPort":15001}');
+  t.match(script, '-d 240.0.0.0/4 -j REDIRECT --to-ports 15001');
+  const { peerNames } = createConsul(OPTIONS);
+  const echo = { name: 'echo', namespace: 'mcnet' };
+  t.equal(peerNames?.serviceName(echo, 'west'), 'echo-mcnet.virtual.west.consul');
+  t.equal(peerNames?.instancesName(echo, 'west'), 'echo-mcnet.service.west.peer.consul');
+});
+
+t.test('callers leave by the gateways that were asked for', async (t) => {
+  t.match(meshEntries('remote'), [{ Kind: 'mesh' }, { MeshGateway: { Mode: 'remote' } }]);
+  t.ok(createConsul(OPTIONS).features.includes('own-gateway'));
+  t.ok(createConsul({ ...OPTIONS, consulGateways: 'remote' }).features.includes('no-own-gateway'));
+});
+
+t.test('tokens of peerings', async (t) => {
+  t.equal(tokenIn('{"PeeringToken":"abc"}'), 'abc');
+  t.ok(
+    isRefusal(
+      'rpc error: code = PermissionDenied desc = a new peering token must be generated: invalid peering establishment secret',
+    ),
+  );
+  t.notOk(isRefusal('failed to dial peer: context deadline exceeded'), 'no judgement of the token');
+  t.match(establishRequest('west', 'abc'), { body: { PeerName: 'west', PeeringToken: 'abc' } });
+});
+
 t.test('routes lead to one cluster first and to the others after it', async (t) => {
   const echo = { name: 'echo-mcnet', port: PORTS.service, protocol: 'http' } as const;
   const place = { cluster: 'east', peers: ['west', 'north'] };
@@ -149,6 +242,16 @@ t.test('routes lead to one cluster first and to the others after it', async (t) 
     ['own', 'west', 'north'],
     ['west', 'own', 'north'],
     ['north', 'own', 'west'],
+  ]);
+  t.strictSame(targetsOf(routeEntries({ preference: 'prefer-remote' }, echo, place)), [
+    ['west', 'north', 'own'],
+    ['west', 'north', 'own'],
+    ['north', 'west', 'own'],
+  ]);
+  t.strictSame(targetsOf(routeEntries({ preference: 'spread', offered: false }, echo, place)), [
+    ['own'],
+    ['own'],
+    ['own'],
   ]);
   t.strictSame(targetsOf(routeEntries({ preference: 'prefer-local' }, echo, place)), [
     ['own', 'west', 'north'],
@@ -177,13 +280,39 @@ t.test('exports name each peer, and callers keep gateways', async (t) => {
       { Name: 'b', Consumers: [{ Peer: 'west' }] },
     ],
   });
-  t.match(callerDefaults('client-mcnet', []), {
+  t.match(callerDefaults('client-mcnet', new Map()), {
     UpstreamConfig: { Defaults: { PassiveHealthCheck: { EnforcingConsecutive5xx: 0 } } },
   });
-  t.notMatch(JSON.stringify(callerDefaults('client-mcnet', [])), 'Overrides');
-  t.match(callerDefaults('client-mcnet', ['x']), {
+  t.notMatch(JSON.stringify(callerDefaults('client-mcnet', new Map())), 'Overrides');
+  t.match(callerDefaults('client-mcnet', new Map([['x', 3]])), {
     UpstreamConfig: { Overrides: [{ Name: 'x', PassiveHealthCheck: { MaxFailures: 3 } }] },
   });
+});
+
+t.test('who asks while something is under way is served by the next time', async (t) => {
+  const ends: ((value: number) => void)[] = [];
+  const ask = coalescing(() => new Promise<number>((resolve) => ends.push(resolve)));
+  const first = ask();
+  await Promise.resolve();
+  await Promise.resolve();
+  const [second, third] = [ask(), ask()];
+  t.equal(ends.length, 1);
+  ends[0]?.(1);
+  t.equal(await first, 1);
+  await new Promise((resolve) => setImmediate(resolve));
+  ends[1]?.(2);
+  t.strictSame(await Promise.all([second, third]), [2, 2]);
+  t.equal(ends.length, 2);
+  const failing = coalescing(() => Promise.reject(new Error('refused')));
+  await t.rejects(failing(), /refused/);
+  await t.rejects(failing(), /refused/, 'a failure does not end it');
+});
+
+t.test('callers give a peer up only where it may come before others', async (t) => {
+  t.equal(failuresOf({ preference: 'prefer-local', ejectFailing: true }), undefined);
+  t.equal(failuresOf({ preference: 'spread', offered: false }), undefined);
+  t.equal(failuresOf({ preference: 'spread', ejectFailing: true }), 3);
+  t.ok((failuresOf({ preference: 'spread' }) ?? 0) > 3);
 });
 
 t.test('intentions name callers of each cluster and refuse all others of each', async (t) => {
@@ -242,6 +371,7 @@ t.test('objects of a cluster', async (t) => {
       'Namespace mcnet-consul',
       'ConfigMap consul-server',
       'Service consul-server',
+      'Service consul-dns',
       'Deployment consul-server',
       'Service mesh-gateway',
       'Deployment mesh-gateway',
@@ -271,6 +401,16 @@ t.test('peerings by what the server says', async (t) => {
   t.match(peeringLink('east', 'west', []), { cause: 'peering-missing', what: /no peering/ });
   t.match(peeringLink('east', 'west', [{ Name: 'west', State: 'FAILING' }]), { what: /FAILING/ });
   t.equal(peeringLink('east', 'west', [{ Name: 'west', State: 'ACTIVE' }]), undefined);
+});
+
+t.test('a peering that is lost for want of a gateway is not what is wrong', async (t) => {
+  const links = (['peering-missing', 'proxy-missing', 'gateway-down', 'peering-missing'] as const).map(
+    (cause, index) => ({ cause, what: String(index) }),
+  );
+  t.strictSame(
+    likeliestFirst(links).map(({ what }) => what),
+    ['2', '1', '0', '3'],
+  );
 });
 
 t.test('requests and answers of a server, one a line', async (t) => {
