@@ -1,7 +1,7 @@
 /**
  * `npm run bench [-- <part>…]`: the figures of the README, measured side by side in one go: several repetitions, median
- * and spread. Parts: start, pack, core, ten, hundred (default: these), and kind, which needs a Docker engine and what `npm run
- * offline` builds. Needs root for the lab.
+ * and spread. Parts: start, pack, core, ten, hundred, probes (default: these), and kind and kind-probes, which need a Docker
+ * engine and what `npm run offline` builds. Needs root for the lab.
  */
 import { closeSync, createReadStream, openSync, readFileSync, readSync, readdirSync, rmSync } from 'node:fs';
 import { mkdtemp } from 'node:fs/promises';
@@ -9,6 +9,14 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { $ } from 'zx';
+import { CLIENT, ECHO, client, echo } from '../fixtures/workloads.ts';
+import { readSpec } from '../lib/cli/configuration.ts';
+import { beginExecution } from '../lib/cli/execution.ts';
+import { defineCheck } from '../lib/model/check.ts';
+import type { RunSpec } from '../lib/model/spec.ts';
+import { failed, passed } from '../lib/model/verdict.ts';
+import { PORTS } from '../lib/model/workload.ts';
+import { executeRun } from '../lib/run/execute.ts';
 
 $.verbose = false;
 const BIN = path.resolve('lib/cli/bin.js');
@@ -243,6 +251,65 @@ async function kind(): Promise<Row[]> {
   ];
 }
 
+/** Half as many again as a full truth table of a large pair has; each TCP and UDP in turn, from a socket of its own. */
+const PROBES = 2_000;
+const ROUNDS = 5;
+
+/** Cells of a truth table that pass, tried by one agent that runs already, from one cluster to the other. */
+async function probes(provider: 'lab' | 'kind'): Promise<Row[]> {
+  const out = await mkdtemp(path.join(tmpdir(), 'mcnet-bench-'));
+  const rates: number[] = [];
+  const check = defineCheck({
+    id: 'bench.probes',
+    title: 'Probes a second',
+    level: 'core',
+    scope: 'pair',
+    exclusive: 'fleet',
+    uses: [client, echo],
+    timeoutMs: 120_000,
+    withoutFaults: 'It is a measurement',
+    hint: 'What else does this machine do?',
+    async observe({ from, to }) {
+      const target = to.site(ECHO);
+      const requests = Array.from({ length: PROBES }, (_, index) => ({
+        protocol: index % 2 === 0 ? ('tcp' as const) : ('udp' as const),
+        address: target.address,
+        port: PORTS.echo,
+        timeoutMs: 10_000,
+      }));
+      const answered: number[] = [];
+      for (let round = 0; round <= ROUNDS; round++) {
+        const began = performance.now();
+        const exchanges = await from.site(CLIENT).exchange(requests);
+        const seconds = (performance.now() - began) / 1_000;
+        answered.push(exchanges.filter(({ outcome }) => outcome === 'answered').length);
+        // The first warms up both ends.
+        if (round > 0) rates.push(PROBES / seconds);
+      }
+      return { answered };
+    },
+    judge: ({ answered }) =>
+      answered.every((count) => count === PROBES)
+        ? passed('all answered')
+        : failed('packets-lost', 'not all were answered', {
+            expected: `${PROBES} answers a round`,
+            seen: answered.join(', '),
+          }),
+  });
+  const spec: RunSpec = { ...(await readSpec({ provider, yes: true, quiet: true })), out };
+  const { dependencies, interruption } = beginExecution(spec, []);
+  try {
+    const suites = [{ id: 'bench', title: 'Measurements', checks: [check] }];
+    const { results } = await executeRun(spec, { ...dependencies, suites });
+    if (results.exitCode !== 0)
+      throw new Error(`${provider}: ${results.cases[0]?.verdict.reason ?? results.error}`);
+  } finally {
+    interruption.stop();
+    rmSync(out, { recursive: true });
+  }
+  return [{ what: `allowed cells a second, one agent, ${provider}`, values: rates, unit: '' }];
+}
+
 const PARTS: Record<string, () => Promise<Row[]>> = {
   start,
   pack,
@@ -266,7 +333,9 @@ const PARTS: Record<string, () => Promise<Row[]>> = {
       ],
       100,
     ),
+  probes: () => probes('lab'),
   kind,
+  'kind-probes': () => probes('kind'),
 };
 
 const wanted = process.argv.slice(2);
@@ -276,7 +345,7 @@ if (unknown.length > 0) {
   process.exit(2);
 }
 console.log('| figure | median (least to most) | runs |\n| --- | --- | --- |');
-const byDefault = Object.keys(PARTS).filter((part) => part !== 'kind');
+const byDefault = Object.keys(PARTS).filter((part) => !part.startsWith('kind'));
 for (const part of wanted.length > 0 ? wanted : byDefault) {
   for (const row of await (PARTS[part] as () => Promise<Row[]>)()) print(row);
 }
