@@ -144,6 +144,8 @@ export interface TransferRequest {
   readonly answerLengths?: readonly number[];
   /** Longest silence: a stream that goes on, however slowly, has not stalled. */
   readonly timeoutMs?: number;
+  /** Whether the answer says what the kernel knows of the connection at its end; that starts a program. */
+  readonly facts?: boolean;
 }
 export interface Transfer {
   readonly complete: boolean;
@@ -151,7 +153,7 @@ export interface Transfer {
   readonly arrived: readonly number[];
   readonly stalledAt?: number;
   readonly detail?: string;
-  /** Of `ss -tin` at the end: path MTU and MSS the kernel uses, segments retransmitted. */
+  /** Where asked for, of `ss -tin` at the end: path MTU and MSS the kernel uses, segments retransmitted. */
   readonly socket?: { readonly pmtu?: number; readonly mss?: number; readonly retransmits?: number };
 }
 

@@ -102,7 +102,7 @@ t.test('agents in joined network namespaces', { skip: NEEDS_ROOT }, async (t) =>
 
     await t.test(`${family}: a transfer`, async (t) => {
       const lengths = [1, 1447, 1448, 65_536, 300_000];
-      const result = await probe.transfer({ address: target, port: PORTS.echo, lengths });
+      const result = await probe.transfer({ address: target, port: PORTS.echo, lengths, facts: true });
       t.match(result, { complete: true, arrived: lengths, socket: { pmtu: 1500, retransmits: 0 } });
       const uneven = await probe.transfer({
         address: target,

@@ -39,6 +39,7 @@ t.test('path MTU through a router', { skip: NEEDS_ROOT }, async (t) => {
         port: PORTS.echo,
         lengths: [1, 1000, 5000, 10],
         timeoutMs: 900,
+        facts: true,
       });
       t.match(stream, { complete: false, arrived: [1, 1000], stalledAt: 5000, detail: 'silence' });
       t.ok((stream.socket?.retransmits ?? 0) > 0, 'the kernel has sent again');

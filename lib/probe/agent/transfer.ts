@@ -31,7 +31,7 @@ export async function transfer(request: TransferRequest, signal: AbortSignal): P
   try {
     const { arrived, detail } = await exchangeMessages(socket, { lengths, answerLengths }, timeoutMs, signal);
     const complete = arrived.length === lengths.length;
-    const facts = await socketFacts(socket, signal);
+    const facts = request.facts === true ? await socketFacts(socket, signal) : undefined;
     const stalledAt = lengths[arrived.length];
     return {
       complete,
