@@ -6,6 +6,7 @@ import type { Intent } from '../../lib/model/intent.ts';
 import { NotApplicableError } from '../../lib/model/errors.ts';
 import { ProbeError } from '../../lib/model/probe.ts';
 import type { RecordBody } from '../../lib/model/record.ts';
+import type { ServiceSpec } from '../../lib/model/workload.ts';
 import { type CaseToolkit, type World, planToolkit, toolkitFor } from '../../lib/run/toolkit.ts';
 import { isTakingBack } from '../../lib/system/takingBack.ts';
 import {
@@ -364,3 +365,36 @@ t.test('checks of the plan get the plan and nothing else', (t) => {
   t.throws(() => early.view('east').gateway, /reads only the address plan/);
   t.end();
 });
+
+t.test(
+  'a service of the fixtures is another one for the length of a case, and then itself again',
+  async (t) => {
+    const usual: ServiceSpec = {
+      name: 'contested',
+      namespace: 'mcnet',
+      selector: { app: 'echo' },
+      ports: [{ name: 'http', port: 1, protocol: 'tcp' }],
+      healthPort: 1,
+    };
+    const exposed: [string, number | undefined][] = [];
+    const { tools, toolkit } = await bench({}, (system) => {
+      const original = system.profile;
+      return {
+        services: [usual],
+        profile: {
+          ...original,
+          decorateService: (service: ServiceSpec) => {
+            exposed.push([service.name, service.ports[0]?.port]);
+            return service;
+          },
+        },
+      };
+    });
+    const other = { ...usual, ports: [{ name: 'http', port: 2, protocol: 'tcp' as const }] };
+    await t.rejects(toolkit.exposeService({ ...other, name: 'unknown' }, 'west'), /no fixture/);
+    await toolkit.exposeService(other, 'west');
+    t.strictSame(exposed, [['contested', 2]]);
+    t.strictSame(await tools.undo(), []);
+    t.strictSame(exposed.at(-1), ['contested', 1]);
+  },
+);
