@@ -13,7 +13,7 @@ import { told } from './support/links.ts';
 import { answerers } from './support/services.ts';
 
 /** Where backends run while the service is called. */
-const PLACEMENTS = ['here and there', 'there only', 'here only'] as const;
+const PLACEMENTS = ['here and there', 'there only', 'here only', 'nowhere'] as const;
 type Placement = (typeof PLACEMENTS)[number];
 
 /**
@@ -47,8 +47,8 @@ export function expectedAnswerers(
   placement: Placement,
   { from, to }: Pick<TruthTable, 'from' | 'to'>,
 ): string[] {
-  const here = placement === 'there only' ? [] : [from];
-  const there = placement === 'here only' ? [] : [to];
+  const here = ['here and there', 'here only'].includes(placement) ? [from] : [];
+  const there = ['here and there', 'there only'].includes(placement) ? [to] : [];
   switch (sharing) {
     case 'spread':
       return [...here, ...there].toSorted();
@@ -98,6 +98,7 @@ async function observeTable(context: PairContext, sharing: Sharing, budgetMs: nu
   await Promise.all([place(from, port, true), place(to, port, false)]);
   rows.push(await look('here only'));
   await place(from, port, false);
+  rows.push(await look('nowhere'));
   const lacking = rows.some(({ placement, exchanges }) =>
     expectedAnswerers(sharing, placement, facts).some((name) => !answerers(exchanges).includes(name)),
   );
@@ -134,6 +135,9 @@ function judgeTable(sharing: Sharing, { from, to, address, port, rows, links }: 
       figures,
       reproduce: { at: `${from}/${CLIENT}`, command: callCommand('http', address, port) },
     };
+    if (extra.length > 0 && placement === 'nowhere') {
+      return failed('withdrawal-slow', `${shown(extra)} still answers, though no backend runs`, details);
+    }
     if (extra.length > 0) {
       return sharing === 'not-offered'
         ? failed(
@@ -192,6 +196,7 @@ const tableCheck = ({ sharing, title, level }: Table) =>
       : { faults: [{ kind: 'service-not-shared', cause: MISSING[sharing] }] as const }),
     hint: 'Compare the endpoints that callers are given with how the service is shared in each cluster',
     reference: 'https://docs.cilium.io/en/stable/network/clustermesh/affinity/',
+    judgeVersion: 2,
     timeoutMs: 180_000,
     observe: (context, { convergence }) => observeTable(context, sharing, convergence),
     judge: (observed) => judgeTable(sharing, observed),

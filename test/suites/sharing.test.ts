@@ -8,15 +8,15 @@ const CALLS = 24;
 
 t.test('the truth table itself', async (t) => {
   const rows = (['spread', 'prefer-local', 'prefer-remote', 'not-offered'] as const).map((sharing) =>
-    (['here and there', 'there only', 'here only'] as const).map((placement) =>
+    (['here and there', 'there only', 'here only', 'nowhere'] as const).map((placement) =>
       expectedAnswerers(sharing, placement, ends).join('+'),
     ),
   );
   t.same(rows, [
-    ['east+west', 'west', 'east'],
-    ['east', 'west', 'east'],
-    ['west', 'west', 'east'],
-    ['east', '', 'east'],
+    ['east+west', 'west', 'east', ''],
+    ['east', 'west', 'east', ''],
+    ['west', 'west', 'east', ''],
+    ['east', '', 'east', ''],
   ]);
 });
 
@@ -35,7 +35,12 @@ const table = (both: string[], there: string[], here: string[], more: object = {
   ...ends,
   address: '10.8.0.9',
   port: 9_050,
-  rows: [row('here and there', ...both), row('there only', ...there), row('here only', ...here)],
+  rows: [
+    row('here and there', ...both),
+    row('there only', ...there),
+    row('here only', ...here),
+    row('nowhere'),
+  ],
   links: [],
   ...more,
 });
@@ -56,6 +61,11 @@ t.test('callers are led as the service is shared, or it is said who answers inst
   );
   t.equal(of(preferRemote, table(W, W, E)), 'passed');
   t.equal(of(preferRemote, table(E, W, E)), 'failed: preference-ignored');
+  const { rows } = table(E, W, E);
+  t.equal(
+    of(preferLocal, table(E, W, E, { rows: [...rows.slice(0, 3), row('nowhere', ...W)] })),
+    'failed: withdrawal-slow',
+  );
   t.equal(of(notOffered, table(E, [], E)), 'passed');
   t.equal(of(notOffered, table(E, W, E)), 'failed: not-shared-but-answered');
 });
@@ -67,10 +77,16 @@ t.test('what proves nothing is no pass', async (t) => {
   t.equal(of({ ...table(E, [], E), rows: [row('here only', 'east')] }), 'inconclusive: probe-failed');
   const short = { ...row('here only', 'east'), exchanges: answers('east').slice(1) };
   const { rows } = table(E, [], E);
-  t.equal(of({ ...table(E, [], E), rows: [...rows.slice(0, 2), short] }), 'inconclusive: probe-failed');
+  t.equal(
+    of({ ...table(E, [], E), rows: [...rows.slice(0, 2), short, ...rows.slice(3)] }),
+    'inconclusive: probe-failed',
+  );
   const lossy = {
     ...row('here only'),
     exchanges: [...answers('east').slice(1), exchange({ outcome: 'timed-out' })],
   };
-  t.equal(of({ ...table(E, [], E), rows: [...rows.slice(0, 2), lossy] }), 'failed: packets-lost');
+  t.equal(
+    of({ ...table(E, [], E), rows: [...rows.slice(0, 2), lossy, ...rows.slice(3)] }),
+    'failed: packets-lost',
+  );
 });
