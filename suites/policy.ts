@@ -529,8 +529,9 @@ export const established = defineCheck({
       durationMs: STREAM_WARM_UP_MS + watched + 2 * convergence,
     });
     await context.sleep(STREAM_WARM_UP_MS);
-    await context.apply(deny, cluster.name);
+    // It may cut the stream before the system says that it is in force.
     const deniedAtMs = context.elapsed() - began;
+    await context.apply(deny, cluster.name);
     // From when on a policy is enforced only traffic shows.
     const { last: fresh } = await context.converge(() => callAll(caller, target), {
       succeeded: isClosed,
