@@ -1,51 +1,47 @@
-/** What WireGuard itself says of its links. Never reads a private key. */
+/** What WireGuard itself says of its links. No private key ever leaves a gateway. */
 import { hostCidr } from '../../model/addressing.ts';
 import type { Fleet, Gateway } from '../../model/cluster.ts';
 import { areNeighbours } from '../../model/topology.ts';
-import { execEach } from '../gateways.ts';
 import { INTERFACE_PATTERN, interfaceName, tunnelAddresses } from './configuration.ts';
 
-type Shown = 'allowed-ips' | 'persistent-keepalive' | 'endpoints' | 'preshared-keys' | 'latest-handshakes';
+/** What `wg show <interface> dump` says of each peer; the line before them holds the private key, and stays where it is. */
+const DUMP_PEERS = `dump=$(wg show "$1" dump) && printf '%s\\n' "$dump" | sed 1d`;
 
-/** Lines of `wg show <interface> <what>`, of each what: by public key the rest of the line. */
-async function showPeers<S extends Shown>(
-  gateway: Gateway,
-  tunnel: string,
-  whats: readonly S[],
-): Promise<Record<S, Map<string, string>>> {
-  const texts = await execEach(
-    gateway,
-    whats.map((what) => ['wg', 'show', tunnel, what]),
-  );
-  const shown = whats.map((what, index) => [what, parsePeers(texts[index] ?? '')]);
-  return Object.fromEntries(shown) as Record<S, Map<string, string>>;
+/** A neighbour as the gateway has it configured now: its endpoint may have roamed. */
+export interface Peer {
+  readonly publicKey: string;
+  readonly presharedKey?: string;
+  readonly endpoint?: string;
+  readonly allowedIps: readonly string[];
+  /** Seconds since the epoch; 0 is never. */
+  readonly lastHandshake: number;
+  /** Seconds, or `off`. */
+  readonly keepalive: string;
 }
 
-const parsePeers = (text: string): Map<string, string> =>
-  new Map(
-    text
-      .split('\n')
-      .filter((line) => line.includes('\t'))
-      .map((line) => [line.slice(0, line.indexOf('\t')), line.slice(line.indexOf('\t') + 1)]),
-  );
+async function showPeers(gateway: Gateway, tunnel: string): Promise<Peer[]> {
+  const text = await gateway.exec(['sh', '-c', DUMP_PEERS, 'sh', tunnel]);
+  return text.split('\n').filter(Boolean).map(parsePeer);
+}
+
+function parsePeer(line: string): Peer {
+  const [publicKey = '', presharedKey, endpoint, blocks, handshake, , , keepalive = 'off'] = line
+    .split('\t')
+    .map((field) => (field === '(none)' ? undefined : field));
+  return {
+    publicKey,
+    allowedIps: blocks?.split(',') ?? [],
+    lastHandshake: Number(handshake ?? 0),
+    keepalive,
+    ...(endpoint !== undefined && { endpoint }),
+    ...(presharedKey !== undefined && { presharedKey }),
+  };
+}
 
 /** By public key, seconds since the epoch; 0 is never. */
 export async function latestHandshakes(gateway: Gateway, tunnel: string): Promise<Map<string, number>> {
-  const shown = await showPeers(gateway, tunnel, ['latest-handshakes']);
-  return new Map([...shown['latest-handshakes']].map(([key, seconds]) => [key, Number(seconds)]));
-}
-
-/** A neighbour as the gateway has it configured now. */
-export interface Peer {
-  readonly publicKey: string;
-  /** Seconds, or `off`. */
-  readonly keepalive: string;
-  readonly allowedIps: readonly string[];
-  /** As it is now: a peer may have roamed. */
-  readonly endpoint?: string;
-  readonly presharedKey?: string;
-  /** Seconds since the epoch; 0 is never. */
-  readonly lastHandshake: number;
+  const peers = await showPeers(gateway, tunnel);
+  return new Map(peers.map(({ publicKey, lastHandshake }) => [publicKey, lastHandshake]));
 }
 
 /**
@@ -54,34 +50,15 @@ export interface Peer {
  */
 export async function peersOf(gateway: Gateway, fleet: Fleet): Promise<Map<string, Peer>> {
   const tunnel = interfaceName(fleet, gateway.cluster);
-  const shown = await showPeers(gateway, tunnel, [
-    'allowed-ips',
-    'persistent-keepalive',
-    'endpoints',
-    'preshared-keys',
-    'latest-handshakes',
-  ]);
   const neighbours = fleet.clusters
     .map(({ name }) => name)
     .filter((name) => areNeighbours(fleet.topology, gateway.cluster, name));
   const peers = new Map<string, Peer>();
-  const present = (value: string | undefined): string | undefined => (value === '(none)' ? undefined : value);
-  for (const [publicKey, blocks] of shown['allowed-ips']) {
-    const allowedIps = blocks.split(' ');
+  for (const peer of await showPeers(gateway, tunnel)) {
     const cluster = neighbours.find((name) =>
-      tunnelAddresses(fleet, name).some((address) => allowedIps.includes(hostCidr(address))),
+      tunnelAddresses(fleet, name).some((address) => peer.allowedIps.includes(hostCidr(address))),
     );
-    if (cluster === undefined) continue;
-    const endpoint = present(shown.endpoints.get(publicKey));
-    const presharedKey = present(shown['preshared-keys'].get(publicKey));
-    peers.set(cluster, {
-      publicKey,
-      allowedIps,
-      keepalive: shown['persistent-keepalive'].get(publicKey) ?? 'off',
-      lastHandshake: Number(shown['latest-handshakes'].get(publicKey) ?? 0),
-      ...(endpoint !== undefined && { endpoint }),
-      ...(presharedKey !== undefined && { presharedKey }),
-    });
+    if (cluster !== undefined) peers.set(cluster, peer);
   }
   return peers;
 }
