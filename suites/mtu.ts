@@ -97,7 +97,7 @@ export const pathMtu = defineCheck({
   reference: 'RFC 1191, RFC 8201, RFC 4459',
   timeoutMs: 40_000,
 
-  async observe({ from, to, family, note }): Promise<Sweeps> {
+  async observe({ from, to, note }): Promise<Sweeps> {
     const caller = from.site(CLIENT);
     const target = to.site(ECHO);
     const forgot = await Promise.all([caller.forgetPathMtu(), target.forgetPathMtu()]);
