@@ -21,7 +21,7 @@ import { carriedPorts, clusterIdOf, servicesOf, spiffeId } from '../../../lib/pr
 import { gatewayObjects, serverConfiguration, serverObjects } from '../../../lib/profile/consul/objects.ts';
 import { Peers } from '../../../lib/profile/consul/clusters.ts';
 import { handshakesIn } from '../../../lib/profile/common/envoy.ts';
-import { authoritiesIn } from '../../../lib/profile/consul/proxies.ts';
+import { authoritiesIn, knowsService } from '../../../lib/profile/consul/proxies.ts';
 import { enforces } from '../../../lib/profile/consul/security.ts';
 import { answersIn, configurationOf } from '../../../lib/profile/consul/server.ts';
 import { coalescing } from '../../../lib/profile/consul/share.ts';
@@ -454,6 +454,14 @@ t.test('requests of a server in one configuration, and their answers', async (t)
     { status: 200, body: '[]\n' },
     { status: 404, body: 'no such thing' },
   ]);
+});
+
+t.test('a proxy knows a service of a peer when it has an endpoint of it', async (t) => {
+  const endpoints =
+    'failover-target~echo-mcnet.default.west.external.80380b7b.consul::10.0.0.7:8443::health_flags::/failed_outlier_check';
+  t.ok(knowsService(endpoints, 'echo-mcnet', 'west'), 'whatever it thinks of its health');
+  t.notOk(knowsService(endpoints, 'echo-mcnet', 'north'));
+  t.notOk(knowsService(endpoints, 'mcnet', 'west'));
 });
 
 t.test('authorities and handshakes of a proxy', async (t) => {
