@@ -2,6 +2,7 @@
 import type { FaultInjector, KubernetesCluster, KubernetesObject, UndoAction } from '../../model/cluster.ts';
 import type { Disturbance, FaultSpec } from '../../model/fault.ts';
 import { type FaultOf, type Injection, injectorOf, workloadOf } from '../../model/injection.ts';
+import { applicable } from '../../model/applicable.ts';
 import { prepareRestoring } from '../../model/mending.ts';
 import type { WorkloadSpec } from '../../model/workload.ts';
 import { systemClock } from '../../system/clock.ts';
@@ -22,7 +23,7 @@ import type { ConsulOptions } from './options.ts';
 import { governed, letPast } from './security.ts';
 import { GUARDED_PORTS, INBOUND_CHAIN } from './sidecars.ts';
 import { EXPORTED, type Shares, portsOf } from './share.ts';
-import { holds, isReady } from '../common/clusters.ts';
+import { existing, holds, isReady } from '../common/clusters.ts';
 import { type Request, deleteEntry, peeringsOf, podsOf, putEntry, tell } from './server.ts';
 import { removalRequest, tokenRequest } from './tokens.ts';
 
@@ -213,12 +214,11 @@ export function consulInjectors(
       ledger,
     }: Injection<FaultOf<'control-plane-stopped' | 'gateway-stopped'>>): Promise<Disturbance> => {
       const cluster = peers.named(fault.cluster);
-      const scaled = (replicas: number): KubernetesObject => ({
-        ...systemReference('apps/v1', 'Deployment', app),
-        spec: { replicas },
-      });
-      const restore = await prepareRestoring(cluster, fault, { before: [scaled(1)] }, ledger);
-      await cluster.objects.apply([scaled(0)]);
+      const before = await existing(cluster, systemReference('apps/v1', 'Deployment', app));
+      const restore = await prepareRestoring(cluster, fault, { before: [before] }, ledger);
+      // As a whole: what is not said again is taken back.
+      const whole = applicable(before);
+      await cluster.objects.apply([{ ...whole, spec: { ...(whole['spec'] as object), replicas: 0 } }]);
       return {
         tookHold: () => holds(async () => (await podsOf(cluster, app)).length === 0),
         mend: async () => {

@@ -1,5 +1,5 @@
 /** Installs Consul into clusters that this program made, and joins them. */
-import type { KubernetesCluster } from '../../model/cluster.ts';
+import type { KubernetesCluster, KubernetesNode } from '../../model/cluster.ts';
 import { UserError } from '../../model/errors.ts';
 import { systemClock, within } from '../../system/clock.ts';
 import type { Peers } from './clusters.ts';
@@ -30,8 +30,7 @@ export async function installConsul(peers: Peers, options: ConsulOptions): Promi
   const { clusters, fleet } = peers;
   await Promise.all(
     clusters.map(async (cluster) => {
-      const node = (await cluster.nodes()).find(({ takesWorkloads }) => takesWorkloads);
-      if (!node) throw new UserError(`no node of ${cluster.name} takes pods`);
+      const node = await untilTaking(cluster);
       const place = { run: fleet.run, cluster: cluster.name, node: node.name };
       await cluster.objects.apply(serverObjects(place, images));
       await Promise.all([untilReady(cluster, SERVER), serveNames(cluster)]);
@@ -78,6 +77,21 @@ export async function join(peers: Peers, { acceptor, dialer }: Pair): Promise<vo
       await systemClock.sleep(LOOK_MS * 2);
     }
   }
+}
+
+/** A cluster that has just come up may have no node yet that takes pods. */
+async function untilTaking(cluster: KubernetesCluster): Promise<KubernetesNode> {
+  let found: KubernetesNode | undefined;
+  const taking = async () => {
+    found = (await cluster.nodes()).find(({ takesWorkloads }) => takesWorkloads);
+    return found !== undefined;
+  };
+  await within(START_LIMIT_MS, taking, LOOK_MS);
+  if (found) return found;
+  throw new UserError(`no node of ${cluster.name} takes pods`, {
+    where: `cluster ${cluster.name}`,
+    remedy: 'Look at its nodes: `kubectl describe nodes`',
+  });
 }
 
 async function untilReady(cluster: KubernetesCluster, app: string): Promise<void> {

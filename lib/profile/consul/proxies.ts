@@ -66,5 +66,21 @@ export async function proxyVersion(workload: Workload, cluster: Cluster): Promis
   return version.split('/')[1] ?? version;
 }
 
+/** Endpoints of all clusters of a proxy, as far as they are of peers. */
+const PEERS_ENDPOINTS = `curl -sS --fail -m 10 http://127.0.0.1:${PROXY_PORTS.admin}/clusters | grep -F .external. | grep -F ::health_flags:: || true`;
+
+export function endpointsOfPeers({ spec }: Workload, cluster: Cluster): Promise<string> {
+  const kubernetes = asKubernetes(cluster);
+  return kubernetes.objects.exec(
+    { namespace: kubernetes.namespaceOf(spec.namespace), name: spec.name, container: REGISTRAR },
+    ['sh', '-c', PEERS_ENDPOINTS],
+    { timeoutMs: QUESTION_LIMIT_MS },
+  );
+}
+
+/** Whether a proxy has an endpoint of this peer's service, whatever it thinks of its health. Pure. */
+export const knowsService = (endpoints: string, service: string, peer: string): boolean =>
+  endpoints.includes(`~${service}.default.${peer}.external.`);
+
 export const endpointsOf = (workload: Workload, cluster: Cluster): Promise<string> =>
   askProxy(workload, cluster, 'clusters');

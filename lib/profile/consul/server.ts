@@ -5,7 +5,10 @@ import type { ConfigEntry } from './entries.ts';
 import { isReady } from '../common/clusters.ts';
 import { SERVER, SERVER_CONTAINER, SERVER_PORTS, SYSTEM_NAMESPACE } from './names.ts';
 
-const QUESTION_LIMIT_MS = 30_000;
+const REQUEST_LIMIT_S = 10;
+/** For all requests together, and for each of many: a server writes every change to its disk. */
+const LIMIT_MS = 30_000;
+const LIMIT_PER_REQUEST_MS = 1_000;
 
 export interface Request {
   readonly method: 'GET' | 'PUT' | 'POST' | 'DELETE';
@@ -18,18 +21,27 @@ export interface Answer {
   readonly body: string;
 }
 
-/** Each request is a line of three words; each answer ends with its status on a line of its own. */
-const SCRIPT = [
-  "while IFS=' ' read -r method path body; do",
-  `  printf %s "$body" | curl -sS -m 10 -X "$method" --data-binary @- -w '\\n@@%{http_code}\\n' "http://127.0.0.1:${SERVER_PORTS.http}$path"`,
-  'done',
-].join('\n');
+/** One process for all requests, in their order; each answer ends with its status on a line of its own. */
+const COMMAND = 'curl --silent --show-error --config - || true';
+
+/** As curl reads its configuration. */
+const inQuotes = (text: string): string =>
+  `"${text.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', '\\n')}"`;
 
 /** Pure. */
-export const linesOf = (requests: readonly Request[]): string =>
+export const configurationOf = (requests: readonly Request[]): string =>
   requests
-    .map(({ method, path, body }) => `${method} ${path} ${body === undefined ? '' : JSON.stringify(body)}\n`)
-    .join('');
+    .map(({ method, path, body }) =>
+      [
+        `url = ${inQuotes(`http://127.0.0.1:${SERVER_PORTS.http}${path}`)}`,
+        `request = "${method}"`,
+        ...(body === undefined ? [] : [`data-binary = ${inQuotes(JSON.stringify(body))}`]),
+        `max-time = ${REQUEST_LIMIT_S}`,
+        `write-out = ${inQuotes('\n@@%{http_code}\n')}`,
+        '',
+      ].join('\n'),
+    )
+    .join('next\n');
 
 /** Pure. */
 export const answersIn = (text: string): Answer[] =>
@@ -60,8 +72,11 @@ export async function ask(
   }
   const said = await cluster.objects.exec(
     { namespace: SYSTEM_NAMESPACE, name: pod.metadata.name, container: SERVER_CONTAINER },
-    ['sh', '-c', SCRIPT],
-    { input: linesOf(requests), timeoutMs: QUESTION_LIMIT_MS },
+    ['sh', '-c', COMMAND],
+    {
+      input: configurationOf(requests),
+      timeoutMs: LIMIT_MS + LIMIT_PER_REQUEST_MS * requests.length,
+    },
   );
   return answersIn(said);
 }

@@ -1,6 +1,12 @@
 /** Services that clusters share: each exports its own to its peers, and callers are led to all of them. */
 import { isDeepStrictEqual } from 'node:util';
-import type { AppliedIntent, Cluster, IntentHandler, KubernetesCluster } from '../../model/cluster.ts';
+import type {
+  AppliedIntent,
+  Cluster,
+  IntentHandler,
+  KubernetesCluster,
+  Workload,
+} from '../../model/cluster.ts';
 import { InternalError, UserError } from '../../model/errors.ts';
 import type { ShareServiceIntent } from '../../model/intent.ts';
 import type { ServiceSpec } from '../../model/workload.ts';
@@ -14,7 +20,10 @@ import {
   routeEntries,
 } from './entries.ts';
 import { type CarriedPort, carriedPorts, routeName, servicesOf } from './names.ts';
+import { endpointsOfPeers, knowsService } from './proxies.ts';
 import { type Peering, type Request, deleteEntry, peeringsOf, putEntry, readEntry, tell } from './server.ts';
+
+const isActive = ({ State }: Peering): boolean => State === 'ACTIVE';
 
 export const EXPORTED = { Kind: 'exported-services', Name: 'default' } as const;
 
@@ -57,11 +66,18 @@ class SharedEntries {
   readonly #write = coalescing(() => this.#writeAll());
   /** As this cluster's server says it; asked once for all who ask at the same time. */
   readonly peerings: () => Promise<readonly Peering[]>;
+  /** What the proxies of callers know of peers' services, in the same way. */
+  readonly #known: () => Promise<readonly string[]>;
+  /** Services that callers here are led to. */
+  readonly #routed = new Set<string>();
 
   constructor(cluster: KubernetesCluster, peers: Peers) {
     this.#cluster = cluster;
     this.#peers = peers;
     this.peerings = coalescing(() => peeringsOf(cluster));
+    this.#known = coalescing(() =>
+      Promise.all(this.#callers().map((workload) => endpointsOfPeers(workload, cluster))),
+    );
   }
 
   /** @param more sent before what changes here, in the same way */
@@ -79,10 +95,35 @@ class SharedEntries {
     const exported = [...this.#exported];
     await tell(this.#cluster, [
       ...changes.flatMap(({ more }) => more),
-      ...(this.#callersTold && isDeepStrictEqual(this.#ejecting, ejectingBefore) ? [] : this.#callers()),
+      ...(this.#callersTold && isDeepStrictEqual(this.#ejecting, ejectingBefore) ? [] : this.#telling()),
       ...(exported.toSorted().join() === before ? [] : [this.#exporting(exported)]),
     ]);
     this.#callersTold = true;
+  }
+
+  route(names: readonly string[], leads: boolean): void {
+    for (const name of names) {
+      if (leads) this.#routed.add(name);
+      else this.#routed.delete(name);
+    }
+  }
+
+  /** Whether the proxies of callers have endpoints of whatever of these services has been imported. */
+  async isKnown(names: readonly string[]): Promise<boolean> {
+    const wanted = names.filter((name) => this.#routed.has(name));
+    if (wanted.length === 0 || this.#callers().length === 0) return true;
+    const imported = (await this.peerings())
+      .filter(isActive)
+      .flatMap(({ Name, StreamStatus }) =>
+        (StreamStatus?.ImportedServices ?? [])
+          .filter((service) => wanted.includes(service))
+          .map((service) => ({ service, peer: Name })),
+      );
+    if (imported.length === 0) return true;
+    const known = await this.#known();
+    return known.every((endpoints) =>
+      imported.every(({ service, peer }) => knowsService(endpoints, service, peer)),
+    );
   }
 
   #exporting(exported: readonly string[]): Request {
@@ -92,12 +133,16 @@ class SharedEntries {
       : putEntry(exportedServices(exported, this.#peers.of(this.#cluster.name)));
   }
 
-  /** How those who may call treat endpoints that fail. */
-  #callers(): Request[] {
+  /** Callers by names of peers keep the gateways of these as well, though nothing leads them to shared services. */
+  #telling(): Request[] {
     return this.#cluster.workloads
       .filter(({ spec }) => spec.callsByPeerName || !spec.answersOnly)
       .flatMap(({ spec }) => servicesOf(spec).slice(0, 1))
       .map((caller) => putEntry(callerDefaults(caller, this.#ejecting)));
+  }
+
+  #callers(): Workload[] {
+    return this.#cluster.workloads.filter(({ spec }) => !spec.answersOnly && servicesOf(spec).length > 0);
   }
 }
 
@@ -168,6 +213,8 @@ export function shareHandler(peers: Peers, shares: Shares): IntentHandler {
       // Whoever falls back on the others must not give up the way to them because of this cluster's own instances.
       const failures = failuresOf(intent);
       const shared = shares.in(cluster.name);
+      const names = ports.map((port) => port.name);
+      shared.route(names, true);
       await shared.change((standing) => {
         for (const port of ports) {
           if (intent.offered !== false) standing.exported.add(port.name);
@@ -177,19 +224,27 @@ export function shareHandler(peers: Peers, shares: Shares): IntentHandler {
       }, entries.map(putEntry));
       return {
         rendered: JSON.stringify(entries),
-        // Each peer's server has acknowledged it; that its proxies have it too is for traffic to show.
+        // Each peer's server has acknowledged it, and the proxies of callers have what was imported.
         settled: async () => {
           if (intent.offered === false) return true;
           const peerings = await shared.peerings();
-          return place.peers.every((peer) => {
-            const sent = peerings.find(({ Name }) => Name === peer)?.StreamStatus?.ExportedServices ?? [];
-            return ports.every((port) => sent.includes(port.name));
+          const sent = place.peers.every((peer) => {
+            const peering = peerings.find(({ Name }) => Name === peer);
+            // Who is not joined gets nothing, which is for traffic to show.
+            if (!peering || !isActive(peering)) return true;
+            return names.every((name) => peering.StreamStatus?.ExportedServices?.includes(name));
           });
+          if (!sent) return false;
+          const known = await Promise.all(
+            [place.cluster, ...place.peers].map((where) => shares.in(where).isKnown(names)),
+          );
+          return known.every(Boolean);
         },
         // Router before resolver before defaults: what others refer to is refused to go.
         undo: () =>
           shared.change(
             (standing) => {
+              shared.route(names, false);
               for (const port of ports) {
                 standing.exported.delete(port.name);
                 for (const route of routes) standing.ejecting.delete(routeName(port.name, route));

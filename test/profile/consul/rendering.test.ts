@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
+import { createServer as createHttpServer } from 'node:http';
 import { type AddressInfo, createServer } from 'node:net';
 import path from 'node:path';
 import t from 'tap';
@@ -20,9 +21,9 @@ import { carriedPorts, clusterIdOf, servicesOf, spiffeId } from '../../../lib/pr
 import { gatewayObjects, serverConfiguration, serverObjects } from '../../../lib/profile/consul/objects.ts';
 import { Peers } from '../../../lib/profile/consul/clusters.ts';
 import { handshakesIn } from '../../../lib/profile/common/envoy.ts';
-import { authoritiesIn } from '../../../lib/profile/consul/proxies.ts';
+import { authoritiesIn, knowsService } from '../../../lib/profile/consul/proxies.ts';
 import { enforces } from '../../../lib/profile/consul/security.ts';
-import { answersIn, linesOf } from '../../../lib/profile/consul/server.ts';
+import { answersIn, configurationOf } from '../../../lib/profile/consul/server.ts';
 import { coalescing } from '../../../lib/profile/consul/share.ts';
 import { registrationOf } from '../../../lib/profile/consul/sidecars.ts';
 import { establishRequest, isRefusal, tokenIn } from '../../../lib/profile/consul/tokens.ts';
@@ -413,18 +414,54 @@ t.test('a peering that is lost for want of a gateway is not what is wrong', asyn
   );
 });
 
-t.test('requests and answers of a server, one a line', async (t) => {
-  t.equal(
-    linesOf([
-      { method: 'GET', path: '/v1/peerings' },
-      { method: 'PUT', path: '/v1/config', body: { a: 'b c' } },
-    ]),
-    'GET /v1/peerings \nPUT /v1/config {"a":"b c"}\n',
+t.test('requests of a server in one configuration, and their answers', async (t) => {
+  const said: { method: string; url: string; body: string }[] = [];
+  const server = createHttpServer((request, response) => {
+    let body = '';
+    request.on('data', (chunk: Buffer) => (body += chunk.toString()));
+    request.on('end', () => {
+      said.push({ method: request.method ?? '', url: request.url ?? '', body });
+      response.statusCode = request.method === 'DELETE' ? 404 : 200;
+      response.end(`about ${request.url}`);
+    });
+  });
+  const { port } = await new Promise<AddressInfo>((resolve) =>
+    server.listen(0, '127.0.0.1', () => resolve(server.address() as AddressInfo)),
   );
+  t.teardown(() => server.close());
+  const body = { a: 'b "c" \\ d\n@' };
+  const configuration = configurationOf([
+    { method: 'GET', path: '/v1/peerings' },
+    { method: 'PUT', path: '/v1/config', body },
+    { method: 'DELETE', path: '/v1/peering/west' },
+  ]).replaceAll(':8500', `:${port}`);
+  const curl = spawn('curl', ['--silent', '--show-error', '--config', '-']);
+  let out = '';
+  curl.stdout.on('data', (chunk: Buffer) => (out += chunk.toString()));
+  curl.stdin.end(configuration);
+  await new Promise((resolve) => curl.on('close', resolve));
+  t.strictSame(said, [
+    { method: 'GET', url: '/v1/peerings', body: '' },
+    { method: 'PUT', url: '/v1/config', body: JSON.stringify(body) },
+    { method: 'DELETE', url: '/v1/peering/west', body: '' },
+  ]);
+  t.strictSame(answersIn(out), [
+    { status: 200, body: 'about /v1/peerings' },
+    { status: 200, body: 'about /v1/config' },
+    { status: 404, body: 'about /v1/peering/west' },
+  ]);
   t.strictSame(answersIn('[]\n\n@@200\nno such thing\n@@404\n'), [
     { status: 200, body: '[]\n' },
     { status: 404, body: 'no such thing' },
   ]);
+});
+
+t.test('a proxy knows a service of a peer when it has an endpoint of it', async (t) => {
+  const endpoints =
+    'failover-target~echo-mcnet.default.west.external.80380b7b.consul::10.0.0.7:8443::health_flags::/failed_outlier_check';
+  t.ok(knowsService(endpoints, 'echo-mcnet', 'west'), 'whatever it thinks of its health');
+  t.notOk(knowsService(endpoints, 'echo-mcnet', 'north'));
+  t.notOk(knowsService(endpoints, 'mcnet', 'west'));
 });
 
 t.test('authorities and handshakes of a proxy', async (t) => {
