@@ -184,6 +184,7 @@ export const lengths = defineCheck({
   dependsOn: ['reachability.tcp', 'mtu.path'],
   uses: [client, echo],
   faults: [{ kind: 'large-packets-dropped', cause: 'large-transfer-stalls' }],
+  mostlyWaits: true,
   hint: 'Small messages pass and large ones stall: look for a lower MTU on the way without ICMP, and for broken segmentation offload',
   reference: 'RFC 2923',
   timeoutMs: 30_000,

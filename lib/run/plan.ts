@@ -235,8 +235,8 @@ const pairKey = ({ from, to }: Pair): string => `${from}->${to}`;
 
 /**
  * The pairs that lose the draw. Those are drawn first whose clusters have been drawn least, so that a few pairs meet as many
- * clusters as they can, and then those of the way that has been drawn less, since drills of different ways run beside each
- * other; among them the order is that of a hash of seed and pair.
+ * clusters as they can; then those whose clusters have been drawn less at the same end, and those of the way that has been
+ * drawn less, since they can run beside each other; among them the order is that of a hash of seed and pair.
  */
 function pairsOutsideSample(selected: readonly Candidate[], spec: Selection): Set<string> {
   if (spec.pairs.kind === 'all' && spec.pairs.explicit) return new Set();
@@ -255,17 +255,25 @@ function pairsOutsideSample(selected: readonly Candidate[], spec: Selection): Se
   const names = spec.topology.members.map(({ name }) => name);
   // No cluster can be called so.
   const wayKey = (pair: Pair): string => `way ${wayOf(names, pair)}`;
+  const startKey = ({ from }: Pair): string => `from ${from}`;
+  const endKey = ({ to }: Pair): string => `to ${to}`;
   const usesOf = (name: string): number => drawn.get(name) ?? 0;
   const isBetter = (a: Pair, b: Pair): boolean => {
     const [clusters, others] = [a, b].map(({ from, to }) => usesOf(from) + usesOf(to)) as [number, number];
-    return clusters < others || (clusters === others && usesOf(wayKey(a)) < usesOf(wayKey(b)));
+    if (clusters !== others) return clusters < others;
+    const [ends, otherEnds] = [a, b].map((pair) => usesOf(startKey(pair)) + usesOf(endKey(pair))) as [
+      number,
+      number,
+    ];
+    return ends < otherEnds || (ends === otherEnds && usesOf(wayKey(a)) < usesOf(wayKey(b)));
   };
   for (let draw = 0; draw < count && left.size > 0; draw++) {
     let best: [string, Pair] | undefined;
     for (const one of left) if (!best || isBetter(one[1], best[1])) best = one;
     const [key, pair] = best!;
     left.delete(key);
-    for (const name of [pair.from, pair.to, wayKey(pair)]) drawn.set(name, usesOf(name) + 1);
+    for (const name of [pair.from, pair.to, startKey(pair), endKey(pair), wayKey(pair)])
+      drawn.set(name, usesOf(name) + 1);
   }
   return new Set(left.keys());
 }

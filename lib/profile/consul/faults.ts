@@ -1,5 +1,5 @@
 /** What can be broken in Consul on purpose. How each is mended stands in the ledger before anything is changed. */
-import type { FaultInjector, KubernetesCluster, KubernetesObject, UndoAction } from '../../model/cluster.ts';
+import type { FaultInjector, KubernetesCluster, UndoAction } from '../../model/cluster.ts';
 import type { Disturbance, FaultSpec } from '../../model/fault.ts';
 import { type FaultOf, type Injection, injectorOf, workloadOf } from '../../model/injection.ts';
 import { applicable } from '../../model/applicable.ts';

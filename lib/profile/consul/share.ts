@@ -196,13 +196,14 @@ export async function portsOf(
 }
 
 export function shareHandler(peers: Peers, shares: Shares): IntentHandler {
-  const name = 'consul-share';
+  const handler = 'consul-share';
   return {
-    name,
-    supports: (intent) => intent.kind === 'share-service' || `${name} knows no intent of kind ${intent.kind}`,
-    async apply(intent, where: Cluster): Promise<AppliedIntent> {
-      if (intent.kind !== 'share-service') throw new InternalError(`${name} was given ${intent.kind}`);
-      const cluster = asKubernetes(where);
+    name: handler,
+    supports: (intent) =>
+      intent.kind === 'share-service' || `${handler} knows no intent of kind ${intent.kind}`,
+    async apply(intent, at: Cluster): Promise<AppliedIntent> {
+      if (intent.kind !== 'share-service') throw new InternalError(`${handler} was given ${intent.kind}`);
+      const cluster = asKubernetes(at);
       const ports = await portsOf(cluster, intent);
       const place = { cluster: cluster.name, peers: peers.of(cluster.name) };
       const routes = [place.cluster, ...place.peers];
