@@ -219,16 +219,19 @@ export const wrongKey = defineCheck({
           },
         ])
       )[0] as Exchange;
-    const before = await exchange();
+    const untilAnswered = () =>
+      converge(exchange, {
+        succeeded: ({ outcome }) => outcome === 'answered',
+        budgetMs: RECOVERY_MS,
+        successes: 1,
+      });
+    // A link that another case had taken down may wait for its next handshake.
+    const { last: before } = await untilAnswered();
     const fault = await disturb({ kind: 'wrong-peer-key', at: from.name, peer: to.name });
     const during = await exchange();
     const ages = await handshakes(from.name);
     await fault.mend();
-    const after = await converge(exchange, {
-      succeeded: ({ outcome }) => outcome === 'answered',
-      budgetMs: RECOVERY_MS,
-      successes: 1,
-    });
+    const after = await untilAnswered();
     return {
       from: from.name,
       peer: to.name,
