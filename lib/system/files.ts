@@ -68,6 +68,14 @@ export function userConfigurationFile(environment: NodeJS.ProcessEnv = process.e
  * place, or the XDG Base Directory of a user.
  */
 export function runtimeFolder(run: string, environment: NodeJS.ProcessEnv = process.env): string {
-  const base = process.getuid?.() === 0 ? '/run' : (environment['XDG_RUNTIME_DIR'] ?? tmpdir());
-  return path.join(base, APPLICATION, run);
+  return path.join(runtimeFolders(environment), run);
 }
+
+function runtimeFolders(environment: NodeJS.ProcessEnv): string {
+  const base = process.getuid?.() === 0 ? '/run' : (environment['XDG_RUNTIME_DIR'] ?? tmpdir());
+  return path.join(base, APPLICATION);
+}
+
+/** Whether a file lies in the folder of some run, and so goes with it. */
+export const isOfRuns = (file: string, environment: NodeJS.ProcessEnv = process.env): boolean =>
+  file.startsWith(`${runtimeFolders(environment)}${path.sep}`);

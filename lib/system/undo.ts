@@ -3,7 +3,7 @@ import { access } from 'node:fs/promises';
 import { systemClock } from './clock.ts';
 import { runCommand } from './commands.ts';
 import { containersExist, deleteContainers, deleteDockerNetwork, dockerNetworkExists } from './docker.ts';
-import { removePath } from './files.ts';
+import { isOfRuns, removePath } from './files.ts';
 import { type Restoration, restoreObjects } from './kubernetes/objects.ts';
 import { deleteNamespaces, namespacesExist } from './kubernetes/namespaces.ts';
 import { argumentsOf, isAlive, markedProcesses, sendSignal, startTimeOf } from './processes.ts';
@@ -81,8 +81,9 @@ export async function stillExists(action: UndoAction): Promise<boolean> {
     case 'delete-namespaces':
       return namespacesExist(action);
     case 'restore-objects':
-      // Whether what was there before is there again cannot be told from whether anything is.
-      return true;
+      // Whether what was there before is there again cannot be told from whether anything is; but a cluster whose kubeconfig
+      // a run itself had made is gone with that.
+      return !isOfRuns(action.kubeconfig) || pathExists(action.kubeconfig);
     case 'run':
       return false;
   }

@@ -3,6 +3,7 @@ import path from 'node:path';
 import t, { type Test } from 'tap';
 import { randomHex } from '../../lib/system/clock.ts';
 import { runCommand, startDetached } from '../../lib/system/commands.ts';
+import { runtimeFolder } from '../../lib/system/files.ts';
 import { RUN_MARK, isAlive, startTimeOf } from '../../lib/system/processes.ts';
 import { type UndoAction, executeUndo, stillExists } from '../../lib/system/undo.ts';
 
@@ -119,4 +120,19 @@ t.test('an interface goes, and counts as gone with its namespace', { skip }, asy
   await executeUndo({ kind: 'delete-netns', name: netns });
   t.equal(await stillExists(action), false);
   await executeUndo(action);
+});
+
+t.test('objects of a cluster that is gone need no restoring; those of a cluster of others may', async (t) => {
+  const restoring = (kubeconfig: string): UndoAction => ({
+    kind: 'restore-objects',
+    kubeconfig,
+    context: 'east',
+    fieldManager: 'test',
+    apply: [],
+    remove: [],
+  });
+  t.notOk(
+    await stillExists(restoring(path.join(runtimeFolder(`gone${randomHex(2)}`), 'east', 'kubeconfig'))),
+  );
+  t.ok(await stillExists(restoring(path.join(t.testdir(), 'kubeconfig'))));
 });
