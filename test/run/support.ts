@@ -1,4 +1,5 @@
 /** Small stand-ins for everything a run is given: clusters that exist only in a ledger, and probes that answer at once. */
+import { rmSync } from 'node:fs';
 import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -373,4 +374,9 @@ export class FakeSystem {
   }
 }
 
-export const temporaryFolder = (): Promise<string> => mkdtemp(path.join(tmpdir(), 'mcnet-run-'));
+/** Goes when the process ends. */
+export async function temporaryFolder(): Promise<string> {
+  const folder = await mkdtemp(path.join(tmpdir(), 'mcnet-run-'));
+  process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+}

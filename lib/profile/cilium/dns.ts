@@ -1,13 +1,9 @@
 /** Names of `clusterset.local`, which CoreDNS has to be told to serve. */
 import type { KubernetesCluster, KubernetesObject } from '../../model/cluster.ts';
-import { UserError } from '../../model/errors.ts';
-import { systemClock, within } from '../../system/clock.ts';
-import { existing, kubectl } from '../common/clusters.ts';
-import { DNS, NAMESPACE, systemReference } from './names.ts';
+import { configureCoreDns } from '../common/coreDns.ts';
+import { DNS, NAMESPACE } from './names.ts';
 
 const ZONE = 'clusterset.local';
-const ROLLOUT_MS = 120_000;
-const POLL_MS = 500;
 const ROLE = 'mcnet-coredns-mcsapi';
 
 /** As Cilium's documentation has it by hand: the zone, and where its names come from. Pure; twice is as good as once. */
@@ -44,32 +40,6 @@ const RIGHTS: readonly KubernetesObject[] = [
  * @throws UserError when CoreDNS does not come up again: before 1.12.2 it knows no such names
  */
 export async function serveNames(cluster: KubernetesCluster): Promise<void> {
-  const map = systemReference('v1', 'ConfigMap', DNS);
-  const deployment = systemReference('apps/v1', 'Deployment', DNS);
-  const { data } = await existing(cluster, map);
-  const { Corefile = '' } = data as Readonly<Record<string, string>>;
-  const restartedAt = new Date(systemClock.now()).toISOString();
-  await cluster.objects.apply([
-    ...RIGHTS,
-    { ...map, data: { Corefile: servingZone(Corefile) } },
-    {
-      ...deployment,
-      spec: { template: { metadata: { annotations: { 'kubectl.kubernetes.io/restartedAt': restartedAt } } } },
-    },
-  ]);
-  const isRolledOut = async (): Promise<boolean> => {
-    const now = await existing(cluster, deployment);
-    const { observedGeneration, replicas, updatedReplicas, readyReplicas } = (now['status'] ??
-      {}) as Readonly<Record<string, number>>;
-    return (
-      observedGeneration === now.metadata['generation'] &&
-      replicas === updatedReplicas &&
-      replicas === readyReplicas
-    );
-  };
-  if (await within(ROLLOUT_MS, isRolledOut, POLL_MS)) return;
-  throw new UserError(`CoreDNS of ${cluster.name} does not serve ${ZONE}`, {
-    where: `ConfigMap ${NAMESPACE}/${DNS}`,
-    remedy: `It takes CoreDNS 1.12.2 or later: see \`${kubectl(cluster, '-n', NAMESPACE, 'logs', `deployment/${DNS}`)}\``,
-  });
+  await cluster.objects.apply(RIGHTS);
+  await configureCoreDns(cluster, ZONE, servingZone, 'CoreDNS 1.12.2 or later knows these names');
 }

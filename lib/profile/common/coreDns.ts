@@ -23,12 +23,14 @@ export function forwardingZone(corefile: string, zone: string, server: string): 
 
 /**
  * Changes its configuration and starts it anew: by itself it may take minutes to notice.
- * @param zone for people @throws UserError when it does not come up again
+ * @param zone for people @param needs what its version must have, for people
+ * @throws UserError when it does not come up again
  */
 export async function configureCoreDns(
   cluster: KubernetesCluster,
   zone: string,
   change: (corefile: string) => string,
+  needs?: string,
 ): Promise<void> {
   const map = reference('v1', 'ConfigMap');
   const deployment = reference('apps/v1', 'Deployment');
@@ -55,6 +57,6 @@ export async function configureCoreDns(
   if (await within(ROLLOUT_MS, isRolledOut, POLL_MS)) return;
   throw new UserError(`CoreDNS of ${cluster.name} does not serve ${zone}`, {
     where: `ConfigMap ${NAMESPACE}/${NAME}`,
-    remedy: `Read its log: \`${kubectl(cluster, '-n', NAMESPACE, 'logs', `deployment/${NAME}`)}\``,
+    remedy: `${needs === undefined ? '' : `${needs}. `}Read its log: \`${kubectl(cluster, '-n', NAMESPACE, 'logs', `deployment/${NAME}`)}\``,
   });
 }
