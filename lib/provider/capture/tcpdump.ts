@@ -78,7 +78,9 @@ export class Captures {
       this.#forget(key, entry);
       throw error;
     }
-    const since = systemClock.now();
+    // The clock counts whole milliseconds, and what was seen within this one may have been sent before.
+    const since = systemClock.now() + 1;
+    while (systemClock.now() < since) await systemClock.sleep(1);
     const stop = async (): Promise<CaptureSummary> => {
       try {
         return await tap.summarise(marker, since);
