@@ -7,6 +7,7 @@ import { type Command, quoteCommand } from '../../system/commands.ts';
 import { forEachOf, gatewayOf } from '../gateways.ts';
 import { renderForwarding, renderScript } from '../routing.ts';
 import {
+  LISTEN_PORT,
   type Configuration,
   configurationsOf,
   keepaliveWords,
@@ -33,6 +34,15 @@ export interface JoinOptions {
   readonly clock: Clock;
 }
 
+/** wireguard-go opens its UDP socket some milliseconds after the interface is up. Whoever waits in vain has no handshake either. */
+const UNTIL_IT_LISTENS = `
+looks=0
+until grep -qi ":${LISTEN_PORT.toString(16)} " /proc/net/udp /proc/net/udp6 2> /dev/null || [ $looks -ge 100 ]; do
+  looks=$((looks + 1))
+  sleep 0.02
+done
+`;
+
 /** @throws UserError naming both ends of every link that has no handshake within the budget */
 export async function join(fleet: Fleet, ledger: Ledger, options: JoinOptions): Promise<void> {
   const configurations = configurationsOf(fleet, options);
@@ -46,6 +56,7 @@ export async function join(fleet: Fleet, ledger: Ledger, options: JoinOptions): 
     const script =
       `${quoteCommand(['wg', 'setconf', configuration.interface, file])}\n` +
       renderScript(configuration.rules, renderInterface(configuration)) +
+      UNTIL_IT_LISTENS +
       (configuration.transit ? renderForwarding(fleet.families, configuration.interface) : '');
     await gateway.exec(['sh', '-e', '-s'], { input: script });
   };
