@@ -41,6 +41,8 @@ until grep -qi ":${LISTEN_PORT.toString(16)} " /proc/net/udp /proc/net/udp6 2> /
   looks=$((looks + 1))
   sleep 0.02
 done
+# Its peers begin a moment after its socket.
+sleep 0.1
 `;
 
 /** @throws UserError naming both ends of every link that has no handshake within the budget */
