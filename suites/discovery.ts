@@ -17,7 +17,7 @@ import { PORTS } from '../lib/model/workload.ts';
 import { callCommand, countOutcomes, malformed } from './support/calls.ts';
 import { endingSoon, lifetimes, read } from './support/certificates.ts';
 import { told } from './support/links.ts';
-import { answerers, callUntilAllAnswer, reachableFrom } from './support/services.ts';
+import { answerers, callUntilAllAnswer, reachableFrom, wayOfPair } from './support/services.ts';
 
 const KEP = 'KEP-1645 (Multi-Cluster Services API), "EndpointSlice"';
 
@@ -264,7 +264,9 @@ interface Visits {
 
 /** Starts the newcomers, all at once. */
 async function startNewcomers(context: PairContext, start: () => Promise<unknown>) {
-  const specs = Array.from({ length: NEWCOMERS }, (_, index) => newcomer(context.from.name, index + 1));
+  const specs = Array.from({ length: NEWCOMERS }, (_, index) =>
+    newcomer(context.from.name, index + 1, wayOfPair(context)),
+  );
   // Calls begin when the first is ready: what takes longest here, its start, need not be sampled.
   let calling: Promise<unknown> | undefined;
   const outcomes = await Promise.allSettled(
@@ -359,9 +361,9 @@ export const newWorkload = defineCheck({
   classes: SERVICE_CLASSES,
   requires: ['endpoint-discovery', 'share-service'],
   dependsOn: ['discovery.answers'],
-  uses: [client, discoverable],
-  // All share one service: a failure must have come from nobody else's deletion.
-  oneAtATime: 'of all',
+  uses: [client, ...discoverable],
+  // A failure must have come from nobody else's deletion.
+  oneAtATime: 'each way',
   budgets: { discovery: DISCOVERY_MS, withdrawal: WITHDRAWAL_MS },
   faults: [{ kind: 'control-plane-stopped', cause: 'control-plane-down' }],
   hint: 'Is the control plane of the caller’s cluster up, and how far behind is it? Look at its log and its push times',
@@ -370,7 +372,7 @@ export const newWorkload = defineCheck({
 
   async observe(context, budgets): Promise<Visits> {
     const { from, to, family } = context;
-    const address = from.sharedService(discoverableService).addresses[family] ?? '';
+    const address = from.sharedService(discoverableService(wayOfPair(context))).addresses[family] ?? '';
     const facts = { from: from.name, to: to.name, address };
     const links = async (): Promise<readonly BrokenLink[]> =>
       (

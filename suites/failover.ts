@@ -11,9 +11,9 @@ import {
 import type { CauseCode } from '../lib/model/causes.ts';
 import type { FaultSpec } from '../lib/model/fault.ts';
 import { TUNNEL_OUTAGE } from './support/outages.ts';
+import { wayOfPair } from './support/services.ts';
 import { type ClusterView, type PairContext, type Suite, defineCheck } from '../lib/model/check.ts';
 import type { BackendEvent, Exchange, Sample, SampleRequest } from '../lib/model/probe.ts';
-import { wayOf } from '../lib/model/topology.ts';
 import { type Figures, type Verdict, failed, inconclusive, passed } from '../lib/model/verdict.ts';
 import { PORTS, type ServiceSpec } from '../lib/model/workload.ts';
 
@@ -161,14 +161,8 @@ function unlessMachineIsBusy(
 }
 
 /** The service of a drill that this pair may use: no other does at the same time. */
-const serviceFor = ({ clusters, from, to }: PairContext, drill: Drill): ServiceSpec =>
-  drillService(
-    drill,
-    wayOf(
-      clusters.map(({ name }) => name),
-      { from: from.name, to: to.name },
-    ),
-  );
+const serviceFor = (context: PairContext, drill: Drill): ServiceSpec =>
+  drillService(drill, wayOfPair(context));
 
 /** One request by a connection of its own. */
 const callOnce = async (context: PairContext, address: string, port: number): Promise<Exchange> =>
@@ -455,7 +449,6 @@ const backendDrill = ({ id, title, drill, event, level, connections, lostShare }
     exclusive: 'none',
     oneAtATime: 'each way',
     mostlyWaits: true,
-    timed: true,
     faults: [{ kind: 'service-not-shared', cause: 'no-failover' }],
     judgeVersion: 2,
     hint: 'Is the service shared by the other cluster, does anything check the health of its backends, and how often?',
@@ -554,7 +547,6 @@ export const clusterGone = defineCheck({
   exclusive: 'target',
   oneAtATime: 'each way',
   mostlyWaits: true,
-  timed: true,
   faults: [],
   judgeVersion: 2,
   withoutFaults: 'It injects its own: all links of the cluster go down',
@@ -729,7 +721,6 @@ export const tunnelDown = defineCheck({
   together: TUNNEL_OUTAGE,
   oneAtATime: 'each way',
   mostlyWaits: true,
-  timed: true,
   faults: [],
   withoutFaults: 'It injects its own: the first tunnel of the path goes down',
   hint: 'After a tunnel comes back, handshake and health checks must start by themselves: look at keepalive and at back-off timers',
@@ -764,7 +755,6 @@ export const gatewayDown = defineCheck({
   exclusive: 'pair',
   oneAtATime: 'of all',
   mostlyWaits: true,
-  timed: true,
   faults: [],
   withoutFaults: 'It injects its own: the gateway of the called cluster stops',
   hint: 'After a gateway comes back, perhaps under another address, its peers and callers must learn of it: look at how long each keeps the old one, and whether it was ejected',

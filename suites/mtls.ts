@@ -33,7 +33,7 @@ import { type Figures, failed, inconclusive, passed } from '../lib/model/verdict
 import { PORTS } from '../lib/model/workload.ts';
 import { callCommand, commonest, countOutcomes, shownOutcome } from './support/calls.ts';
 import { type Certificate, endingSoon, lifetimes, read, verifies } from './support/certificates.ts';
-import { answerers, callUntilAllAnswer, sameCalls } from './support/services.ts';
+import { answerers, callUntilAllAnswer, sameCalls, wayOfPair } from './support/services.ts';
 
 const SPIFFE = 'SPIFFE X.509-SVID';
 const CALL_TIMEOUT_MS = 2_000;
@@ -706,7 +706,7 @@ export const rotation = defineCheck({
   classes: SERVICE_CLASSES,
   requires: ['mtls', 'share-service', 'endpoint-discovery'],
   dependsOn: ['mtls.trust'],
-  uses: [client, echo, sharedEcho, discoverable, outsider, mutualTls],
+  uses: [client, echo, sharedEcho, ...discoverable, outsider, mutualTls],
   exclusive: 'fleet',
   budgets: { discovery: DISCOVERY_MS },
   withoutFaults: 'It injects its own: the control plane of the called cluster gets another intermediate',
@@ -716,6 +716,8 @@ export const rotation = defineCheck({
 
   async observe(context, { discovery }): Promise<Rotation> {
     const { from, to } = context;
+    const way = wayOfPair(context);
+    const service = discoverableService(way);
     const identities = identitiesOf(context);
     const caller = from.site(CLIENT);
     const address = addressOf(from, context, echoService);
@@ -737,7 +739,7 @@ export const rotation = defineCheck({
     );
     await context.sleep(STEADY_MS);
     const fault = await context.disturb({ kind: 'intermediate-rotated', cluster: to.name });
-    const spec = newcomer(from.name, 'signed');
+    const spec = newcomer(from.name, 'signed', way);
     const signed = await context.startWorkload(spec, to.name);
     const found = await context.converge(
       async () =>
@@ -745,7 +747,7 @@ export const rotation = defineCheck({
           await caller.exchange([
             {
               protocol: 'http',
-              address: addressOf(from, context, discoverableService),
+              address: addressOf(from, context, service),
               port: PORTS.service,
               timeoutMs: CALL_TIMEOUT_MS,
             },
@@ -757,7 +759,7 @@ export const rotation = defineCheck({
         successes: 1,
       },
     );
-    const renewed = await shakeHands(to, signed, discoverableService, identities);
+    const renewed = await shakeHands(to, signed, service, identities);
     await context.sleep(STEADY_MS);
     const load = await Promise.all(samplers.map((one) => caller.stopSampling(one)));
     await context.stopWorkload(signed);

@@ -28,7 +28,7 @@ import { PORTS, type ServiceSpec } from '../lib/model/workload.ts';
 import { callCommand, countOutcomes } from './support/calls.ts';
 import { told } from './support/links.ts';
 import { type Lookup, judgeResponse, lookUp, lookupDetails, shownAddresses } from './support/names.ts';
-import { answerers, callUntilAllAnswer, callsToMeetAll, sameCalls } from './support/services.ts';
+import { answerers, callUntilAllAnswer, callsToMeetAll, sameCalls, wayOfPair } from './support/services.ts';
 
 const CLASSES: readonly ConformanceClass[] = ['service-peering'];
 
@@ -658,10 +658,12 @@ async function observeCut(
 ): Promise<Cut> {
   const { from, to, family, peerNames } = context;
   if (!peerNames) throw new TypeError('peer-names is claimed, but nobody knows the names');
-  const address = from.sharedService(discoverableService).addresses[family] ?? '';
+  const way = wayOfPair(context);
+  const service = discoverableService(way);
+  const address = from.sharedService(service).addresses[family] ?? '';
   const call = { protocol: 'http' as const, address, port: PORTS.service };
-  const name = peerNames.instancesName(discoverableService, to.name);
-  const guest = await context.startWorkload(newcomer(from.name, 1), to.name);
+  const name = peerNames.instancesName(service, to.name);
+  const guest = await context.startWorkload(newcomer(from.name, 1, way), to.name);
   const look = async (): Promise<Known> => ({
     links: await context.brokenLinks(from.name, to.name),
     exchanges: await callUntilAllAnswer(from.site(CLIENT), call, [from.name, to.name]),
@@ -700,7 +702,7 @@ export const cut = defineCheck({
   classes: CLASSES,
   requires: ['peer-names', 'endpoint-discovery', 'share-service'],
   dependsOn: ['discovery.answers'],
-  uses: [client, discoverable],
+  uses: [client, ...discoverable],
   exclusive: 'pair',
   mostlyWaits: true,
   budgets: { convergence: CONVERGENCE_MS, noticed: LINK_LOST_MS, caughtUp: LINK_BACK_MS },

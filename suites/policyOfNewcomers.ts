@@ -104,7 +104,7 @@ export const ofNewcomers = defineCheck({
   requires: ['l3.pod', 'l4.udp', 'policy', 'endpoint-discovery'],
   dependsOn: ['policy.truth-table'],
   uses: [governed],
-  oneAtATime: 'of all',
+  mostlyWaits: true,
   budgets: { known: DISCOVERY_MS },
   faults: [
     { kind: 'policy-ignored', cause: 'policy-not-enforced' },
@@ -118,15 +118,15 @@ export const ofNewcomers = defineCheck({
     const { from, to } = context;
     const start = (key: string, cluster: string) =>
       context.startWorkload(newcomerLike(key, from.name), cluster);
-    const [target, caller] = [
-      await start(GOVERNED_TARGET, to.name).then((site) =>
+    const newcomers = await Promise.all([
+      start(GOVERNED_TARGET, to.name).then((site) =>
         watch(context, 'target', { caller: from.site(GOVERNED_CALLER), target: site }, known),
       ),
-      await start(GOVERNED_CALLER, from.name).then((site) =>
+      start(GOVERNED_CALLER, from.name).then((site) =>
         watch(context, 'caller', { caller: site, target: to.site(GOVERNED_TARGET) }, known),
       ),
-    ];
-    return { from: from.name, to: to.name, newcomers: [target, caller] };
+    ]);
+    return { from: from.name, to: to.name, newcomers };
   },
 
   judge({ from, to, newcomers }, { known }): Verdict {

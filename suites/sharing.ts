@@ -5,12 +5,11 @@ import { CONVERGENCE_MS } from '../lib/model/budgets.ts';
 import { type ClusterView, type PairContext, type Suite, defineCheck } from '../lib/model/check.ts';
 import { type BrokenLink, SERVICE_CLASSES } from '../lib/model/cluster.ts';
 import type { Exchange } from '../lib/model/probe.ts';
-import { wayOf } from '../lib/model/topology.ts';
 import { type Verdict, failed, inconclusive, passed } from '../lib/model/verdict.ts';
 import { conflict } from './conflicts.ts';
 import { callCommand, countOutcomes, malformed } from './support/calls.ts';
 import { told } from './support/links.ts';
-import { answerers } from './support/services.ts';
+import { answerers, wayOfPair } from './support/services.ts';
 
 /** Where backends run while the service is called. */
 const PLACEMENTS = ['here and there', 'there only', 'here only', 'nowhere'] as const;
@@ -71,9 +70,8 @@ async function place(cluster: ClusterView, port: number, running: boolean): Prom
 }
 
 async function observeTable(context: PairContext, sharing: Sharing, budgetMs: number): Promise<TruthTable> {
-  const { clusters, from, to, family } = context;
-  const names = clusters.map(({ name }) => name);
-  const service = sharingService(sharing, wayOf(names, { from: from.name, to: to.name }));
+  const { from, to, family } = context;
+  const service = sharingService(sharing, wayOfPair(context));
   const port = service.healthPort;
   const address = from.sharedService(service).addresses[family] ?? '';
   const facts = { from: from.name, to: to.name, address, port };

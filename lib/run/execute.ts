@@ -412,12 +412,8 @@ class Run {
           ? inStartOrder(this.#open, ({ check }) => this.#registry.get(check)!)
           : this.#open,
       known,
-      locks: ({ check, subject }) =>
-        locksOf(this.#registry.get(check)!, subject, topology, this.#with.provider.limits),
-      mostlyWaits: ({ check }) => {
-        const { mostlyWaits = false, timed = false } = this.#registry.get(check)!;
-        return mostlyWaits && !(timed && casesAtOnce !== undefined);
-      },
+      locks: ({ check, subject }) => locksOf(this.#registry.get(check)!, subject, topology),
+      mostlyWaits: ({ check }) => this.#registry.get(check)!.mostlyWaits ?? false,
       concurrency: concurrencyFor(this.#with.concurrency, this.#with.provider.limits),
       company: (planned) =>
         companyOf(this.#registry.get(planned.check)!, planned, this.#with.provider.limits),

@@ -386,8 +386,7 @@ class Proving {
     await runSchedule({
       cases,
       known: new Map(),
-      locks: ({ check, subject }) =>
-        locksOf(registry.get(check)!, subject, world.fleet.topology, world.provider.limits),
+      locks: ({ check, subject }) => locksOf(registry.get(check)!, subject, world.fleet.topology),
       concurrency: concurrencyFor(dependencies.concurrency, dependencies.provider.limits),
       signal,
       settle: () => undefined,

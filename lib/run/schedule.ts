@@ -20,6 +20,52 @@ export const concurrencyFor = (asked: number | undefined, { casesAtOnce }: Provi
 
 /** So many cases that mostly wait take no more of the machine than one that works. */
 const WAITING_PER_WORKING = 6;
+
+type Kind = 'working' | 'waiting';
+const KINDS: readonly Kind[] = ['working', 'waiting'];
+/** Cases at once, or how many more would start. */
+type Load = Readonly<Record<Kind, number>>;
+
+/**
+ * Room for cases at once: as many that work as `concurrency` says, beside them as many that mostly wait as count for one,
+ * or more where fewer work. Neither kind keeps all places from the other.
+ */
+class Places {
+  readonly #most: Load;
+  readonly #parts: number;
+  #taken: Load = { working: 0, waiting: 0 };
+
+  constructor(concurrency: number) {
+    this.#most = { working: concurrency, waiting: concurrency * WAITING_PER_WORKING };
+    this.#parts = (concurrency + 1) * WAITING_PER_WORKING;
+  }
+
+  /** A company that is larger than all places has them all. */
+  loadOf(kinds: readonly Kind[]): Load {
+    const waiting = kinds.filter((kind) => kind === 'waiting').length;
+    const working = Math.min(kinds.length - waiting, this.#most.working);
+    const left = this.#parts - working * WAITING_PER_WORKING;
+    return { working, waiting: Math.min(waiting, this.#most.waiting, left) };
+  }
+
+  fits(load: Load): boolean {
+    const working = this.#taken.working + load.working;
+    const waiting = this.#taken.waiting + load.waiting;
+    return (
+      (load.working === 0 || working <= this.#most.working) &&
+      (load.waiting === 0 || waiting <= this.#most.waiting) &&
+      working * WAITING_PER_WORKING + waiting <= this.#parts
+    );
+  }
+
+  take({ working, waiting }: Load): void {
+    this.#taken = { working: this.#taken.working + working, waiting: this.#taken.waiting + waiting };
+  }
+
+  release({ working, waiting }: Load): void {
+    this.take({ working: -working, waiting: -waiting });
+  }
+}
 /** Of cases that run together; more would keep each other waiting for the machine rather than for the network. */
 const MOST_TOGETHER = 100;
 
@@ -40,19 +86,12 @@ type Declared = Pick<AnyCheck, 'id' | 'exclusive' | 'oneAtATime' | 'staysInside'
  * A cluster's case may meet answers of every cluster, so it shares them all unless it stays inside or is exclusive
  * itself. A check that runs one case at a time also takes itself, or its way.
  */
-export function locksOf(
-  check: Declared,
-  subject: Subject,
-  topology: Topology,
-  { casesAtOnce }: Pick<Provider['limits'], 'casesAtOnce'> = {},
-): Locks {
+export function locksOf(check: Declared, subject: Subject, topology: Topology): Locks {
   const locks = locksOfSubject(check, subject, topology);
   if (check.together?.where === 'separateUplinks' && subject.scope === 'pair')
     return { ...locks, own: wiresOf(topology, subject) };
   if (!check.oneAtATime) return locks;
-  // Where little runs at once, two drills of a kind would measure each other.
-  if (check.oneAtATime === 'of all' || casesAtOnce !== undefined)
-    return { ...locks, own: [`check ${check.id}`] };
+  if (check.oneAtATime === 'of all') return { ...locks, own: [`check ${check.id}`] };
   if (subject.scope !== 'pair') throw new InternalError('only a pair has a way');
   const names = topology.members.map(({ name }) => name);
   return { ...locks, own: [`check ${check.id} ${wayOf(names, subject)}`] };
@@ -251,10 +290,9 @@ export async function runSchedule(options: ScheduleOptions): Promise<PlannedCase
   const table = new LockTable();
   const companies = new Map<string, PlannedCase[]>();
   const running = new Set<Promise<void>>();
-  let places = 0;
-  /** In parts of a case that works, so that sums stay whole. */
-  const shareOf = (planned: PlannedCase): number =>
-    options.mostlyWaits?.(planned) ? 1 : WAITING_PER_WORKING;
+  const places = new Places(options.concurrency);
+  const kindOf = (planned: PlannedCase): Kind => (options.mostlyWaits?.(planned) ? 'waiting' : 'working');
+  const inLine: Record<Kind, number> = { working: 0, waiting: 0 };
   let stopped = false;
 
   const rankOf = (planned: PlannedCase): number => position.get(planned.id) as number;
@@ -266,6 +304,7 @@ export async function runSchedule(options: ScheduleOptions): Promise<PlannedCase
     const blocked = blockedBy(planned, verdicts);
     if (!blocked) {
       ready.splice(insertionPoint(ready, planned, rankOf), 0, planned);
+      inLine[kindOf(planned)]++;
       return;
     }
     unstarted.delete(planned.id);
@@ -311,9 +350,9 @@ export async function runSchedule(options: ScheduleOptions): Promise<PlannedCase
     };
   };
 
-  const start = ({ cases: group, locks, company }: Group, share: number): void => {
+  const start = ({ cases: group, locks, company }: Group, load: Load): void => {
     table.take(locks);
-    places += share;
+    places.take(load);
     const members = group.map((planned) => ({ planned, member: company?.join() }));
     let open = group.length;
     for (const { planned, member } of members) {
@@ -322,7 +361,7 @@ export async function runSchedule(options: ScheduleOptions): Promise<PlannedCase
         member?.leave();
         if (--open === 0) {
           table.release(locks);
-          places -= share;
+          places.release(load);
         }
         running.delete(run);
         finish(planned, verdict);
@@ -333,26 +372,30 @@ export async function runSchedule(options: ScheduleOptions): Promise<PlannedCase
   };
 
   const startReady = (): void => {
-    const room = options.concurrency * WAITING_PER_WORKING;
     const waiting = new Waiting();
+    // Whoever of a kind finds no room is followed by no other of that kind: large companies would wait for ever.
+    const full: Record<Kind, boolean> = { working: false, waiting: false };
+    const mayStart = (kind: Kind): boolean => !full[kind] && inLine[kind] > 0;
     let index = 0;
-    while (index < ready.length) {
-      const group = groupOf(ready[index] as PlannedCase);
+    while (index < ready.length && KINDS.some(mayStart)) {
+      const first = ready[index] as PlannedCase;
+      const group = full[kindOf(first)] ? undefined : groupOf(first);
       if (!group) {
         index++;
         continue;
       }
-      // A company that is larger than all places has them all.
-      const share = Math.min(
-        room,
-        group.cases.reduce((sum, planned) => sum + shareOf(planned), 0),
-      );
-      if (places + share > room) break;
+      const kinds = group.cases.map(kindOf);
+      const load = places.loadOf(kinds);
+      const fits = places.fits(load);
+      if (!fits) for (const kind of kinds) full[kind] = true;
       if (waiting.stands(group.locks)) {
         index++;
-      } else if (table.allows(group.locks)) {
-        for (const planned of group.cases) ready.splice(ready.indexOf(planned), 1);
-        start(group, share);
+      } else if (fits && table.allows(group.locks)) {
+        for (const planned of group.cases) {
+          ready.splice(ready.indexOf(planned), 1);
+          inLine[kindOf(planned)]--;
+        }
+        start(group, load);
         // What stood before it may have been in its company.
         index = Math.max(0, index - group.cases.length + 1);
       } else if (group.locks.alone.includes('fleet')) {

@@ -1,6 +1,7 @@
 /** Calls to a service that several clusters answer. */
-import type { ClusterView, Site, Toolkit } from '../../lib/model/check.ts';
+import type { ClusterView, PairContext, Site, Toolkit } from '../../lib/model/check.ts';
 import type { Exchange, ExchangeRequest } from '../../lib/model/probe.ts';
+import { type Way, wayOf } from '../../lib/model/topology.ts';
 
 /** A proxy and another cluster may lie between: longer than any of them needs on a busy machine. */
 export const SERVICE_TIMEOUT_MS = 3_000;
@@ -22,6 +23,13 @@ export function reachableFrom(
     ({ name }) => name === cluster || toolkit.pathBetween(cluster, name).kind !== 'forbidden',
   );
 }
+
+/** Whose services a pair may use while pairs that go other ways use theirs. */
+export const wayOfPair = ({ clusters, from, to }: Pick<PairContext, 'clusters' | 'from' | 'to'>): Way =>
+  wayOf(
+    clusters.map(({ name }) => name),
+    { from: from.name, to: to.name },
+  );
 
 /** Clusters that answered, sorted. */
 export function answerers(exchanges: readonly Exchange[]): string[] {

@@ -284,6 +284,36 @@ t.test('more cases that mostly wait than others run at once', async (t) => {
   t.equal((await schedule(cases, share, { concurrency: 2, mostlyWaits: () => false })).mostAtOnce, 2);
 });
 
+t.test('neither cases that work nor cases that wait keep all places from the other kind', async (t) => {
+  const mostAtOnce = async (order: readonly string[]) => {
+    const cases = order.map((kind, index) => plannedCase({ id: `${kind} ${index}` }));
+    const running = { works: 0, waits: 0 };
+    const most = { works: 0, waits: 0, together: 0 };
+    await runSchedule({
+      cases,
+      locks: () => share(),
+      mostlyWaits: ({ id }) => id.startsWith('waits'),
+      concurrency: 2,
+      known: new Map(),
+      signal: new AbortController().signal,
+      settle: () => undefined,
+      execute: async ({ id }) => {
+        const kind = id.startsWith('waits') ? 'waits' : 'works';
+        running[kind]++;
+        most[kind] = Math.max(most[kind], running[kind]);
+        if (running.works > 0) most.together = Math.max(most.together, running.waits);
+        await new Promise<void>((resolve) => setImmediate(resolve));
+        running[kind]--;
+        return passed('fine');
+      },
+    });
+    return most;
+  };
+  const [some, many] = [Array<string>(4).fill('works'), Array<string>(30).fill('waits')];
+  t.strictSame(await mostAtOnce([...some, ...many]), { works: 2, waits: 12, together: 12 });
+  t.strictSame(await mostAtOnce([...many, ...some]), { works: 2, waits: 12, together: 12 });
+});
+
 t.test('cases of a company start at once, when all may, and share what each wants alone', async (t) => {
   const cases = [
     plannedCase({ id: 'control' }),
