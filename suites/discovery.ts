@@ -14,6 +14,7 @@ import type { Exchange, Sample } from '../lib/model/probe.ts';
 import { median } from '../lib/model/statistics.ts';
 import { type Figures, type Verdict, failed, inconclusive, passed } from '../lib/model/verdict.ts';
 import { PORTS } from '../lib/model/workload.ts';
+import { nodeHealth } from './nodeHealth.ts';
 import { callCommand, countOutcomes, malformed } from './support/calls.ts';
 import { endingSoon, lifetimes, read } from './support/certificates.ts';
 import { told } from './support/links.ts';
@@ -453,5 +454,5 @@ export const newWorkload = defineCheck({
 export const discovery: Suite = {
   id: 'discovery',
   title: 'Control planes know the endpoints of all clusters, soon after they come and go',
-  checks: [answers, status, newWorkload, controlPlaneCertificates],
+  checks: [answers, status, nodeHealth, newWorkload, controlPlaneCertificates],
 };

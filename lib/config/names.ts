@@ -82,6 +82,14 @@ export const VARIANTS_OF: Readonly<Partial<Record<string, ChoiceKey>>> = {
   cilium: 'ciliumSharing',
   consul: 'consulGateways',
 };
+
+/** Choices that say something to one profile only. */
+export const OPTIONS_OF = {
+  istio: ['istioTopology'],
+  cilium: ['ciliumSharing', 'ciliumRouting', 'ciliumKubeProxy', 'ciliumEncryption'],
+  consul: ['consulGateways'],
+} as const satisfies Readonly<Record<string, readonly ChoiceKey[]>>;
+
 export type NameOf<K extends ChoiceKey> = (typeof CHOICES)[K][number]['name'];
 
 /** Every name of a choice. */

@@ -17,6 +17,7 @@ import { planAddresses } from './addressing.ts';
 import type { Path } from './file.ts';
 import { IMAGE_NAMES } from './images.ts';
 import type { Configured } from './layers.ts';
+import { OPTIONS_OF } from './names.ts';
 import { suggest } from './nearest.ts';
 import type { ClusterEntry, ConfigurationKey } from './schema.ts';
 
@@ -42,6 +43,7 @@ export function toRunSpec(configured: Configured, known: Known): RunSpec {
   const families = FAMILIES[values.ipFamily ?? 'ipv4'];
   const { provider, reason } = chooseProvider(configured, known.comparedWith);
   refuseWhatDoesNotApply(configured, provider);
+  refuseOptionsOfOthers(configured, known.comparedWith);
   const kubernetes = kubernetesOptions(configured, entries);
   if (provider !== 'contexts' && given.kubeconfig !== undefined) {
     throw new UserError(`The provider ${provider} reads no kubeconfig`, {
@@ -124,6 +126,22 @@ function refuseWhatDoesNotApply(configured: Configured, provider: RunSpec['provi
     where: configured.whereOf(key),
     remedy: 'Leave it out, or say --provider kind',
   });
+}
+
+/** Files and environments serve many runs, and a kept run brings its own profile: only what is said to this one counts. */
+function refuseOptionsOfOthers(configured: Configured, comparedWith: readonly string[] = []): void {
+  const { values, given } = configured;
+  const { profile = 'none' } = values;
+  if (values.attach !== undefined) return;
+  for (const [owner, keys] of Object.entries(OPTIONS_OF)) {
+    if (owner === profile || comparedWith.includes(owner)) continue;
+    const key = keys.find((one) => given[one] !== undefined && configured.whereOf(one).startsWith('--'));
+    if (key === undefined) continue;
+    throw new UserError(`The profile ${profile} takes no notice of it`, {
+      where: configured.whereOf(key),
+      remedy: `Leave it out, or say --profile ${owner}`,
+    });
+  }
 }
 
 function kubernetesOptions(

@@ -12,6 +12,7 @@ import type {
   Gateway,
   Identities,
   NamedCertificate,
+  NodeHealth,
   PeerNames,
   SupportedSkew,
 } from './cluster.ts';
@@ -46,6 +47,8 @@ export interface Site extends Probe {
   /** `namespace/name`, or `gateway`. */
   readonly key: string;
   readonly spec?: WorkloadSpec;
+  /** Of a workload, where clusters have nodes. */
+  readonly node?: string;
   readonly addresses: PerFamily<string>;
   /** Its address in the family of this case. */
   readonly address: string;
@@ -113,6 +116,8 @@ export interface Toolkit {
   isJoined(cluster: string, name: string): Promise<boolean>;
   /** Why endpoints of `to` may be unknown in `from`, as far as the technology can tell. */
   brokenLinks(from: string, to: string): Promise<readonly BrokenLink[]>;
+  /** What nodes of `from` say of those of `to`, by probes of their own (feature `node-health`). */
+  nodeHealth(from: string, to: string): Promise<NodeHealth>;
   /** What becomes of a service that this cluster exports (feature `export-conflicts`). */
   exportState(service: { namespace: string; name: string }, cluster: string): Promise<ExportState>;
   /** Certificates by which the control planes of clusters know each other (feature `control-plane-certificates`). */

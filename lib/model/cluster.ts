@@ -40,6 +40,8 @@ export type Feature =
   | 'endpoint-discovery'
   /** Certificates by which control planes know each other can be read. */
   | 'control-plane-certificates'
+  /** Nodes say of those of other clusters whether they reach them, by probes of their own. */
+  | 'node-health'
   /** Clusters are told when they export the same service differently, and what holds then. */
   | 'export-conflicts'
   /** A service is nothing to other clusters until its own cluster exports it. */
@@ -108,6 +110,8 @@ export interface Ledger {
 export interface Workload {
   readonly cluster: string;
   readonly spec: WorkloadSpec;
+  /** Where clusters have nodes: the one that it runs on. */
+  readonly node?: string;
   readonly addresses: PerFamily<string>;
   readonly probe: Probe;
   /** Prefix with which a person runs a command there: `ip netns exec …`, `kubectl --context … exec … --`. */
@@ -375,6 +379,24 @@ export interface BrokenLink {
   readonly command?: string;
 }
 
+/** What one node says of another. */
+export interface NodePath {
+  readonly from: string;
+  readonly to: string;
+  /** Absent: it has not probed it yet. */
+  readonly reachable?: boolean;
+  /** In the technology's words. */
+  readonly said: string;
+}
+/** What the nodes of a cluster say of those of another. */
+export interface NodeHealth {
+  readonly paths: readonly NodePath[];
+  /** Between two probes of the same node. */
+  readonly everyMs?: number;
+  /** Why nobody says anything: the technology is configured so. */
+  readonly off?: string;
+}
+
 /** What a cluster makes of a service that it exports. */
 export interface ExportState {
   /** In the technology's words; absent: it tells of none. */
@@ -467,6 +489,8 @@ export interface Profile {
   readonly joinTokens?: JoinTokens;
   /** Why endpoints of `to` may be unknown in `from`: every link of the chain that is broken, the likeliest cause first. */
   brokenLinks?(fleet: Fleet, from: Cluster, to: Cluster): Promise<readonly BrokenLink[]>;
+  /** What nodes of `from` say of those of `to` (feature `node-health`). */
+  nodeHealth?(from: Cluster, to: Cluster): Promise<NodeHealth>;
   /** PEM certificates by which the control plane of this cluster and others know each other, by name (feature `control-plane-certificates`). */
   controlPlaneCertificates?(cluster: Cluster): Promise<readonly NamedCertificate[]>;
   /** What becomes of a service that this cluster exports (feature `export-conflicts`). */

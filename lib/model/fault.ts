@@ -87,6 +87,8 @@ export type FaultSpec =
   | { readonly kind: 'everything-exported'; readonly cluster: string }
   /** The gateway by which the services of this cluster are reached from others does not run. */
   | { readonly kind: 'gateway-stopped'; readonly cluster: string }
+  /** Nodes of this cluster answer none of the probes by which others see whether they are well; all else passes. */
+  | { readonly kind: 'health-probes-refused'; readonly cluster: string }
   /** No control plane runs in this cluster. */
   | { readonly kind: 'control-plane-stopped'; readonly cluster: string }
   /** Services of this namespace take clear text, in this cluster only. */

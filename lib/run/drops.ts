@@ -1,9 +1,13 @@
-/** What the data plane says of a failure: which packets of its caller it dropped meanwhile, and why. */
+/** What the data plane says of a failure: which packets between its caller and its target it dropped meanwhile, and why. */
+import { isIP } from 'node:net';
+import type { PerFamily } from '../model/cidr.ts';
 import type { Drop, Fleet, Profile } from '../model/cluster.ts';
 import { messageOf } from '../model/errors.ts';
 import type { PlannedCase } from '../model/record.ts';
 import type { Verdict } from '../model/verdict.ts';
-import { keyOf } from '../model/workload.ts';
+import { type ServiceSpec, keyOf, selects } from '../model/workload.ts';
+import { existsIn } from './fixtures.ts';
+import { type Sources, sharedAddressIfAny } from './handlers.ts';
 import { withinSignal } from '../system/withinSignal.ts';
 
 /** Longest that it may take: a data plane that says nothing must not hold up the run. */
@@ -16,28 +20,69 @@ interface Told extends Drop {
   readonly cluster: string;
 }
 
+const present = (addresses: PerFamily<string>): string[] =>
+  Object.values(addresses).filter((one) => one !== undefined);
+
 /** Addresses of workloads, by `east/mcnet/client`. */
 export type Addresses = ReadonlyMap<string, readonly string[]>;
 
 export const addressesOf = (fleet: Fleet): Addresses =>
   new Map(
     fleet.clusters.flatMap(({ name, workloads }) =>
-      workloads.map(
-        ({ spec, addresses }) =>
-          [`${name}/${keyOf(spec)}`, Object.values(addresses).filter((one) => one !== undefined)] as const,
-      ),
+      workloads.map(({ spec, addresses }) => [`${name}/${keyOf(spec)}`, present(addresses)] as const),
     ),
   );
 
+/** Addresses of services, and of the workloads behind each: packets may be dropped before or after one is chosen. */
+export type Endpoints = ReadonlyMap<string, readonly string[]>;
+
+export function endpointsOf(
+  { fleet: { clusters }, ...sources }: Sources & { readonly fleet: Fleet },
+  services: readonly ServiceSpec[],
+): Endpoints {
+  const found = new Map<string, readonly string[]>();
+  for (const service of services) {
+    const behind = clusters
+      .flatMap(({ workloads }) => workloads)
+      .filter(({ spec }) => spec.namespace === service.namespace && selects(service.selector, spec.labels))
+      .flatMap(({ addresses }) => present(addresses));
+    const called = clusters
+      .filter(({ name }) => existsIn(service, name))
+      .flatMap((cluster) => [
+        ...present(cluster.serviceAddress(service).addresses),
+        ...present(sharedAddressIfAny(sources, cluster, service)?.addresses ?? {}),
+      ]);
+    for (const address of called) {
+      found.set(address, [...new Set([...(found.get(address) ?? []), ...behind])]);
+    }
+  }
+  return found;
+}
+
+/** Whom the command that shows a failure calls: every address in it, and who is behind those of services. Pure. */
+export function targetsIn(command: string, endpoints: Endpoints): ReadonlySet<string> {
+  const words = command.matchAll(/\d+(?:\.\d+){3}|[0-9a-f]*(?::[0-9a-f.]*){2,}/gi);
+  const named = [...words].map(([word]) => word).filter((word) => isIP(word) > 0);
+  return new Set(named.flatMap((address) => [address, ...(endpoints.get(address) ?? [])]));
+}
+
 /**
- * One sentence on what was dropped of what the workload `at` sent or was sent; undefined when nothing was. What policies
- * refuse to others meanwhile is none of this case's business. Pure.
+ * One sentence on what was dropped between the workload `at` and its target; undefined when nothing was. What policies
+ * refuse to others meanwhile, or to the same caller elsewhere, is none of this case's business. Pure.
+ * @param targets none where nobody can tell: then all that the workload sent or was sent counts
  */
-export function describeDrops(drops: readonly Told[], at: string, addresses: Addresses): string | undefined {
+export function describeDrops(
+  drops: readonly Told[],
+  at: string,
+  targets: ReadonlySet<string>,
+  addresses: Addresses,
+): string | undefined {
   const own = addresses.get(at) ?? [];
+  const concerns = (one: string, other: string): boolean =>
+    own.includes(one) && (targets.size === 0 || targets.has(other));
   const named = new Map([...addresses].flatMap(([key, all]) => all.map((one) => [one, key] as const)));
   const shown = drops
-    .filter(({ source, destination }) => own.includes(source) || own.includes(destination))
+    .filter(({ source, destination }) => concerns(source, destination) || concerns(destination, source))
     .toSorted((a, b) => b.packets - a.packets)
     .map(
       ({ reason, source, destination, port, packets, cluster }) =>
@@ -51,27 +96,29 @@ export function describeDrops(drops: readonly Told[], at: string, addresses: Add
 export interface Asked {
   readonly fleet: Fleet;
   readonly profile: Profile;
+  readonly endpoints: () => Endpoints;
   readonly signal: AbortSignal;
   /** Says why nobody can tell. */
   readonly note: (why: string) => void;
 }
 
-/** The verdict with what the data plane says, where it failed and names its caller. Never rejects. */
+/** The verdict with what the data plane says, where it failed and says how to see the same. Never rejects. */
 export async function withDrops(
   verdict: Verdict,
   { expectation }: Pick<PlannedCase, 'expectation'>,
   since: Date,
-  { fleet, profile, note, signal }: Asked,
+  { fleet, profile, endpoints, note, signal }: Asked,
 ): Promise<Verdict> {
-  const at = verdict.reproduce?.at;
-  if (verdict.status !== 'failed' || at === undefined || !profile.drops) return verdict;
+  const { status, reproduce } = verdict;
+  if (status !== 'failed' || !reproduce || !profile.drops) return verdict;
   try {
     const clusters = fleet.clusters.filter(({ name }) => expectation.clusters.includes(name));
     const asking = clusters.map(async (cluster) =>
       ((await profile.drops?.(cluster, since)) ?? []).map((drop) => ({ ...drop, cluster: cluster.name })),
     );
     const told = await withinSignal(Promise.all(asking), signal);
-    const dropped = describeDrops(told.flat(), at, addressesOf(fleet));
+    const targets = targetsIn(reproduce.command, endpoints());
+    const dropped = describeDrops(told.flat(), reproduce.at, targets, addressesOf(fleet));
     return dropped === undefined ? verdict : { ...verdict, dropped };
   } catch (error) {
     note(messageOf(error));

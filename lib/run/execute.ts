@@ -26,7 +26,7 @@ import { quoteCommand } from '../system/commands.ts';
 import { writeAtomically } from '../system/files.ts';
 import { type AppendableFile, openAppendable } from '../system/storage.ts';
 import { type Deadline, deadlineAfter } from './deadline.ts';
-import { DROPS_LIMIT_MS, withDrops as dropsWithin } from './drops.ts';
+import { DROPS_LIMIT_MS, endpointsOf, withDrops as dropsWithin } from './drops.ts';
 import { type Fixtures, mergeFixtures } from './fixtures.ts';
 import { inexpressible } from './handlers.ts';
 import { Journal } from './journal.ts';
@@ -399,9 +399,9 @@ class Run {
       };
       const { clock, profile } = this.#with;
       const limit = deadlineAfter(clock, DROPS_LIMIT_MS, () => new Error('no answer in time'), this.#signal);
-      return dropsWithin(verdict, planned, since, { fleet, profile, note, signal: limit.signal }).finally(
-        limit.clear,
-      );
+      const endpoints = () => endpointsOf(world, world.services);
+      const asked = { fleet, profile, endpoints, note, signal: limit.signal };
+      return dropsWithin(verdict, planned, since, asked).finally(limit.clear);
     };
     const known = new Map([...this.#journal.outcomes].map(([id, { verdict }]) => [id, verdict]));
     const watch = new LoadWatch(meter, this.#open, (usage) => this.#journal.use(usage));

@@ -4,7 +4,10 @@ import type { Intent, PolicySemantics } from '../model/intent.ts';
 import type { SharedAddress } from '../model/workload.ts';
 import { InternalError } from '../model/errors.ts';
 
-type Sources = { readonly profile: Pick<Profile, 'handlers'>; readonly provider: Pick<Provider, 'handlers'> };
+export type Sources = {
+  readonly profile: Pick<Profile, 'handlers'>;
+  readonly provider: Pick<Provider, 'handlers'>;
+};
 
 /** The profile's before the provider's. */
 export function handlersOf({ profile, provider }: Sources): readonly IntentHandler[] {
@@ -43,11 +46,12 @@ export function policySemanticsOf(sources: Sources): PolicySemantics {
   return handlersOf(sources).find((handler) => handler.policySemantics)?.policySemantics ?? NO_POLICY;
 }
 
-export function sharedAddress(
+/** Where callers in a cluster find a shared service; undefined where nobody shares any. */
+export function sharedAddressIfAny(
   sources: Sources,
   cluster: Cluster,
   service: { namespace: string; name: string },
-): SharedAddress {
+): SharedAddress | undefined {
   const intent: Intent = {
     kind: 'share-service',
     namespace: service.namespace,
@@ -57,8 +61,15 @@ export function sharedAddress(
   const handler = handlersOf(sources).find(
     (candidate) => candidate.addressFrom && candidate.supports(intent) === true,
   );
-  if (!handler?.addressFrom) {
-    throw new InternalError(`nobody knows where ${cluster.name} finds shared services`);
-  }
-  return handler.addressFrom(cluster, service);
+  return handler?.addressFrom?.(cluster, service);
+}
+
+export function sharedAddress(
+  sources: Sources,
+  cluster: Cluster,
+  service: { namespace: string; name: string },
+): SharedAddress {
+  const address = sharedAddressIfAny(sources, cluster, service);
+  if (!address) throw new InternalError(`nobody knows where ${cluster.name} finds shared services`);
+  return address;
 }

@@ -199,6 +199,7 @@ const AIMS: { readonly [K in FaultKind]: Aiming<K> } = {
   'peering-deleted': ({ from, to }) => [{ kind: 'peering-deleted', at: from, cluster: to }],
   'everything-exported': ({ to }) => [{ kind: 'everything-exported', cluster: to }],
   'gateway-stopped': ({ to }) => [{ kind: 'gateway-stopped', cluster: to }],
+  'health-probes-refused': ({ to }) => [{ kind: 'health-probes-refused', cluster: to }],
   // Either may be the one that has to learn of something.
   'control-plane-stopped': ({ from, to }) =>
     [from, to].map((cluster) => ({ kind: 'control-plane-stopped', cluster })),

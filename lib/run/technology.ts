@@ -44,7 +44,10 @@ export function identitiesOf(asked: Asked, step: Step): SiteIdentities | undefin
 export function technologyOf(
   asked: Asked,
   step: Step,
-): Pick<Toolkit, 'brokenLinks' | 'components' | 'controlPlaneCertificates' | 'exportState' | 'peerNames'> {
+): Pick<
+  Toolkit,
+  'brokenLinks' | 'components' | 'controlPlaneCertificates' | 'exportState' | 'nodeHealth' | 'peerNames'
+> {
   const { profile, fleet } = asked;
   return {
     peerNames: profile.peerNames,
@@ -54,6 +57,11 @@ export function technologyOf(
             profile.brokenLinks!(fleet, clusterOf(asked.fleet, from), clusterOf(asked.fleet, to)),
           )
         : [],
+    nodeHealth: async (from, to) =>
+      step(`health of nodes of ${to} as ${from} says`, undefined, () => {
+        if (!profile.nodeHealth) throw new InternalError(`nodes of the profile ${profile.name} say nothing`);
+        return profile.nodeHealth(clusterOf(fleet, from), clusterOf(fleet, to));
+      }),
     controlPlaneCertificates: async (name) =>
       step(`certificates of the control plane of ${name}`, undefined, () => {
         if (!profile.controlPlaneCertificates) {

@@ -172,13 +172,14 @@ export function toolkitFor(
   const site = (
     cluster: Cluster,
     key: string,
-    at: { probe: Probe; addresses: PerFamily<string> },
+    at: Pick<Workload, 'probe' | 'addresses' | 'node'>,
     spec?: WorkloadSpec,
   ): Site => ({
     ...recordedProbe(at.probe, `${cluster.name}/${key}`, step, stack),
     cluster: cluster.name,
     key,
     ...(spec && { spec }),
+    ...(at.node !== undefined && { node: at.node }),
     addresses: at.addresses,
     address: inFamily(at.addresses, family, `${cluster.name}/${key}`),
   });
@@ -482,6 +483,7 @@ export function planToolkit(
     makeJoinToken: absent,
     isJoined: absent,
     brokenLinks: absent,
+    nodeHealth: absent,
     controlPlaneCertificates: absent,
     exportState: absent,
     components: absent,

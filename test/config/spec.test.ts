@@ -232,6 +232,16 @@ void t.test('a lab has no place for a technology of Kubernetes', async (t) => {
   t.match(error.remedy, /--provider kind/);
 });
 
+void t.test('what is said to another profile is refused, but a file may serve many runs', async (t) => {
+  const error = refusal(t, () => specOf({ flags: { profile: 'istio', ciliumRouting: 'vxlan' } }));
+  t.match(error.message, /The profile istio takes no notice of it/);
+  t.equal(error.where, '--cilium-routing');
+  t.match(error.remedy, /--profile cilium/);
+  t.match(refusal(t, () => specOf({ flags: { istioTopology: 'multi-network' } })).message, /profile none/);
+  t.equal(specOf({ flags: { profile: 'cilium', ciliumRouting: 'vxlan' } }).ciliumRouting, 'vxlan');
+  t.equal(specOf({ flags: { profile: 'istio' }, yaml: 'ciliumRouting: vxlan' }).profile, 'istio');
+});
+
 void t.test('images are named as the one table names them', async (t) => {
   const spec = specOf({ yaml: 'images: {gateway: "own/gateway:2"}' });
   t.strictSame(spec.images, { gateway: 'own/gateway:2' });

@@ -10,7 +10,7 @@ const parts = [
   createWireguard().injectors,
   labInjectors,
   kindInjectors,
-  ...['istio', 'consul'].map((name) => profileNamed(name).injectors),
+  ...['istio', 'cilium', 'consul'].map((name) => profileNamed(name).injectors),
 ];
 const injectable = new Set(parts.flat().flatMap(({ kinds }) => kinds));
 

@@ -4,14 +4,13 @@ import { UserError } from '../../model/errors.ts';
 import { type Topology, reachableFrom } from '../../model/topology.ts';
 import { remoteClusters } from './agents.ts';
 import { CONFIGURATION, systemReference } from './names.ts';
+import type { CiliumOptions } from './options.ts';
 import type { DefaultScope } from './policy.ts';
 
 /** What its agents were configured with; undefined where Cilium is not installed. */
-export async function configurationOf(
-  cluster: KubernetesCluster,
-): Promise<Readonly<Record<string, string>> | undefined> {
+export async function configurationOf(cluster: KubernetesCluster): Promise<Configuration | undefined> {
   const map = await cluster.objects.read(systemReference('v1', 'ConfigMap', CONFIGURATION));
-  return map?.['data'] as Readonly<Record<string, string>> | undefined;
+  return map?.['data'] as Configuration | undefined;
 }
 
 /**
@@ -21,6 +20,7 @@ export async function configurationOf(
 export async function adoptCilium(
   clusters: readonly KubernetesCluster[],
   topology: Topology,
+  options: Choices,
 ): Promise<DefaultScope['current']> {
   const configurations = await Promise.all(clusters.map(configurationOf));
   // How a cluster calls itself in its mesh.
@@ -38,6 +38,14 @@ export async function adoptCilium(
     throw new UserError(`the cluster ${different.name} calls itself ${name} in its mesh`, {
       where: `cluster-name in ConfigMap kube-system/${CONFIGURATION}`,
       remedy: `Policies name clusters: call it the same here, with --clusters ${names.join(',')}`,
+    });
+  }
+  for (const [index, { name }] of clusters.entries()) {
+    const other = otherwise(configurations[index] ?? {}, options);
+    if (!other) continue;
+    throw new UserError(`Cilium in ${name} ${other.is}`, {
+      where: `${other.key} in ConfigMap kube-system/${CONFIGURATION}`,
+      remedy: other.remedy,
     });
   }
   await Promise.all(
@@ -71,9 +79,48 @@ export async function adoptCilium(
   return scopes[0] ?? 'every';
 }
 
+type Configuration = Readonly<Record<string, string>>;
+/** What of the options says how clusters are to be, and so what checks may expect of them. */
+type Choices = Pick<CiliumOptions, 'ciliumRouting' | 'ciliumEncryption' | 'ciliumSharing'>;
+
+interface Otherwise {
+  readonly key: string;
+  readonly is: string;
+  readonly remedy: string;
+}
+
+/** What an agent was configured with that the options say otherwise; undefined when they agree. Pure. */
+export function otherwise(configuration: Configuration, options: Choices): Otherwise | undefined {
+  const { ciliumRouting, ciliumEncryption, ciliumSharing } = options;
+  // The chart's own where nothing is said.
+  const mode = configuration['routing-mode'] ?? 'tunnel';
+  const routing = mode === 'native' ? mode : (configuration['tunnel-protocol'] ?? 'vxlan');
+  if (routing !== ciliumRouting) {
+    return {
+      key: 'routing-mode, tunnel-protocol',
+      is: routing === 'native' ? 'routes what pods send' : `tunnels what pods send by ${routing}`,
+      remedy: `Say \`--cilium-routing ${routing}\``,
+    };
+  }
+  if (ciliumEncryption === 'wireguard' && configuration['enable-wireguard'] !== 'true') {
+    return {
+      key: 'enable-wireguard',
+      is: 'encrypts nothing by WireGuard',
+      remedy: 'Leave --cilium-encryption out, or enable it there (encryption.type=wireguard)',
+    };
+  }
+  if (ciliumSharing === 'mcs-api' && configuration['clustermesh-enable-mcs-api'] !== 'true') {
+    return {
+      key: 'clustermesh-enable-mcs-api',
+      is: 'does not carry out the Multi-Cluster Services API',
+      remedy: 'Leave --cilium-sharing out, or enable it there (clustermesh.mcsapi.enabled)',
+    };
+  }
+  return undefined;
+}
+
 const SCOPE_KEY = 'policy-default-local-cluster';
 
 /** Agents of before 1.19 know no such key, and mean every cluster. Pure. */
-export const scopeIn = (
-  configuration: Readonly<Record<string, string>> | undefined,
-): DefaultScope['current'] => (configuration?.[SCOPE_KEY] === 'true' ? 'local' : 'every');
+export const scopeIn = (configuration: Configuration | undefined): DefaultScope['current'] =>
+  configuration?.[SCOPE_KEY] === 'true' ? 'local' : 'every';

@@ -1,6 +1,7 @@
 /** What can be broken in a mesh on purpose. How each is mended stands in the ledger before anything is changed. */
 import { applicable } from '../../model/applicable.ts';
 import type { FaultInjector, Fleet, KubernetesCluster, KubernetesObject } from '../../model/cluster.ts';
+import { InternalError } from '../../model/errors.ts';
 import type { Disturbance } from '../../model/fault.ts';
 import { clusterOf, injectorOf } from '../../model/injection.ts';
 import { prepareRestoring } from '../../model/mending.ts';
@@ -9,13 +10,17 @@ import { systemClock } from '../../system/clock.ts';
 import { asKubernetes, encoded, existing, holds, isReady, secretText } from '../common/clusters.ts';
 import { DAY_MS, reissued, validFor } from '../common/certificates.ts';
 import { certificatesOf } from './certificates.ts';
-import { podsOf, remoteClusters } from './agents.ts';
+import { inAgent, podsOf, remoteClusters } from './agents.ts';
 import { exportOf } from './export.ts';
 import {
   ANNOTATIONS,
   API_SERVER,
   AUTHORITY,
   CERTIFICATES,
+  CLUSTERWIDE_POLICY,
+  HEALTH_LABEL,
+  HEALTH_PORT,
+  POLICY_KIND,
   REMOTE_CLUSTERS,
   systemReference,
 } from './names.ts';
@@ -152,6 +157,53 @@ const notExported = injectorOf('service-not-shared', async ({ fault, fleet, ledg
   };
 });
 
+/** Addresses of the endpoints by which the nodes of a cluster are probed. */
+async function healthAddresses(cluster: KubernetesCluster): Promise<string[]> {
+  const nodes = await cluster.objects.list({ apiVersion: POLICY_KIND.apiVersion, kind: 'CiliumNode' });
+  return nodes.flatMap((node) => {
+    const { health = {} } = (node['spec'] ?? {}) as {
+      readonly health?: { readonly ipv4?: string; readonly ipv6?: string };
+    };
+    return health.ipv4 ?? health.ipv6 ?? [];
+  });
+}
+
+/** Whether somebody takes connections there, asked as an agent of this cluster would. */
+const takesProbes = (from: KubernetesCluster, address: string): Promise<boolean> =>
+  inAgent(from, ['timeout', '2', 'bash', '-c', `exec 3<>/dev/tcp/${address}/${HEALTH_PORT}`]).then(
+    () => true,
+    () => false,
+  );
+
+/** As a policy for a whole cluster does that forgot them. */
+const probesRefused = injectorOf(
+  'health-probes-refused',
+  async ({ fault, fleet, ledger }) => {
+    const cluster = named(fleet, fault.cluster);
+    const other = fleet.clusters.find(({ name }) => name !== fault.cluster);
+    const [address] = await healthAddresses(cluster);
+    if (!other || address === undefined) throw new InternalError(`nobody probes nodes of ${fault.cluster}`);
+    const from = asKubernetes(other, 'Cilium');
+    const policy: KubernetesObject = {
+      apiVersion: POLICY_KIND.apiVersion,
+      kind: CLUSTERWIDE_POLICY,
+      metadata: { name: 'mcnet-health-probes-refused' },
+      spec: { endpointSelector: { matchLabels: { [HEALTH_LABEL]: '' } }, ingress: [{}] },
+    };
+    const answered = await takesProbes(from, address);
+    const restore = await prepareRestoring(cluster, fault, { before: [], added: [policy] }, ledger);
+    await cluster.objects.apply([policy]);
+    return {
+      tookHold: async () => answered && (await holds(async () => !(await takesProbes(from, address)))),
+      mend: async () => {
+        await restore();
+        await holds(() => takesProbes(from, address));
+      },
+    };
+  },
+  'cluster',
+);
+
 /** What is left of a certificate that ends soon: of a year, three days. */
 const ENDING_DAYS = 3;
 const LIFETIME_DAYS = 365;
@@ -191,5 +243,6 @@ export const meshInjectors = (sharing: CiliumSharing): readonly FaultInjector[] 
   loopback,
   stopped,
   ending,
+  probesRefused,
   sharing === 'mcs-api' ? notExported : notOffered,
 ];

@@ -10,6 +10,7 @@ import { certificatesOf } from './certificates.ts';
 import { diagnoseMesh } from './diagnose.ts';
 import { dropsOf } from './drops.ts';
 import { meshInjectors } from './faults.ts';
+import { nodeHealthOf } from './health.ts';
 import { Imports, exportHandler, lookAtExport } from './export.ts';
 import { installCilium } from './install.ts';
 import { brokenLinks } from './links.ts';
@@ -28,6 +29,7 @@ const FEATURES: readonly Feature[] = [
   'policy.clusters',
   'endpoint-discovery',
   'control-plane-certificates',
+  'node-health',
 ];
 
 /** Beside what it takes until a cluster is known to be lost: what follows in the other clusters' maps. */
@@ -84,7 +86,7 @@ export function createCilium(options: CiliumOptions): Profile {
       if (exports) await Promise.all(kubernetesClusters(fleet).map((cluster) => imports.recall(cluster)));
     },
     adopt: async (fleet) => {
-      scope.current = await adoptCilium(kubernetesClusters(fleet), fleet.topology);
+      scope.current = await adoptCilium(kubernetesClusters(fleet), fleet.topology, options);
     },
     diagnose: (cluster: Cluster) => diagnoseMesh(asKubernetes(cluster, 'Cilium')),
     handlers: [exports ? exportHandler(imports) : shareHandler, policyHandler(scope)],
@@ -96,6 +98,7 @@ export function createCilium(options: CiliumOptions): Profile {
     decorateService: (spec: ServiceSpec) =>
       spec.startedBackends ? { ...spec, readinessChecked: true } : spec,
     brokenLinks: (_fleet, from, to) => brokenLinks(asKubernetes(from, 'Cilium'), asKubernetes(to, 'Cilium')),
+    nodeHealth: (from, to) => nodeHealthOf(asKubernetes(from, 'Cilium'), to.name),
     controlPlaneCertificates: (cluster) => certificatesOf(asKubernetes(cluster, 'Cilium')),
     ...(exports && {
       exportState: (cluster, service) => lookAtExport(asKubernetes(cluster, 'Cilium'), service),

@@ -11,7 +11,7 @@ import { kubectl } from '../common/clusters.ts';
 import { anyReady, remoteClusters } from './agents.ts';
 import { CHART, NAMESPACE, RELEASE } from './names.ts';
 import { serveNames } from './dns.ts';
-import { CACHE_TTL_MS, type CiliumOptions } from './options.ts';
+import { CACHE_TTL_MS, type CiliumOptions, PROBE_RATIO } from './options.ts';
 import { type Member, meshValues } from './values.ts';
 
 /** With the pull of its images over a slow line. */
@@ -64,6 +64,7 @@ async function installIn(
   const { tuning, ciliumSharing, ciliumRouting, ciliumKubeProxy, ciliumEncryption } = options;
   const { images, tools, charts } = options;
   const chart = charts['cilium'] ?? CHART;
+  const probeRatio = PROBE_RATIO[tuning];
   const pools = mapFamilies({ ipv4: plan.pool, ipv6: plan.ipv6Pool }, (pool) => pool);
   const routed = Object.fromEntries(families.map((family) => [family, pools[family]]));
   try {
@@ -86,6 +87,7 @@ async function installIn(
         ...(nodeMtu !== undefined && { nodeMtu }),
         ...(ciliumKubeProxy === 'replaced' && { apiServer: apiServerOf(cluster) }),
         cacheTtlMs: CACHE_TTL_MS[tuning],
+        ...(probeRatio !== undefined && { probeRatio }),
         sharing: ciliumSharing,
       }),
       timeoutMs: INSTALL_LIMIT_MS,

@@ -50,6 +50,12 @@ export const IDENTITY = {
 
 export const POLICY_KIND = { apiVersion: 'cilium.io/v2', kind: 'CiliumNetworkPolicy' } as const;
 
+/** Policies for endpoints of no namespace: that by which agents probe each other's nodes is one. */
+export const CLUSTERWIDE_POLICY = 'CiliumClusterwideNetworkPolicy';
+export const HEALTH_LABEL = 'reserved:health';
+/** Where nodes, and the health endpoints on them, answer probes; the chart's `clusterHealthPort`. */
+export const HEALTH_PORT = 4_240;
+
 /** By the names that the chart gives to pods. */
 export function planeOf({ namespace, pod, container }: ContainerName): Plane | undefined {
   if (namespace !== NAMESPACE) return undefined;

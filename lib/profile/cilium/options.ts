@@ -25,3 +25,12 @@ export const CACHE_TTL_MS: Record<CiliumOptions['tuning'], number> = { 'as-confi
  * and the next look at them, half a minute apart at most, finds it out (StatusCheckInterval).
  */
 export const LOST_AFTER_MS = 150_000;
+
+/**
+ * How rarely agents probe the health of nodes, from 0 to 1; absent: as the chart has it. At 0 about every 20 s in a small
+ * mesh, by default more than a minute (connectivityProbeFrequencyRatio).
+ */
+export const PROBE_RATIO: Record<CiliumOptions['tuning'], number | undefined> = {
+  'as-configured': undefined,
+  fast: 0,
+};

@@ -26,6 +26,8 @@ export interface MeshWish extends CiliumWish {
   readonly authority: Authority;
   readonly cacheTtlMs: number;
   readonly sharing: CiliumSharing;
+  /** How rarely the health of nodes is probed; absent: as the chart has it. */
+  readonly probeRatio?: number;
 }
 
 /** Keys of the others and of the node port, from a cluster's place. */
@@ -40,6 +42,7 @@ export function meshValues(wish: MeshWish): object {
   return {
     ...ciliumValues(wish),
     hubble: HUBBLE,
+    ...(wish.probeRatio !== undefined && { connectivityProbeFrequencyRatio: wish.probeRatio }),
     // From 1, since 0 means that there is no mesh.
     cluster: { name, id: place + 1 },
     tls: { ca: { cert: encoded(authority.certificate), key: encoded(authority.key) } },

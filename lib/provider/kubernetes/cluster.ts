@@ -170,6 +170,7 @@ export class KubernetesClusterHandle implements KubernetesCluster {
     const { name, namespace = '' } = pod.metadata;
     const container = AGENT_CONTAINER;
     const addresses = addressesOf(pod);
+    const node = nodeOf(pod);
     const probe = this.#options.connectProbe({
       where: `${this.name}/${keyOf(spec)}`,
       open: () =>
@@ -183,8 +184,9 @@ export class KubernetesClusterHandle implements KubernetesCluster {
     return {
       cluster: this.name,
       spec,
+      ...(node !== undefined && { node }),
       addresses,
-      probe: this.#backends.following(probe, { spec, addresses, pod: name, namespace, node: nodeOf(pod) }),
+      probe: this.#backends.following(probe, { spec, addresses, pod: name, namespace, node }),
       shell: quoteCommand([
         'kubectl',
         ...['--kubeconfig', this.kubeconfig, '--context', this.context],

@@ -2,11 +2,12 @@ import t from 'tap';
 import type { IpFamily } from '../../../lib/model/cidr.ts';
 import { overheadOf } from '../../../lib/model/cilium.ts';
 import type { KubernetesObject } from '../../../lib/model/cluster.ts';
-import { scopeIn } from '../../../lib/profile/cilium/adopt.ts';
+import { otherwise, scopeIn } from '../../../lib/profile/cilium/adopt.ts';
 import { remoteClustersIn } from '../../../lib/profile/cilium/agents.ts';
 import { dropsIn, observeDrops } from '../../../lib/profile/cilium/drops.ts';
 import { servingZone } from '../../../lib/profile/cilium/dns.ts';
 import { exportStateOf } from '../../../lib/profile/cilium/export.ts';
+import { healthIn, pathsTo } from '../../../lib/profile/cilium/health.ts';
 import { addressesIn, problemOf } from '../../../lib/profile/cilium/links.ts';
 import { ciliumPolicyOf } from '../../../lib/profile/cilium/policy.ts';
 import { annotated, sharingAnnotations } from '../../../lib/profile/cilium/share.ts';
@@ -173,6 +174,25 @@ t.test('a policy that says nothing of clusters means what agents are configured 
   t.equal(scopeIn({}), 'every', 'before 1.19 there is no such key');
 });
 
+t.test('clusters that exist are as the options say, or it is said how they are', async (t) => {
+  const options = {
+    ciliumRouting: 'native',
+    ciliumEncryption: 'none',
+    ciliumSharing: 'global-service',
+  } as const;
+  const native = { 'routing-mode': 'native', 'enable-wireguard': 'false' };
+  t.equal(otherwise(native, options), undefined);
+  t.match(otherwise({ 'routing-mode': 'tunnel', 'tunnel-protocol': 'geneve' }, options), {
+    is: 'tunnels what pods send by geneve',
+    remedy: 'Say `--cilium-routing geneve`',
+  });
+  t.match(otherwise({}, options), { remedy: /vxlan/ }, 'as the chart has it');
+  t.match(otherwise(native, { ...options, ciliumRouting: 'vxlan' }), { remedy: /native/ });
+  t.match(otherwise(native, { ...options, ciliumEncryption: 'wireguard' }), { key: 'enable-wireguard' });
+  t.equal(otherwise({ ...native, 'enable-wireguard': 'true' }, options), undefined);
+  t.match(otherwise(native, { ...options, ciliumSharing: 'mcs-api' }), { key: /mcs-api/ });
+});
+
 t.test('nobody is an empty rule, everybody all entities', async (t) => {
   t.match(specOf(ciliumPolicyOf({ ...policy, allow: [] }, place)), { ingress: [{}] });
   t.match(specOf(ciliumPolicyOf({ ...policy, allow: [{ peers: [] }, { ports: [] }] }, place)), {
@@ -267,6 +287,49 @@ t.test('what agents and entries say', async (t) => {
   t.same(addressesIn('endpoints:\n- https://[::1]:2379'), ['::1']);
   t.equal(versionIn('cilium-agent 1.20.2 4d1c0e2a go version go1.25 linux/amd64'), '1.20.2');
   t.equal(versionIn('nothing'), 'nothing');
+});
+
+t.test('what an agent says of nodes', async (t) => {
+  const at = '(Last probed: 2026-11-26T22:50:11Z)';
+  const node = (name: string, address: string, http: string) => [
+    `  ${name}:`,
+    `    Host connectivity to ${address}:`,
+    `      ICMP to stack:   OK, RTT=1.18ms ${at}`,
+    `      HTTP to agent:   OK, RTT=2.31ms ${at}`,
+    '    Endpoint connectivity to 10.16.0.5:',
+    `      ICMP to stack:   OK, RTT=902µs ${at}`,
+    `      HTTP to agent:   ${http} ${at}`,
+  ];
+  const said = (http: string) =>
+    [
+      'KVStore:                 Disabled',
+      'ClusterMesh:             1/1 remote clusters ready, 9 global-services',
+      'Cluster health:          2/2 reachable   (2026-11-26T22:50:12Z)   (Probe interval: 1m36.566272s)',
+      'Name                     IP              Node   Endpoints',
+      ...node('east/e1 (localhost)', '10.12.0.2', 'OK, RTT=1ms'),
+      ...node('west/w1', '10.28.0.2', http),
+      '  west/w2:',
+      '    Host connectivity:     nil',
+      '    Endpoint connectivity: nil',
+      'Modules Health:',
+      '      agent:   not of this list',
+    ].join('\n');
+  const health = healthIn(said('OK, RTT=1ms'));
+  t.equal(health?.everyMs, 96_566.272);
+  t.match(pathsTo('west', 'e1', health!), [
+    { from: 'e1', to: 'w1', reachable: true },
+    { from: 'e1', to: 'w2', said: '' },
+  ]);
+  t.notOk('reachable' in pathsTo('west', 'e1', health!)[1]!, 'not probed yet');
+  const [bad] = pathsTo(
+    'west',
+    'e1',
+    healthIn(said('Get "http://10.16.0.5:4240": context deadline exceeded'))!,
+  );
+  t.match(bad, { reachable: false, said: /^Endpoint 10\.16\.0\.5, HTTP to agent: Get "http[^;]+$/ });
+  t.same(pathsTo('north', 'e1', health!), []);
+  t.equal(healthIn('Cluster health:   Probe disabled\n'), undefined);
+  t.equal(healthIn('no such line'), undefined);
 });
 
 t.test('drops are counted by what is alike, whatever else is said', async (t) => {
