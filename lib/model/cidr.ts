@@ -26,6 +26,10 @@ export function parseAddress(text: string): { family: IpFamily; value: bigint } 
   return { family: text.includes(':') ? 'ipv6' : 'ipv4', value };
 }
 
+export function isAddress(text: string): boolean {
+  return (text.includes(':') ? parseIpv6(text) : parseIpv4(text)) !== undefined;
+}
+
 function parseIpv4(text: string): bigint | undefined {
   const parts = text.split('.');
   if (parts.length !== 4) return undefined;

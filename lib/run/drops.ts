@@ -1,6 +1,5 @@
 /** What the data plane says of a failure: which packets between its caller and its target it dropped meanwhile, and why. */
-import { isIP } from 'node:net';
-import type { PerFamily } from '../model/cidr.ts';
+import { type PerFamily, isAddress } from '../model/cidr.ts';
 import type { Drop, Fleet, Profile } from '../model/cluster.ts';
 import { messageOf } from '../model/errors.ts';
 import type { PlannedCase } from '../model/record.ts';
@@ -59,10 +58,18 @@ export function endpointsOf(
   return found;
 }
 
-/** Whom the command that shows a failure calls: every address in it, and who is behind those of services. Pure. */
-export function targetsIn(command: string, endpoints: Endpoints): ReadonlySet<string> {
+/**
+ * Whom the command that shows a failure calls: every address in it, and who is behind those of services. Pure.
+ * @param servers of names: who is behind those is for their cluster to know, so that nobody can tell
+ */
+export function targetsIn(
+  command: string,
+  endpoints: Endpoints,
+  servers: readonly string[] = [],
+): ReadonlySet<string> {
   const words = command.matchAll(/\d+(?:\.\d+){3}|[0-9a-f]*(?::[0-9a-f.]*){2,}/gi);
-  const named = [...words].map(([word]) => word).filter((word) => isIP(word) > 0);
+  const named = [...words].map(([word]) => word).filter(isAddress);
+  if (named.some((address) => servers.includes(address))) return new Set();
   return new Set(named.flatMap((address) => [address, ...(endpoints.get(address) ?? [])]));
 }
 
@@ -117,7 +124,8 @@ export async function withDrops(
       ((await profile.drops?.(cluster, since)) ?? []).map((drop) => ({ ...drop, cluster: cluster.name })),
     );
     const told = await withinSignal(Promise.all(asking), signal);
-    const targets = targetsIn(reproduce.command, endpoints());
+    const servers = fleet.clusters.flatMap(({ dns }) => present(dns));
+    const targets = targetsIn(reproduce.command, endpoints(), servers);
     const dropped = describeDrops(told.flat(), reproduce.at, targets, addressesOf(fleet));
     return dropped === undefined ? verdict : { ...verdict, dropped };
   } catch (error) {

@@ -40,11 +40,13 @@ t.test('what was dropped of the caller’s packets is named, what others lost is
 
 t.test('a target is whom the command calls, or who is behind the service that it calls', async (t) => {
   const endpoints = new Map([['10.11.0.7', ['10.0.0.9', '10.16.0.9']]]);
-  const targets = (command: string) => [...targetsIn(command, endpoints)];
+  const targets = (command: string) => [...targetsIn(command, endpoints, ['10.11.0.10'])];
   t.same(targets("timeout 3 bash -c 'exec 3<>/dev/tcp/10.16.0.9/7000; head -n 1 <&3'"), ['10.16.0.9']);
   t.same(targets('curl -sS -m 1 http://10.11.0.7:8080/echo'), ['10.11.0.7', '10.0.0.9', '10.16.0.9']);
   t.same(targets('ping -c 5 fd00:10::9'), ['fd00:10::9']);
   t.same(targets('curl http://[fd00:10::9]:8080/echo'), ['fd00:10::9']);
+  t.same(targets('dig @10.11.0.10 echo.mcnet.svc.cluster.local'), [], 'who is behind it is not known');
+  t.same(targets('echo 12:30:00 300.1.2.3'), []);
   t.same(targets('curl http://echo.mcnet.svc.cluster.local'), []);
 });
 
@@ -85,7 +87,7 @@ const workloads = (name: string) =>
       return { spec: { namespace, name: workload }, addresses: { ipv4 } };
     });
 const fleet = {
-  clusters: ['east', 'west'].map((name) => ({ name, workloads: workloads(name) })),
+  clusters: ['east', 'west'].map((name) => ({ name, dns: {}, workloads: workloads(name) })),
 } as unknown as Fleet;
 const details = { expected: 'e', seen: 's', reproduce: { at: 'east/x/a', command: 'true' } };
 
