@@ -10,7 +10,7 @@ import {
 } from '../lib/model/budgets.ts';
 import type { CauseCode } from '../lib/model/causes.ts';
 import type { FaultSpec } from '../lib/model/fault.ts';
-import { TUNNEL_OUTAGE } from './support/outages.ts';
+import { CLUSTER_OUTAGE, TUNNEL_OUTAGE } from './support/outages.ts';
 import { wayOfPair } from './support/services.ts';
 import { type ClusterView, type PairContext, type Suite, defineCheck } from '../lib/model/check.ts';
 import type { BackendEvent, Exchange, Sample, SampleRequest } from '../lib/model/probe.ts';
@@ -545,6 +545,7 @@ export const clusterGone = defineCheck({
   uses: [client, backends, ...drillFixtures('gone', 'spread')],
   budgets: DRILL_BUDGETS,
   exclusive: 'target',
+  together: CLUSTER_OUTAGE,
   oneAtATime: 'each way',
   mostlyWaits: true,
   faults: [],

@@ -216,12 +216,13 @@ export interface Check<S extends Scope = Scope, B extends Budgets = Budgets, O =
   /**
    * Its cases start at the same time as all others of this name: of the whole fleet, or of the same two clusters. What one
    * of them injects stands until all have seen enough, and what they want for themselves they share with each other.
-   * `where`: only at providers whose limits say so; of those that use the same uplink, one at a time.
+   * `where`: only at providers whose limits say so; where these are `separateUplinks`, of those that use the same uplink one
+   * at a time.
    */
   readonly together?: {
     readonly name: string;
     readonly of: 'fleet' | 'pair';
-    readonly where?: 'separateUplinks';
+    readonly where?: 'separateUplinks' | 'casesAtOnce';
   };
   /** A cluster's case that sends nothing across a link and counts no answer of another cluster. */
   readonly staysInside?: boolean;

@@ -115,7 +115,7 @@ function locksOfAll(all: readonly Locks[]): Locks {
 export function companyOf(
   { together }: Pick<AnyCheck, 'together'>,
   { subject, variants }: PlannedCase,
-  limits: Pick<Provider['limits'], 'separateUplinks'> = {},
+  limits: Pick<Provider['limits'], 'separateUplinks' | 'casesAtOnce'> = {},
 ): string | undefined {
   if (!together || (together.where && !limits[together.where])) return undefined;
   const ends =
@@ -125,7 +125,7 @@ export function companyOf(
 
 /** Whether a case may be observed once more: what it injects again would disturb those that run together with it. */
 export const mayRepeat = ({ together }: Pick<AnyCheck, 'together'>, member: Member | undefined): boolean =>
-  member === undefined || together?.where !== undefined;
+  member === undefined || together?.where === 'separateUplinks';
 
 /** What disturbs a cluster leaves room for what disturbs a link between others. */
 const START_ORDER: readonly Exclusive[] = ['none', 'target', 'pair', 'caller', 'cluster', 'fleet'];

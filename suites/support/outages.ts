@@ -6,3 +6,13 @@ import type { AnyCheck } from '../../lib/model/check.ts';
  * callers recover, is seen there and does not depend on the far end.
  */
 export const TUNNEL_OUTAGE: AnyCheck['together'] & object = { name: 'tunnel outage', of: 'fleet' };
+
+/**
+ * Clusters are gone at once, each for all others: a technology may take minutes to notice, and callers of either wait for the
+ * same. Where each is noticed soon it goes by itself.
+ */
+export const CLUSTER_OUTAGE: AnyCheck['together'] & object = {
+  name: 'cluster outage',
+  of: 'fleet',
+  where: 'casesAtOnce',
+};

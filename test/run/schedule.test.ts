@@ -153,6 +153,16 @@ t.test('what each kind takes', (t) => {
   );
   t.ok(conflict(there!, again!));
   t.notOk(conflict(there!, onBack!), 'each way has backends of its own');
+  const few = { casesAtOnce: 2 };
+  const ownOf = (check: object, from: string, to: string) =>
+    locksOf({ ...eachWay, ...check }, { scope: 'pair', from, to }, topology, few).own;
+  t.strictSame(ownOf({}, 'hub', 'a'), ownOf({}, 'a', 'hub'), 'where few cases run at once, one of both');
+  const outage = { together: { name: 'outage', of: 'fleet' } } as const;
+  t.strictNotSame(
+    ownOf(outage, 'hub', 'a'),
+    ownOf(outage, 'a', 'hub'),
+    'unless they share what they wait for',
+  );
 
   const caller = locksOf({ id: 'x', exclusive: 'caller' }, pair, topology);
   t.strictSame(caller.alone, ['cluster a']);
@@ -393,5 +403,8 @@ t.test('a company is named by its check, its variants and, where asked for, its 
   const apart = { together: { name: 'streams', of: 'fleet', where: 'separateUplinks' } } as const;
   t.equal(companyOf(apart, there), undefined, 'streams by one link slow each other');
   t.equal(companyOf(apart, there, { separateUplinks: true }), 'streams ipv6');
+  const few = { together: { name: 'outage', of: 'fleet', where: 'casesAtOnce' } } as const;
+  t.equal(companyOf(few, there), undefined);
+  t.equal(companyOf(few, there, { casesAtOnce: 2 }), 'outage ipv6');
   t.end();
 });

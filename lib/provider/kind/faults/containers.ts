@@ -10,53 +10,44 @@ import { docker, insideContainer } from '../docker.ts';
 import { gatewayName } from '../names.ts';
 import { nodeContainers } from '../nodes.ts';
 import { type FaultOf, type Injection, clusterOf } from '../../../model/injection.ts';
-import { answersPing } from './injector.ts';
+import { addTable, answersPing, renderChain } from './injector.ts';
 
 const LOOKUP_MS = 500;
 const STOP_MS = 1_000;
 const POLL_MS = 20;
 
+/** Neighbours of the gateway go on knowing it, as they do by ARP: on neither side anybody is told that nobody is there. */
+const NEIGHBOURS = 'meta l4proto ipv6-icmp icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept';
+
 /**
- * Takes the gateway's links down: from outside the whole cluster is gone without a word, inside it goes on. Addresses
- * come back with the links; routes, which the kernel drops, are written back.
+ * Drops whatever comes to the gateway or leaves it: from outside the whole cluster is gone without a word, and from inside
+ * all others are; inside it goes on.
  */
 export async function takeClusterAway(injection: Injection<FaultOf<'cluster-gone'>>): Promise<Disturbance> {
-  const { fleet, fault, ledger } = injection;
+  const { fleet, fault } = injection;
   const { gateway } = clusterOf(fleet, fault.cluster);
-  const links = [gateway.wanInterface, gateway.clusterInterface];
-  const up = await linksThatAreUp(gateway, links);
-  const routes = await Promise.all(up.map((link) => routesOf(gateway, link)));
-  const restore = [
-    ...up.map((link) => `ip link set ${link} up`),
-    `ip -batch - <<'END'`,
-    ...routes.flat().map((route) => `route replace ${route}`),
-    'END',
-    '',
-  ].join('\n');
-  const mend = await prepareMendingAt(gateway, { fault, id: randomHex(4) }, restore, ledger);
-  for (const link of up) await gateway.exec(['ip', 'link', 'set', link, 'down']);
+  const chains = (
+    [
+      ['arrival', 'prerouting', 'iifname'],
+      ['departure', 'output', 'oifname'],
+    ] as const
+  ).map(([name, hook, interfaceName]) =>
+    renderChain(name, `filter hook ${hook} priority -450; policy accept;`, [
+      NEIGHBOURS,
+      `${interfaceName} != "lo" counter drop`,
+    ]),
+  );
+  const { mend, counted } = await addTable(injection, gateway, 'inet', chains.join('\n'));
   const other = fleet.clusters.find(({ name }) => name !== fault.cluster);
   return {
     tookHold: async () =>
-      other !== undefined && !(await answersPing(other.gateway, firstOf(gateway.wanAddresses))),
+      other !== undefined &&
+      !(await answersPing(other.gateway, firstOf(gateway.wanAddresses))) &&
+      // The other may be gone as well.
+      !(await answersPing(gateway, firstOf(other.gateway.wanAddresses))) &&
+      (await counted()),
     mend,
   };
-}
-
-async function linksThatAreUp(gateway: Gateway, links: readonly string[]): Promise<string[]> {
-  const shown = await gateway.exec(['ip', '-json', 'link', 'show', 'up']);
-  const up = (JSON.parse(shown) as { ifname?: string }[]).map(({ ifname }) => ifname);
-  return links.filter((link) => up.includes(link));
-}
-
-/** As they can be given back; those that the kernel makes itself are left out. */
-async function routesOf(gateway: Gateway, link: string): Promise<string[]> {
-  const shown = await gateway.exec(['ip', 'route', 'show', 'dev', link]);
-  return shown
-    .split('\n')
-    .map((line) => line.replaceAll(/ (?:linkdown|dead)\b/g, '').trim())
-    .filter((line) => line !== '' && !/ proto kernel\b/.test(line))
-    .map((line) => `${line} dev ${link}`);
 }
 
 /** Every process of the nodes and the gateway stops where it stands; the kernel goes on answering for them. */
