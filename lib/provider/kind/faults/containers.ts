@@ -1,9 +1,8 @@
 /** Faults of whole clusters and of their DNS: containers and processes that stop, and links that go down. */
 import { firstOf } from '../../../model/cidr.ts';
-import type { Cluster, Gateway } from '../../../model/cluster.ts';
+import type { Cluster } from '../../../model/cluster.ts';
 import { InternalError } from '../../../model/errors.ts';
 import type { Disturbance } from '../../../model/fault.ts';
-import { prepareMendingAt } from '../../../model/mending.ts';
 import { randomHex, systemClock } from '../../../system/clock.ts';
 import { quoteCommand, runCommand } from '../../../system/commands.ts';
 import { docker, insideContainer } from '../docker.ts';
