@@ -153,16 +153,6 @@ t.test('what each kind takes', (t) => {
   );
   t.ok(conflict(there!, again!));
   t.notOk(conflict(there!, onBack!), 'each way has backends of its own');
-  const few = { casesAtOnce: 2 };
-  const ownOf = (check: object, from: string, to: string) =>
-    locksOf({ ...eachWay, ...check }, { scope: 'pair', from, to }, topology, few).own;
-  t.strictSame(ownOf({}, 'hub', 'a'), ownOf({}, 'a', 'hub'), 'where few cases run at once, one of both');
-  const outage = { together: { name: 'outage', of: 'fleet' } } as const;
-  t.strictNotSame(
-    ownOf(outage, 'hub', 'a'),
-    ownOf(outage, 'a', 'hub'),
-    'unless they share what they wait for',
-  );
 
   const caller = locksOf({ id: 'x', exclusive: 'caller' }, pair, topology);
   t.strictSame(caller.alone, ['cluster a']);
