@@ -58,12 +58,10 @@ export function healthIn(said: string): HealthSaid | undefined {
     if (node !== undefined) nodes.push({ name: node, probed: [] });
     else if (path) place = [path[1], path[2]].filter(Boolean).join(' ');
     else if (result) {
-      nodes
-        .at(-1)
-        ?.probed.push({
-          what: `${place}, ${result[1]}`,
-          status: (result[2] ?? '').trim().replaceAll(/\s+/g, ' '),
-        });
+      nodes.at(-1)?.probed.push({
+        what: `${place}, ${result[1]}`,
+        status: (result[2] ?? '').trim().replaceAll(/\s+/g, ' '),
+      });
     }
   }
   return { nodes, ...(interval !== undefined && { everyMs: milliseconds(interval) }) };
