@@ -76,7 +76,7 @@ async function placed(context: PairContext): Promise<{ sites: readonly Site[]; n
 export const nodeHealth = defineCheck({
   id: 'discovery.nodes',
   title: 'What nodes say of the nodes of another cluster is what traffic shows',
-  level: 'core',
+  level: 'extended',
   scope: 'pair',
   classes: SERVICE_CLASSES,
   requires: ['l3.pod', 'nodes', 'node-health'],
