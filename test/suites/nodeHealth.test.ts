@@ -58,3 +58,44 @@ t.test('what cannot be compared', async (t) => {
   t.equal(outcome({ node: '' }), 'inconclusive: probe-failed');
   t.equal(outcome({ called: [called('')] }), 'inconclusive: probe-failed');
 });
+
+t.test('a node that was probed before something changed has two more rounds to notice', async (t) => {
+  const asked: { budgetMs?: number; started: object[]; looks: number } = { started: [], looks: 0 };
+  const site = (node: string) => ({
+    node,
+    address: '10.16.0.9',
+    exchange: async () => times(3, () => exchange({ outcome: 'timed-out' })),
+  });
+  const context = {
+    from: { name: 'east', site: () => site('e1') },
+    to: { name: 'west', site: () => site('w1') },
+    nodes: async () => ['w1', 'w2'],
+    startWorkload: async (spec: { node: string }) => {
+      asked.started.push(spec);
+      return site(spec.node);
+    },
+    // Stale at the first look.
+    nodeHealth: async () => ({
+      everyMs: 20_000,
+      paths: [
+        ...['w1', 'w2'].map((to) => says(to, asked.looks++ < 2)),
+        { from: 'e2', to: 'w1', reachable: true, said: 'another node’s word' },
+      ],
+    }),
+    elapsed: () => 0,
+    converge: async (
+      attempt: () => Promise<unknown>,
+      options: { budgetMs: number; succeeded: (last: never) => boolean },
+    ) => {
+      asked.budgetMs = options.budgetMs;
+      const last = await attempt();
+      return { converged: options.succeeded(last as never), last };
+    },
+  };
+  const observed = await nodeHealth.observe(context as never, { convergence: 30_000 });
+  t.equal(asked.budgetMs, 70_000);
+  t.match(asked.started, [{ node: 'w2' }], 'the workload of the fixtures stands for its own node');
+  t.match(observed, { node: 'e1', nodes: 2, called: [{ node: 'w1' }, { node: 'w2' }] });
+  t.equal(observed.said.length, 2, 'what other nodes say is not what the caller meets');
+  t.equal(outcomeOf(judge(nodeHealth, observed)), 'failed: request-lost');
+});
