@@ -11,7 +11,7 @@ import {
 import type { CauseCode } from '../lib/model/causes.ts';
 import type { FaultSpec } from '../lib/model/fault.ts';
 import { CLUSTER_OUTAGE, TUNNEL_OUTAGE } from './support/outages.ts';
-import { wayOfPair } from './support/services.ts';
+import { untilKnownAtHome, wayOfPair } from './support/services.ts';
 import { type ClusterView, type PairContext, type Suite, defineCheck } from '../lib/model/check.ts';
 import type { BackendEvent, Exchange, Sample, SampleRequest } from '../lib/model/probe.ts';
 import { type Figures, type Verdict, failed, inconclusive, passed } from '../lib/model/verdict.ts';
@@ -561,6 +561,7 @@ export const clusterGone = defineCheck({
     const service = serviceFor(context, 'gone');
     const port = service.healthPort;
     await Promise.all([from, to].map((cluster) => startBackends(cluster, port, BACKENDS, true)));
+    await untilKnownAtHome(context, to, service);
     const address = from.sharedService(service).addresses[context.family] as string;
     const clustersIn = (wanted: (names: string[]) => boolean, budgetMs: number) =>
       context.converge(() => clustersOf(context, address, port), {

@@ -9,7 +9,7 @@ import { type Verdict, failed, inconclusive, passed } from '../lib/model/verdict
 import { conflict } from './conflicts.ts';
 import { callCommand, countOutcomes, malformed } from './support/calls.ts';
 import { told } from './support/links.ts';
-import { answerers, wayOfPair } from './support/services.ts';
+import { answerers, untilKnownAtHome, wayOfPair } from './support/services.ts';
 
 /** Where backends run while the service is called. */
 const PLACEMENTS = ['here and there', 'there only', 'here only', 'nowhere'] as const;
@@ -90,6 +90,7 @@ async function observeTable(context: PairContext, sharing: Sharing, budgetMs: nu
     return { placement, exchanges: last, elapsedMs };
   };
   await Promise.all([from, to].map((cluster) => place(cluster, port, true)));
+  await untilKnownAtHome(context, to, service);
   const rows = [await look('here and there')];
   await place(from, port, false);
   rows.push(await look('there only'));

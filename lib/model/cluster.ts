@@ -253,8 +253,8 @@ export interface KubernetesCluster extends Cluster {
 export interface AppliedIntent {
   /** What was rendered: rules, objects; goes into the record. */
   readonly rendered: string;
-  /** Whether the system itself says that it is in force. */
-  settled(): Promise<boolean>;
+  /** Whether the system itself says that it is in force: yes, no, or what is still missing. */
+  settled(): Promise<boolean | string>;
   undo(): Promise<void>;
 }
 export interface IntentHandler {

@@ -534,7 +534,7 @@ function injectorFor(world: World, fault: FaultSpec) {
 
 /** @throws NotSettledError after the convergence budget */
 export async function untilSettled(
-  settled: () => Promise<boolean>,
+  settled: () => Promise<boolean | string>,
   what: string,
   clock: Clock,
   signal: AbortSignal,
@@ -542,9 +542,11 @@ export async function untilSettled(
 ): Promise<void> {
   const end = clock.monotonic() + limitMs;
   for (let look = 0; ; look++) {
-    if (await withinSignal(settled(), signal)) return;
+    const answer = await withinSignal(settled(), signal);
+    if (answer === true) return;
     if (clock.monotonic() >= end) {
-      throw new NotSettledError(`${what} was not in force within ${limitMs} ms`);
+      const missing = answer === false ? '' : `: ${answer}`;
+      throw new NotSettledError(`${what} was not in force within ${limitMs} ms${missing}`);
     }
     await clock.sleep(POLL_MS[Math.min(look, POLL_MS.length - 1)] as number, signal);
   }

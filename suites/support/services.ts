@@ -1,7 +1,10 @@
 /** Calls to a service that several clusters answer. */
+import { CLIENT } from '../../fixtures/workloads.ts';
+import { CONVERGENCE_MS } from '../../lib/model/budgets.ts';
 import type { ClusterView, PairContext, Site, Toolkit } from '../../lib/model/check.ts';
 import type { Exchange, ExchangeRequest } from '../../lib/model/probe.ts';
 import { type Way, wayOf } from '../../lib/model/topology.ts';
+import type { ServiceSpec } from '../../lib/model/workload.ts';
 
 /** A proxy and another cluster may lie between: longer than any of them needs on a busy machine. */
 export const SERVICE_TIMEOUT_MS = 3_000;
@@ -62,4 +65,22 @@ export async function callUntilAllAnswer(
     for (const { answeredBy } of round) if (answeredBy) missing.delete(answeredBy.cluster);
   }
   return exchanges;
+}
+
+/**
+ * Until backends that have just been started answer their own cluster: a caller elsewhere that comes too early may give up
+ * that cluster as a whole, for as long as its proxy leaves alone what fails. Whether it did is for the calls to show.
+ */
+export async function untilKnownAtHome(
+  { converge, family }: Pick<PairContext, 'converge' | 'family'>,
+  cluster: ClusterView,
+  service: ServiceSpec,
+): Promise<void> {
+  const address = cluster.sharedService(service).addresses[family] ?? '';
+  const call = { protocol: 'http' as const, address, port: service.healthPort };
+  await converge(() => callUntilAllAnswer(cluster.site(CLIENT), call, [cluster.name]), {
+    succeeded: (exchanges) => answerers(exchanges).includes(cluster.name),
+    budgetMs: CONVERGENCE_MS.value,
+    successes: 1,
+  });
 }

@@ -232,12 +232,12 @@ t.test('an intent that never settles is taken back and said', async (t) => {
     apply: () =>
       Promise.resolve({
         rendered: '',
-        settled: () => Promise.resolve(false),
+        settled: () => Promise.resolve('nobody was told'),
         undo: () => Promise.resolve(void undone.push('undone')),
       }),
   };
   const { tools, toolkit } = await bench({ handlers: [handler] });
-  await t.rejects(toolkit.apply(deny, 'east'), { name: 'NotSettledError' });
+  await t.rejects(toolkit.apply(deny, 'east'), { name: 'NotSettledError', message: /: nobody was told$/ });
   await tools.undo();
   t.strictSame(undone, ['undone']);
 });

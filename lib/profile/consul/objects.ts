@@ -13,7 +13,7 @@ import {
   SYSTEM_NAMESPACE,
   clusterIdOf,
 } from './names.ts';
-import { ENVOY_OPTIONS } from './sidecars.ts';
+import { ENVOY_OPTIONS, UNTAGGED } from './sidecars.ts';
 
 type Images = { readonly consul: string; readonly consulEnvoy: string };
 
@@ -122,13 +122,8 @@ export function serverObjects(
           ],
           env: ADDRESSES,
           readinessProbe: {
-            exec: {
-              command: [
-                'sh',
-                '-c',
-                `curl -sS --fail http://127.0.0.1:${SERVER_PORTS.http}/v1/status/leader | grep -q :`,
-              ],
-            },
+            // It refuses while there is no leader. By a command, a look a second would take a third of a processor.
+            httpGet: { path: '/v1/catalog/services', port: SERVER_PORTS.http },
             periodSeconds: 1,
             timeoutSeconds: 5,
             failureThreshold: 3,
@@ -159,6 +154,7 @@ const gatewayRegistration = JSON.stringify({
     lan: { Address: '@POD_IP@', Port: GATEWAY_PORT },
     wan: { Address: '@NODE_IP@', Port: GATEWAY_NODE_PORT },
   },
+  Proxy: { Config: UNTAGGED },
   Check: { CheckID: `${GATEWAY}-listens`, Name: 'listens', TCP: `@POD_IP@:${GATEWAY_PORT}`, Interval: '1s' },
 });
 

@@ -25,7 +25,7 @@ export interface Answer {
 const COMMAND = 'curl --silent --show-error --config - || true';
 
 /** As curl reads its configuration. */
-const inQuotes = (text: string): string =>
+export const inQuotes = (text: string): string =>
   `"${text.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', '\\n')}"`;
 
 /** Pure. */

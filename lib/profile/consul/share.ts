@@ -9,7 +9,7 @@ import type {
 } from '../../model/cluster.ts';
 import { InternalError, UserError } from '../../model/errors.ts';
 import type { ShareServiceIntent } from '../../model/intent.ts';
-import type { ServiceSpec } from '../../model/workload.ts';
+import { type ServiceSpec, keyOf } from '../../model/workload.ts';
 import { type Peers, asKubernetes } from './clusters.ts';
 import {
   type ConfigEntry,
@@ -108,10 +108,11 @@ class SharedEntries {
     }
   }
 
-  /** Whether the proxies of callers have endpoints of whatever of these services has been imported. */
-  async isKnown(names: readonly string[]): Promise<boolean> {
+  /** Whether the proxies of callers have endpoints of whatever of these services has been imported, or who lacks which. */
+  async isKnown(names: readonly string[]): Promise<true | string> {
     const wanted = names.filter((name) => this.#routed.has(name));
-    if (wanted.length === 0 || this.#callers().length === 0) return true;
+    const callers = this.#callers();
+    if (wanted.length === 0 || callers.length === 0) return true;
     const imported = (await this.peerings())
       .filter(isActive)
       .flatMap(({ Name, StreamStatus }) =>
@@ -121,9 +122,14 @@ class SharedEntries {
       );
     if (imported.length === 0) return true;
     const known = await this.#known();
-    return known.every((endpoints) =>
-      imported.every(({ service, peer }) => knowsService(endpoints, service, peer)),
-    );
+    for (const [index, caller] of callers.entries()) {
+      const lacking = imported.find(({ service, peer }) => !knowsService(known[index] ?? '', service, peer));
+      if (lacking) {
+        const who = `${this.#cluster.name}/${keyOf(caller.spec)}`;
+        return `the proxy of ${who} has no endpoint of ${lacking.service} of ${lacking.peer}`;
+      }
+    }
+    return true;
   }
 
   #exporting(exported: readonly string[]): Request {
@@ -229,17 +235,17 @@ export function shareHandler(peers: Peers, shares: Shares): IntentHandler {
         settled: async () => {
           if (intent.offered === false) return true;
           const peerings = await shared.peerings();
-          const sent = place.peers.every((peer) => {
+          for (const peer of place.peers) {
             const peering = peerings.find(({ Name }) => Name === peer);
             // Who is not joined gets nothing, which is for traffic to show.
-            if (!peering || !isActive(peering)) return true;
-            return names.every((name) => peering.StreamStatus?.ExportedServices?.includes(name));
-          });
-          if (!sent) return false;
+            if (!peering || !isActive(peering)) continue;
+            const unsent = names.find((name) => !peering.StreamStatus?.ExportedServices?.includes(name));
+            if (unsent !== undefined) return `${place.cluster} has not told ${peer} of ${unsent}`;
+          }
           const known = await Promise.all(
             [place.cluster, ...place.peers].map((where) => shares.in(where).isKnown(names)),
           );
-          return known.every(Boolean);
+          return known.find((answer) => answer !== true) ?? true;
         },
         // Router before resolver before defaults: what others refer to is refused to go.
         undo: () =>

@@ -28,7 +28,7 @@ import { coalescing } from '../../../lib/profile/consul/share.ts';
 import { registrationOf } from '../../../lib/profile/consul/sidecars.ts';
 import { establishRequest, isRefusal, tokenIn } from '../../../lib/profile/consul/tokens.ts';
 import type { Topology } from '../../../lib/model/topology.ts';
-import { PORTS, type ServiceSpec, type WorkloadSpec } from '../../../lib/model/workload.ts';
+import { COMPANION_FOLDER, PORTS, type ServiceSpec, type WorkloadSpec } from '../../../lib/model/workload.ts';
 
 const TOPOLOGY: Topology = {
   kind: 'full-mesh',
@@ -92,7 +92,7 @@ t.test('what stands beside a workload', async (t) => {
   t.match(init, { first: true, ownsNetwork: true });
   t.notOk(proxies?.ownsNetwork);
   const script = init?.command.at(-1) ?? '';
-  t.equal(script.match(/agent\/service\/register$/gm)?.length, 3);
+  t.equal(script.match(/agent\/service\/register"$/gm)?.length, 3);
   t.equal(proxies?.command.at(-1)?.match(/^envoy /gm)?.length, 3);
   t.equal(registrar?.command.at(-1)?.match(/deregister/g)?.length, 3);
 
@@ -116,8 +116,71 @@ t.test('what stands beside a workload', async (t) => {
   t.equal(redirects.length, 4 * 3);
   const answering = { ...workload('client'), answersOnly: true as const };
   t.notMatch(decorate(answering, 'east', services).companions?.[0]?.command.at(-1), 'DestinationName');
-  t.match(caller, /"DestinationName":"guarded-mcnet-tcp-from-north".*"LocalBindPort":21008/);
+  t.match(
+    caller.replaceAll('\\"', '"'),
+    /"DestinationName":"guarded-mcnet-tcp-from-north".*"LocalBindPort":21008/,
+  );
 });
+
+t.test(
+  'proxies of one workload are started alike, but for who they are and where they are asked',
+  async (t) => {
+    const { decorate } = createConsul(OPTIONS);
+    const folder = t.testdir({
+      // As Consul lays it out.
+      consul: `#!/bin/sh
+echo '{
+  "admin": {
+    "address": {
+      "socket_address": {
+        "address": "127.0.0.1",
+        "port_value": 19000
+      }
+    }
+  },
+  "node": {
+    "cluster": "echo-1-mcnet",
+    "id": "echo-1-mcnet-echo-1-sidecar-proxy"
+  },
+  "port_value": 8502
+}'`,
+      curl: '#!/bin/sh\ncat > "$FOLDER/asked"',
+      companions: {},
+    });
+    for (const program of ['consul', 'curl']) chmodSync(path.join(folder, program), 0o755);
+    const script = (
+      decorate(workload('echo-1', 'echo'), 'east', [
+        service('echo', PORTS.service),
+      ]).companions?.[0]?.command.at(-1) ?? ''
+    )
+      .split('\n')
+      .filter((line) => !line.startsWith('iptables') && !line.startsWith('address='))
+      .join('\n')
+      .replaceAll(COMPANION_FOLDER, path.join(folder, 'companions'));
+    const child = spawn('sh', ['-ec', script], {
+      env: { ...process.env, PATH: `${folder}:${process.env['PATH']}`, FOLDER: folder, POD_IP: '10.0.0.9' },
+      stdio: 'ignore',
+    });
+    t.equal(await new Promise((resolve) => child.on('close', resolve)), 0);
+    t.match(
+      readFileSync(path.join(folder, 'asked'), 'utf8'),
+      /^fail-early$[\s\S]*\\"Address\\":\\"10\.0\.0\.9\\"/m,
+    );
+    const [first, second] = [0, 1].map(
+      (index) =>
+        JSON.parse(readFileSync(path.join(folder, 'companions', `${index}.json`), 'utf8')) as Record<
+          string,
+          unknown
+        >,
+    );
+    t.match(first, { node: { cluster: 'echo-1-mcnet', id: 'echo-1-mcnet-echo-1-sidecar-proxy' } });
+    t.strictSame(second, {
+      admin: { address: { socket_address: { address: '127.0.0.1', port_value: 19_001 } } },
+      node: { cluster: 'echo-mcnet', id: 'echo-mcnet-echo-1-sidecar-proxy' },
+      port_value: 8_502,
+    });
+  },
+);
 
 t.test('forbidden clusters are no routes, and a prefix is in the names of services', async (t) => {
   const { decorate } = createConsul({
@@ -200,7 +263,8 @@ t.test('proxies of backends that come and go run only while there is one', async
 
 t.test('who calls by names of peers has a proxy for whatever servers give addresses to', async (t) => {
   const { decorate } = createConsul(OPTIONS);
-  const scriptOf = (spec: WorkloadSpec) => decorate(spec, 'east', []).companions?.[0]?.command.at(-1) ?? '';
+  const scriptOf = (spec: WorkloadSpec) =>
+    (decorate(spec, 'east', []).companions?.[0]?.command.at(-1) ?? '').replaceAll('\\"', '"');
   const plain = scriptOf(workload('client'));
   t.notMatch(plain, 'transparent');
   t.notMatch(plain, '240.0.0.0/4');
