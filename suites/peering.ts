@@ -216,6 +216,7 @@ export const exported = defineCheck({
   uses: [client, offered],
   // Whoever calls exports to its callers as well.
   oneAtATime: 'of all',
+  mostlyWaits: true,
   budgets: BUDGETS,
   faults: [
     { kind: 'everything-exported', cause: 'not-shared-but-answered' },
@@ -264,6 +265,7 @@ export const permission = defineCheck({
   dependsOn: ['discovery.answers'],
   uses: [client, permitted],
   oneAtATime: 'of all',
+  mostlyWaits: true,
   budgets: BUDGETS,
   faults: [{ kind: 'peering-deleted', cause: 'peering-missing' }],
   hint: 'Compare the policies of the called cluster with who calls: the same name in another cluster is somebody else',
@@ -339,6 +341,7 @@ export const names = defineCheck({
   classes: CLASSES,
   requires: ['peer-names', 'explicit-export', 'share-service'],
   uses: [byName, sharedEcho],
+  mostlyWaits: true,
   budgets: { convergence: CONVERGENCE_MS, holds: DENY_HOLDS_MS },
   faults: [
     { kind: 'dns-stopped', cause: 'dns-timeout' },
@@ -459,6 +462,7 @@ export const token = defineCheck({
   familyless: true,
   // Each joins the same clusters once more, for its own length.
   oneAtATime: 'of all',
+  mostlyWaits: true,
   budgets: { convergence: CONVERGENCE_MS },
   faults: [{ kind: 'gateway-stopped', cause: 'gateway-down' }],
   hint: 'Who holds a token may join: look at what the control plane of the cluster that made it says of its secret',

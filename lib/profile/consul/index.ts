@@ -10,7 +10,7 @@ import { consulIdentities } from './identities.ts';
 import { installConsul } from './install.ts';
 import { brokenLinks } from './links.ts';
 import { instancesName, planeOf, serviceNameOf, virtualName } from './names.ts';
-import { type ConsulOptions, imagesOf } from './options.ts';
+import { type ConsulOptions, EJECTION_MS, imagesOf } from './options.ts';
 import { identityPolicyHandler, mutualTlsHandler } from './security.ts';
 import { Shares, shareHandler } from './share.ts';
 import { decorateFor } from './sidecars.ts';
@@ -28,8 +28,6 @@ const FEATURES: readonly Feature[] = [
   'join-token',
 ];
 
-/** What Envoy leaves alone an endpoint for, the first time; this version of Consul cannot say otherwise. */
-const EJECTION_MS = 30_000;
 /** Beside the ejection itself: the next sweep of outlier detection, and a few requests. */
 const FAILBACK_SLACK_MS = 15_000;
 
@@ -44,14 +42,16 @@ export function createConsul(options: ConsulOptions): Profile {
   const shares = new Shares(peers);
   const follow = (fleet: Fleet): void => peers.follow(fleet);
   const images = imagesOf(options);
+  const ejectionMs = EJECTION_MS[options.tuning];
+  const ejectedTwice = 2 * ejectionMs + FAILBACK_SLACK_MS;
   return {
     name: 'consul',
     conformanceClass: 'service-peering',
     features: [...FEATURES, options.consulGateways === 'local' ? 'own-gateway' : 'no-own-gateway'],
     budgets: {
       'failover.cluster-gone.failback': {
-        value: 2 * EJECTION_MS + FAILBACK_SLACK_MS,
-        reason: `The gateway of a cluster that did not answer is left alone for ${EJECTION_MS / 1_000} s (Envoy's base_ejection_time), the second time twice as long`,
+        value: ejectedTwice,
+        reason: `The gateway of a cluster that did not answer is left alone for ${ejectionMs / 1_000} s (Envoy's base_ejection_time), the second time twice as long`,
       },
       'peering.cut.noticed': {
         value: HEARTBEAT_TIMEOUT_MS + STATUS_SLACK_MS,
@@ -65,8 +65,8 @@ export function createConsul(options: ConsulOptions): Profile {
         ['sharing.spread', 'sharing.prefer-remote'].map((check) => [
           `${check}.convergence`,
           {
-            value: 2 * EJECTION_MS + FAILBACK_SLACK_MS,
-            reason: `That a peer has no backends shows by failing calls only, and its gateway is left alone for ${EJECTION_MS / 1_000} s then, the second time twice as long`,
+            value: ejectedTwice,
+            reason: `That a peer has no backends shows by failing calls only, and its gateway is left alone for ${ejectionMs / 1_000} s then, the second time twice as long`,
           },
         ]),
       ),

@@ -3,7 +3,7 @@ import type { KubernetesOptions, RunSpec } from '../../model/spec.ts';
 /** What of a run's specification concerns Consul. */
 export type ConsulOptions = Pick<
   RunSpec,
-  'topology' | 'families' | 'images' | 'tools' | 'charts' | 'consulGateways'
+  'topology' | 'families' | 'images' | 'tools' | 'charts' | 'consulGateways' | 'tuning'
 > & {
   readonly kubernetes: Pick<KubernetesOptions, 'namespace'>;
 };
@@ -20,3 +20,9 @@ export const imagesOf = ({
   consul: images.consul ?? VENDOR_IMAGES.consul,
   consulEnvoy: images.consulEnvoy ?? VENDOR_IMAGES.consulEnvoy,
 });
+
+/**
+ * How long proxies leave an endpoint alone that failed, the first time: as Envoy has it, or less. This version of Consul
+ * has no word for it, so that Envoy is told where it is started.
+ */
+export const EJECTION_MS: Record<ConsulOptions['tuning'], number> = { 'as-configured': 30_000, fast: 5_000 };

@@ -27,7 +27,7 @@ import {
   identityName,
   routeName,
 } from './names.ts';
-import { type ConsulOptions, imagesOf } from './options.ts';
+import { type ConsulOptions, EJECTION_MS, imagesOf } from './options.ts';
 import { inQuotes } from './server.ts';
 
 const SERVER_HOST = `${SERVER}.${SYSTEM_NAMESPACE}.svc`;
@@ -210,13 +210,28 @@ const registrationsOf = (services: readonly CarriedPort[], pod: string, calling:
 /** What tells proxies of one workload apart in what they are started with. */
 const FIRST = `${COMPANION_FOLDER}/0.json`;
 
-function registering(services: readonly CarriedPort[], pod: string, calling: Calling): string[] {
+/** What Consul sets for Envoy's runtime, which the rest of a bootstrap is found by. */
+const RUNTIME = '"re2.max_program_size.error_level"';
+/** https://www.envoyproxy.io/docs/envoy/latest/configuration/upstream/cluster_manager/cluster_runtime */
+const ejecting = (tuning: ConsulOptions['tuning']): string[] =>
+  tuning === 'fast'
+    ? [
+        `sed -i 's/${RUNTIME}/"outlier_detection.base_ejection_time_ms": ${EJECTION_MS[tuning]}, &/' ${FIRST}; grep -q base_ejection ${FIRST}`,
+      ]
+    : [];
+
+function registering(
+  services: readonly CarriedPort[],
+  { pod, tuning }: { readonly pod: string; readonly tuning: ConsulOptions['tuning'] },
+  calling: Calling,
+): string[] {
   const proxyOf = ({ name }: CarriedPort): string => `${name}-${pod}-sidecar-proxy`;
   const [first] = services as readonly [CarriedPort, ...CarriedPort[]];
   return [
     `printf %s ${quoted(registrationsOf(services, pod, calling))} | sed "s/${POD_IP}/$POD_IP/g" | curl --config -`,
     `consul connect envoy -sidecar-for ${first.name}-${pod} -bootstrap -http-addr ${HTTP} -grpc-addr ${SERVER_HOST}:${SERVER_PORTS.grpc} \\`,
     `  -admin-bind 127.0.0.1:${PROXY_PORTS.admin} > ${FIRST}`,
+    ...ejecting(tuning),
     // They differ in nothing else, and a process of Consul's for each takes its time.
     ...services
       .slice(1)
@@ -268,7 +283,7 @@ function proxying(own: readonly CarriedPort[]): string {
 }
 
 export function decorateFor(options: ConsulOptions): Profile['decorate'] {
-  const { topology, kubernetes } = options;
+  const { topology, kubernetes, tuning } = options;
   const images = imagesOf(options);
   return (spec, cluster, services) => {
     if (!spec.overServices) return spec;
@@ -289,7 +304,7 @@ export function decorateFor(options: ConsulOptions): Profile['decorate'] {
         command: [
           'sh',
           '-ec',
-          [...interception(calling), ...registering(own, spec.name, calling), ''].join('\n'),
+          [...interception(calling), ...registering(own, { pod: spec.name, tuning }, calling), ''].join('\n'),
         ],
         first: true,
         ownsNetwork: true,

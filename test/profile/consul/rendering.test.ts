@@ -43,6 +43,7 @@ const OPTIONS = {
   charts: {},
   kubernetes: {},
   consulGateways: 'local',
+  tuning: 'as-configured',
 } as const;
 const IMAGES = { consul: 'consul:1', consulEnvoy: 'envoy:1' };
 
@@ -125,7 +126,7 @@ t.test('what stands beside a workload', async (t) => {
 t.test(
   'proxies of one workload are started alike, but for who they are and where they are asked',
   async (t) => {
-    const { decorate } = createConsul(OPTIONS);
+    const { decorate } = createConsul({ ...OPTIONS, tuning: 'fast' });
     const folder = t.testdir({
       // As Consul lays it out.
       consul: `#!/bin/sh
@@ -141,6 +142,9 @@ echo '{
   "node": {
     "cluster": "echo-1-mcnet",
     "id": "echo-1-mcnet-echo-1-sidecar-proxy"
+  },
+  "static_layer": {
+    "re2.max_program_size.error_level": 1048576
   },
   "port_value": 8502
 }'`,
@@ -178,7 +182,14 @@ echo '{
       admin: { address: { socket_address: { address: '127.0.0.1', port_value: 19_001 } } },
       node: { cluster: 'echo-mcnet', id: 'echo-mcnet-echo-1-sidecar-proxy' },
       port_value: 8_502,
+      static_layer: {
+        'outlier_detection.base_ejection_time_ms': 5_000,
+        're2.max_program_size.error_level': 1_048_576,
+      },
     });
+    const budgetOf = (tuning: 'as-configured' | 'fast') =>
+      createConsul({ ...OPTIONS, tuning }).budgets?.['failover.cluster-gone.failback']?.value;
+    t.strictSame([budgetOf('as-configured'), budgetOf('fast')], [75_000, 25_000]);
   },
 );
 
