@@ -102,13 +102,16 @@ async function passThrough(
   const early = await many();
   await context.sleep(holds);
   const before = [...early, ...(await many())];
+  const never: Look = { exchanges: [], converged: false, elapsedMs: 0 };
+  const rest = { closed: never, held: [], keptAlive: [], closedAt: 0, endedAt: 0, links: [] };
+  const shut = { from: from.name, to: to.name, address, before };
+  // What was open all the time cannot be opened.
+  if (isAnswered(before)) return { ...shut, opened: never, ...rest };
   await open();
   const opened = await until(true);
-  const facts = { from: from.name, to: to.name, address, before, opened };
+  const facts = { ...shut, opened };
   if (!opened.converged) {
-    const links = await context.brokenLinks(from.name, to.name);
-    const closed = { exchanges: [], converged: false, elapsedMs: 0 };
-    return { ...facts, closed, held: [], keptAlive: [], closedAt: 0, endedAt: 0, links };
+    return { ...facts, ...rest, links: await context.brokenLinks(from.name, to.name) };
   }
   const sampler = await caller.startSampling({
     address,

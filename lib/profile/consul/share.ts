@@ -10,6 +10,7 @@ import type {
 import { InternalError, UserError } from '../../model/errors.ts';
 import type { ShareServiceIntent } from '../../model/intent.ts';
 import { type ServiceSpec, keyOf } from '../../model/workload.ts';
+import { systemClock } from '../../system/clock.ts';
 import { type Peers, asKubernetes } from './clusters.ts';
 import {
   type ConfigEntry,
@@ -32,13 +33,22 @@ export const exportedIn = (entry: ConfigEntry | undefined): string[] =>
 
 /**
  * Work that goes on alone: whoever asks while it does waits for the next time, which serves all who have asked by then.
+ *
+ * @param restMs between the end of one and the beginning of the next
  */
-export function coalescing<T>(work: () => Promise<T>): () => Promise<T> {
+export function coalescing<T>(work: () => Promise<T>, restMs = 0): () => Promise<T> {
   let current: Promise<unknown> = Promise.resolve();
   let next: Promise<T> | undefined;
-  const begin = (): Promise<T> => {
+  let ended = -Infinity;
+  const begin = async (): Promise<T> => {
+    const rest = ended + restMs - systemClock.monotonic();
+    if (rest > 0) await systemClock.sleep(rest);
     next = undefined;
-    return work();
+    try {
+      return await work();
+    } finally {
+      ended = systemClock.monotonic();
+    }
   };
   return () => {
     if (next) return next;
@@ -47,6 +57,9 @@ export function coalescing<T>(work: () => Promise<T>): () => Promise<T> {
     return next;
   };
 }
+
+/** Every look starts a process in a pod: more of them would keep busy what they wait for. */
+const LOOK_MS = 500;
 
 interface Standing {
   readonly exported: Set<string>;
@@ -74,9 +87,10 @@ class SharedEntries {
   constructor(cluster: KubernetesCluster, peers: Peers) {
     this.#cluster = cluster;
     this.#peers = peers;
-    this.peerings = coalescing(() => peeringsOf(cluster));
-    this.#known = coalescing(() =>
-      Promise.all(this.#callers().map((workload) => endpointsOfPeers(workload, cluster))),
+    this.peerings = coalescing(() => peeringsOf(cluster), LOOK_MS);
+    this.#known = coalescing(
+      () => Promise.all(this.#callers().map((workload) => endpointsOfPeers(workload, cluster))),
+      LOOK_MS,
     );
   }
 
