@@ -413,7 +413,10 @@ class Run {
           : this.#open,
       known,
       locks: ({ check, subject }) => locksOf(this.#registry.get(check)!, subject, topology),
-      mostlyWaits: ({ check }) => this.#registry.get(check)!.mostlyWaits ?? false,
+      mostlyWaits: ({ check }) => {
+        const { mostlyWaits = false, timed = false } = this.#registry.get(check)!;
+        return mostlyWaits && !(timed && casesAtOnce !== undefined);
+      },
       concurrency: concurrencyFor(this.#with.concurrency, this.#with.provider.limits),
       company: (planned) =>
         companyOf(this.#registry.get(planned.check)!, planned, this.#with.provider.limits),
