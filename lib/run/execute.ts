@@ -406,11 +406,7 @@ class Run {
     const known = new Map([...this.#journal.outcomes].map(([id, { verdict }]) => [id, verdict]));
     const watch = new LoadWatch(meter, this.#open, (usage) => this.#journal.use(usage));
     const unstarted = await runSchedule({
-      // What is long comes first, unless little runs at once: then drills wait until what was started has calmed down.
-      cases:
-        casesAtOnce === undefined
-          ? inStartOrder(this.#open, ({ check }) => this.#registry.get(check)!)
-          : this.#open,
+      cases: inStartOrder(this.#open, ({ check }) => this.#registry.get(check)!, this.#with.provider.limits),
       known,
       locks: ({ check, subject }) => locksOf(this.#registry.get(check)!, subject, topology),
       mostlyWaits: ({ check }) => {

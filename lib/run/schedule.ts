@@ -133,14 +133,17 @@ const START_ORDER: readonly Exclusive[] = ['none', 'target', 'pair', 'caller', '
 /**
  * Cases that share come first, whatever their suite: beside each other they mostly wait, while one that wants
  * everything for itself would let the machine idle before and after it. Among those that want the same, first the ones
- * that have to wait for each other: their row is the longest.
+ * that have to wait for each other: their row is the longest. Where little runs at once, what rests on moments waits until
+ * what was started has calmed down.
  */
 export function inStartOrder(
   cases: readonly PlannedCase[],
-  checkOf: (planned: PlannedCase) => Pick<AnyCheck, 'exclusive' | 'oneAtATime'>,
+  checkOf: (planned: PlannedCase) => Pick<AnyCheck, 'exclusive' | 'oneAtATime' | 'timed'>,
+  { casesAtOnce }: Pick<Provider['limits'], 'casesAtOnce'> = {},
 ): PlannedCase[] {
   const rankOf = (planned: PlannedCase): number => {
-    const { exclusive = 'none', oneAtATime } = checkOf(planned);
+    const { exclusive = 'none', oneAtATime, timed = false } = checkOf(planned);
+    if (timed && casesAtOnce !== undefined) return 2 * START_ORDER.indexOf('fleet') - 1;
     return 2 * START_ORDER.indexOf(exclusive) + (oneAtATime ? 0 : 1);
   };
   return cases.toSorted((a, b) => rankOf(a) - rankOf(b));

@@ -261,19 +261,23 @@ t.test('bail stops what has not started; so does an abort', async (t) => {
 t.test(
   'what shares starts before what wants everything for itself, each in the order of the plan',
   async (t) => {
-    const checks: Record<string, Pick<AnyCheck, 'exclusive' | 'oneAtATime'>> = {
+    const checks: Record<string, Pick<AnyCheck, 'exclusive' | 'oneAtATime' | 'timed'>> = {
       a: { exclusive: 'fleet' },
       b: {},
       c: { exclusive: 'pair' },
       d: { exclusive: 'none' },
       e: { exclusive: 'cluster' },
       f: { oneAtATime: 'of all' },
+      g: { oneAtATime: 'each way', timed: true },
     };
     const cases = Object.keys(checks).map((id) => plannedCase({ id }));
-    const ordered = inStartOrder(cases, ({ id }) => checks[id]!);
+    const orderOf = (limits: { casesAtOnce?: number }): string[] =>
+      inStartOrder(cases, ({ id }) => checks[id]!, limits).map(({ id }) => id);
+    t.strictSame(orderOf({}), ['f', 'g', 'b', 'd', 'c', 'e', 'a']);
     t.strictSame(
-      ordered.map(({ id }) => id),
-      ['f', 'b', 'd', 'c', 'e', 'a'],
+      orderOf({ casesAtOnce: 2 }),
+      ['f', 'b', 'd', 'c', 'e', 'g', 'a'],
+      'what looks at the time is late',
     );
   },
 );
