@@ -58,6 +58,13 @@ function agrees(called: Called, said: readonly NodePath[]): boolean {
   return state === 'alive' ? reachable === true : state === 'dead' && reachable !== true;
 }
 
+/** Whether what is said to be lost was found so after it was first looked at: it may be a word on something older. */
+function isAnew(called: Called, said: readonly NodePath[], first: readonly NodePath[]): boolean {
+  if (stateOf(called) === 'alive') return true;
+  const [now, then] = [said, first].map((paths) => saidOf(called.node, paths)?.probedAt);
+  return now === undefined || then === undefined || now > then;
+}
+
 /** One workload on each node of the called cluster; that of the fixtures counts for its own. */
 async function placed(context: PairContext): Promise<{ sites: readonly Site[]; nodes: number }> {
   const { from, to } = context;
@@ -112,9 +119,10 @@ export const nodeHealth = defineCheck({
       const { paths, ...how } = await context.nodeHealth(from.name, to.name);
       return { called, said: paths.filter((path) => path.from === caller.node), ...how };
     };
-    const same = ({ called, said, off }: Awaited<ReturnType<typeof look>>): boolean =>
-      off !== undefined || called.every((one) => agrees(one, said));
-    let seen = await look();
+    const first = await look();
+    let seen = first;
+    const same = ({ called, said, off }: typeof first): boolean =>
+      off !== undefined || called.every((one) => agrees(one, said) && isAnew(one, said, first.said));
     if (!same(seen)) {
       const budgetMs = Math.min(convergence + ROUNDS * (seen.everyMs ?? 0), LONGEST_WAIT_MS);
       const options = { succeeded: same, budgetMs, successes: 1, intervalMs: LOOK_MS };

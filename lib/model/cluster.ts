@@ -385,6 +385,11 @@ export interface NodePath {
   readonly to: string;
   /** Absent: it has not probed it yet. */
   readonly reachable?: boolean;
+  /**
+   * When it was probed, in milliseconds of its own clock: of what fails the newest, else of all the oldest. Absent: nobody
+   * says.
+   */
+  readonly probedAt?: number;
   /** In the technology's words. */
   readonly said: string;
 }

@@ -78,7 +78,7 @@ t.test('a node that was probed before something changed has two more rounds to n
     nodeHealth: async () => ({
       everyMs: 20_000,
       paths: [
-        ...['w1', 'w2'].map((to) => says(to, asked.looks++ < 2)),
+        ...['w1', 'w2'].map((to) => ({ ...says(to, asked.looks++ < 2), probedAt: asked.looks })),
         { from: 'e2', to: 'w1', reachable: true, said: 'another node’s word' },
       ],
     }),
@@ -89,7 +89,16 @@ t.test('a node that was probed before something changed has two more rounds to n
     ) => {
       asked.budgetMs = options.budgetMs;
       const last = await attempt();
-      return { converged: options.succeeded(last as never), last };
+      const { said } = last as { said: object[] };
+      const agreed = (changes: object): boolean =>
+        options.succeeded({
+          ...(last as object),
+          said: said.map((path) => ({ ...path, ...changes })),
+        } as never);
+      t.ok(agreed({}), 'lost, and found so since');
+      t.notOk(agreed({ probedAt: 1 }), 'a word on something older');
+      t.notOk(agreed({ reachable: true }));
+      return { converged: true, last };
     },
   };
   const observed = await nodeHealth.observe(context as never, { convergence: 30_000 });

@@ -6,12 +6,13 @@ import type { Disturbance } from '../../model/fault.ts';
 import { clusterOf, injectorOf } from '../../model/injection.ts';
 import { prepareRestoring } from '../../model/mending.ts';
 import type { CiliumSharing } from '../../model/spec.ts';
-import { systemClock } from '../../system/clock.ts';
+import { systemClock, within } from '../../system/clock.ts';
 import { asKubernetes, encoded, existing, holds, isReady, secretText } from '../common/clusters.ts';
 import { DAY_MS, reissued, validFor } from '../common/certificates.ts';
 import { certificatesOf } from './certificates.ts';
 import { inAgent, podsOf, remoteClusters } from './agents.ts';
 import { exportOf } from './export.ts';
+import { nodeHealthOf } from './health.ts';
 import {
   ANNOTATIONS,
   API_SERVER,
@@ -175,6 +176,21 @@ const takesProbes = (from: KubernetesCluster, address: string): Promise<boolean>
     () => false,
   );
 
+/** A round of probes takes as long as the slowest of them. */
+const PROBE_SLACK_MS = 10_000;
+const LOOK_MS = 2_000;
+
+/** Whether nodes of a cluster are probed once more in time; nodes that are made here have the clock of this machine. */
+async function probedAnew(from: KubernetesCluster, to: string): Promise<boolean> {
+  const since = systemClock.now();
+  const { everyMs = 0 } = await nodeHealthOf(from, to);
+  return within(
+    2 * everyMs + PROBE_SLACK_MS,
+    async () => (await nodeHealthOf(from, to)).paths.every(({ probedAt = 0 }) => probedAt >= since),
+    LOOK_MS,
+  );
+}
+
 /** As a policy for a whole cluster does that forgot them. */
 const probesRefused = injectorOf(
   'health-probes-refused',
@@ -194,10 +210,15 @@ const probesRefused = injectorOf(
     const restore = await prepareRestoring(cluster, fault, { before: [], added: [policy] }, ledger);
     await cluster.objects.apply([policy]);
     return {
-      tookHold: async () => answered && (await holds(async () => !(await takesProbes(from, address)))),
+      // What is said of nodes until they are probed once more is no word on this fault.
+      tookHold: async () =>
+        answered &&
+        (await holds(async () => !(await takesProbes(from, address)))) &&
+        (await probedAnew(from, fault.cluster)),
       mend: async () => {
         await restore();
         await holds(() => takesProbes(from, address));
+        await probedAnew(from, fault.cluster);
       },
     };
   },

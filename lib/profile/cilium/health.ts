@@ -67,6 +67,9 @@ export function healthIn(said: string): HealthSaid | undefined {
   return { nodes, ...(interval !== undefined && { everyMs: milliseconds(interval) }) };
 }
 
+const probedAt = ({ status }: Probed): number =>
+  Date.parse(/\(Last probed: ([^)]+)\)/.exec(status)?.[1] ?? '');
+
 /** What the agent of one node says of nodes of another cluster. Pure. */
 export function pathsTo(cluster: string, from: string, { nodes }: HealthSaid): readonly NodePath[] {
   const prefix = `${cluster}/`;
@@ -74,6 +77,7 @@ export function pathsTo(cluster: string, from: string, { nodes }: HealthSaid): r
     .filter(({ name }) => name.startsWith(prefix))
     .map(({ name, probed }) => {
       const bad = probed.filter(({ status }) => !status.startsWith('OK'));
+      const times = (bad.length > 0 ? bad : probed).map(probedAt).filter((at) => !Number.isNaN(at));
       const shown = (bad.length > 0 ? bad : probed)
         .map(({ what, status }) => `${what}: ${status}`)
         .join('; ');
@@ -81,6 +85,7 @@ export function pathsTo(cluster: string, from: string, { nodes }: HealthSaid): r
         from,
         to: name.slice(prefix.length),
         ...(probed.length > 0 && { reachable: bad.length === 0 }),
+        ...(times.length > 0 && { probedAt: bad.length > 0 ? Math.max(...times) : Math.min(...times) }),
         said: shown,
       };
     });

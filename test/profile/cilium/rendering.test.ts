@@ -317,7 +317,7 @@ t.test('what an agent says of nodes', async (t) => {
   const health = healthIn(said('OK, RTT=1ms'));
   t.equal(health?.everyMs, 96_566.272);
   t.match(pathsTo('west', 'e1', health!), [
-    { from: 'e1', to: 'w1', reachable: true },
+    { from: 'e1', to: 'w1', reachable: true, probedAt: Date.parse('2026-11-26T22:50:11Z') },
     { from: 'e1', to: 'w2', said: '' },
   ]);
   t.notOk('reachable' in pathsTo('west', 'e1', health!)[1]!, 'not probed yet');
