@@ -405,14 +405,15 @@ class Run {
     };
     const known = new Map([...this.#journal.outcomes].map(([id, { verdict }]) => [id, verdict]));
     const watch = new LoadWatch(meter, this.#open, (usage) => this.#journal.use(usage));
+    const mindsOthers = ({ check }: PlannedCase): boolean =>
+      casesAtOnce !== undefined && (this.#registry.get(check)!.timed ?? false);
     const unstarted = await runSchedule({
       cases: inStartOrder(this.#open, ({ check }) => this.#registry.get(check)!, this.#with.provider.limits),
       known,
       locks: ({ check, subject }) => locksOf(this.#registry.get(check)!, subject, topology),
-      mostlyWaits: ({ check }) => {
-        const { mostlyWaits = false, timed = false } = this.#registry.get(check)!;
-        return mostlyWaits && !(timed && casesAtOnce !== undefined);
-      },
+      mostlyWaits: (planned) =>
+        (this.#registry.get(planned.check)!.mostlyWaits ?? false) && !mindsOthers(planned),
+      inCalm: mindsOthers,
       concurrency: concurrencyFor(this.#with.concurrency, this.#with.provider.limits),
       company: (planned) =>
         companyOf(this.#registry.get(planned.check)!, planned, this.#with.provider.limits),

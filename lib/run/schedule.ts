@@ -258,6 +258,8 @@ export interface ScheduleOptions {
   readonly cases: readonly PlannedCase[];
   readonly locks: (planned: PlannedCase) => Locks;
   readonly mostlyWaits?: (planned: PlannedCase) => boolean;
+  /** Cases beside which only their like may run: what others change would disturb them. */
+  readonly inCalm?: (planned: PlannedCase) => boolean;
   /** Cases for which it gives the same name run at the same time, once the dependencies of all of them have ended. */
   readonly company?: (planned: PlannedCase) => string | undefined;
   readonly concurrency: number;
@@ -296,6 +298,12 @@ export async function runSchedule(options: ScheduleOptions): Promise<PlannedCase
   const places = new Places(options.concurrency);
   const kindOf = (planned: PlannedCase): Kind => (options.mostlyWaits?.(planned) ? 'waiting' : 'working');
   const inLine: Record<Kind, number> = { working: 0, waiting: 0 };
+  /** How many groups run that want calm, and how many that do not. */
+  const groups = { inCalm: 0, others: 0 };
+  const wantOf = ({ cases: group }: Group): keyof typeof groups =>
+    group.every((planned) => options.inCalm?.(planned)) ? 'inCalm' : 'others';
+  const isCalmFor = (want: keyof typeof groups): boolean =>
+    groups[want === 'inCalm' ? 'others' : 'inCalm'] === 0;
   let stopped = false;
 
   const rankOf = (planned: PlannedCase): number => position.get(planned.id) as number;
@@ -353,11 +361,14 @@ export async function runSchedule(options: ScheduleOptions): Promise<PlannedCase
     };
   };
 
-  const start = ({ cases: group, locks, company }: Group, load: Load): void => {
+  const start = (group: Group, load: Load): void => {
+    const { cases: started, locks, company } = group;
+    const want = wantOf(group);
     table.take(locks);
     places.take(load);
-    const members = group.map((planned) => ({ planned, member: company?.join() }));
-    let open = group.length;
+    groups[want]++;
+    const members = started.map((planned) => ({ planned, member: company?.join() }));
+    let open = started.length;
     for (const { planned, member } of members) {
       unstarted.delete(planned.id);
       const run = options.execute(planned, member).then((verdict): void => {
@@ -365,6 +376,7 @@ export async function runSchedule(options: ScheduleOptions): Promise<PlannedCase
         if (--open === 0) {
           table.release(locks);
           places.release(load);
+          groups[want]--;
         }
         running.delete(run);
         finish(planned, verdict);
@@ -393,7 +405,7 @@ export async function runSchedule(options: ScheduleOptions): Promise<PlannedCase
       if (!fits) for (const kind of kinds) full[kind] = true;
       if (waiting.stands(group.locks)) {
         index++;
-      } else if (fits && table.allows(group.locks)) {
+      } else if (fits && isCalmFor(wantOf(group)) && table.allows(group.locks)) {
         for (const planned of group.cases) {
           ready.splice(ready.indexOf(planned), 1);
           inLine[kindOf(planned)]--;

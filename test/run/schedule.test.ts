@@ -318,6 +318,35 @@ t.test('neither cases that work nor cases that wait keep all places from the oth
   t.strictSame(await mostAtOnce([...many, ...some]), { works: 2, waits: 12, together: 12 });
 });
 
+t.test('what wants calm runs beside its like only', async (t) => {
+  const cases = ['a', 'calm b', 'calm c', 'd', 'calm e', 'f'].map((id) => plannedCase({ id }));
+  const isCalm = ({ id }: Pick<PlannedCase, 'id'>): boolean => id.startsWith('calm');
+  const running = new Set<string>();
+  const met: string[][] = [];
+  await runSchedule({
+    cases,
+    locks: () => share(),
+    inCalm: isCalm,
+    concurrency: 2,
+    known: new Map(),
+    signal: new AbortController().signal,
+    settle: () => undefined,
+    execute: async ({ id }) => {
+      running.add(id);
+      met.push([...running].toSorted());
+      await new Promise<void>((resolve) => setImmediate(resolve));
+      running.delete(id);
+      return passed('fine');
+    },
+  });
+  t.equal(met.length, 6, 'all have run');
+  for (const some of met) t.ok(new Set(some.map((id) => isCalm({ id }))).size === 1, some.join(', '));
+  t.ok(
+    met.some((some) => some.length === 2 && some.every((id) => isCalm({ id }))),
+    'two at once',
+  );
+});
+
 t.test('cases of a company start at once, when all may, and share what each wants alone', async (t) => {
   const cases = [
     plannedCase({ id: 'control' }),
