@@ -10,7 +10,7 @@ import {
 } from '../lib/model/budgets.ts';
 import type { CauseCode } from '../lib/model/causes.ts';
 import type { FaultSpec } from '../lib/model/fault.ts';
-import { CLUSTER_OUTAGE, TUNNEL_OUTAGE } from './support/outages.ts';
+import { CLUSTER_OUTAGE, GATEWAY_OUTAGE, TUNNEL_OUTAGE } from './support/outages.ts';
 import { untilKnownAtHome, wayOfPair } from './support/services.ts';
 import { type ClusterView, type PairContext, type Suite, defineCheck } from '../lib/model/check.ts';
 import type { BackendEvent, Exchange, Sample, SampleRequest } from '../lib/model/probe.ts';
@@ -757,8 +757,9 @@ export const gatewayDown = defineCheck({
   dependsOn: ['discovery.answers'],
   uses: [client, backends, ...drillFixtures('gateway', 'prefer-local')],
   budgets: { ...DRILL_BUDGETS, newConnections: GATEWAY_BACK_MS, keptAlive: GATEWAY_BACK_MS },
-  exclusive: 'pair',
-  oneAtATime: 'of all',
+  exclusive: 'target',
+  together: GATEWAY_OUTAGE,
+  oneAtATime: 'each way',
   mostlyWaits: true,
   timed: true,
   faults: [],

@@ -16,3 +16,6 @@ export const CLUSTER_OUTAGE: AnyCheck['together'] & object = {
   of: 'fleet',
   where: 'casesAtOnce',
 };
+
+/** Gateways of services stop at once: callers of each cluster wait for the same until they have found the way again. */
+export const GATEWAY_OUTAGE: AnyCheck['together'] & object = { name: 'gateway outage', of: 'fleet' };
