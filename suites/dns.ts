@@ -13,7 +13,7 @@ import {
   privateService,
   sharedEcho,
 } from '../fixtures/workloads.ts';
-import { DNS_P95_MS, DNS_TTL_SECONDS } from '../lib/model/budgets.ts';
+import { CONVERGENCE_MS, DNS_P95_MS, DNS_TTL_SECONDS } from '../lib/model/budgets.ts';
 import { type ClusterView, type Site, type Suite, defineCheck } from '../lib/model/check.ts';
 import { ADDRESS_RECORD, type Exchange, type Resolution } from '../lib/model/probe.ts';
 import { percentile, upperBoundOfUnseen } from '../lib/model/statistics.ts';
@@ -81,6 +81,7 @@ export const shared = defineCheck({
   requires: ['dns', 'share-service'],
   dependsOn: ['reachability.tcp'],
   uses: [client, sharedEcho],
+  budgets: { convergence: CONVERGENCE_MS },
   faults: [
     { kind: 'dns-stopped', cause: 'dns-timeout' },
     { kind: 'dns-nxdomain', cause: 'dns-nxdomain' },
@@ -90,14 +91,24 @@ export const shared = defineCheck({
   hint: 'Follow the chain: exported there, imported here, endpoints known here, and healthy',
   reference: KEP_DNS,
 
-  async observe(context): Promise<Shared> {
+  async observe(context, { convergence }): Promise<Shared> {
     const { cluster, family } = context;
     const { name, addresses } = cluster.sharedService(echoService);
     const address = addresses[family] ?? '';
     const sharing = reachableFrom(cluster.name, context).map((view) => view.name);
-    const [lookup, exchanges] = await Promise.all([
+    const call = async (): Promise<readonly Exchange[]> =>
+      address ? callUntilAllAnswer(cluster.site(CLIENT), serviceCall(address), sharing) : [];
+    const [lookup, { last: exchanges }] = await Promise.all([
       lookUp(cluster.site(CLIENT), cluster, { name, type: ADDRESS_RECORD[family] }, context),
-      address ? callUntilAllAnswer(cluster.site(CLIENT), serviceCall(address), sharing) : [],
+      // What was shared a moment ago is still being connected to.
+      context.converge(call, {
+        succeeded: (all) =>
+          !address ||
+          (all.every(({ outcome }) => outcome === 'answered') &&
+            sharing.every((one) => answerers(all).includes(one))),
+        budgetMs: convergence,
+        successes: 1,
+      }),
     ]);
     const workloads = new Set(
       context.clusters.flatMap((view) => backendsOf(view, echoService)).map(({ key }) => key),

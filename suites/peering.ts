@@ -219,7 +219,6 @@ export const exported = defineCheck({
   uses: [client, offered],
   // Whoever calls exports to its callers as well.
   oneAtATime: 'of all',
-  mostlyWaits: true,
   budgets: BUDGETS,
   faults: [
     { kind: 'everything-exported', cause: 'not-shared-but-answered' },
@@ -268,7 +267,6 @@ export const permission = defineCheck({
   dependsOn: ['discovery.answers'],
   uses: [client, permitted],
   oneAtATime: 'of all',
-  mostlyWaits: true,
   budgets: BUDGETS,
   faults: [{ kind: 'peering-deleted', cause: 'peering-missing' }],
   hint: 'Compare the policies of the called cluster with who calls: the same name in another cluster is somebody else',
@@ -465,7 +463,6 @@ export const token = defineCheck({
   familyless: true,
   // Each joins the same clusters once more, for its own length.
   oneAtATime: 'of all',
-  mostlyWaits: true,
   budgets: { convergence: CONVERGENCE_MS },
   faults: [{ kind: 'gateway-stopped', cause: 'gateway-down' }],
   hint: 'Who holds a token may join: look at what the control plane of the cluster that made it says of its secret',
