@@ -1,8 +1,10 @@
 /** Questions that a workload's proxies answer themselves, on the administration interface of Envoy. */
-import type { Cluster, Workload } from '../../model/cluster.ts';
+import type { Cluster, KubernetesCluster, Workload } from '../../model/cluster.ts';
+import { isReady } from '../common/clusters.ts';
 import { CERTIFICATE, HANDSHAKE_STATISTICS, handshakesIn } from '../common/envoy.ts';
 import { asKubernetes } from './clusters.ts';
-import { PROXY_PORTS, REGISTRAR } from './names.ts';
+import { podsOf } from './server.ts';
+import { GATEWAY, GATEWAY_CONTAINER, PROXY_PORTS, REGISTRAR, SYSTEM_NAMESPACE } from './names.ts';
 
 const QUESTION_LIMIT_MS = 20_000;
 
@@ -81,6 +83,30 @@ export function endpointsOfPeers({ spec }: Workload, cluster: Cluster): Promise<
 /** Whether a proxy has an endpoint of this peer's service, whatever it thinks of its health. Pure. */
 export const knowsService = (endpoints: string, service: string, peer: string): boolean =>
   endpoints.includes(`~${service}.default.${peer}.external.`);
+
+/** Names that a gateway's listener takes connections for, of services that peers call; its image has nothing but a shell. */
+const TAKEN_NAMES = [
+  `exec 3<> /dev/tcp/127.0.0.1/${PROXY_PORTS.admin}`,
+  String.raw`printf 'GET /config_dump?resource=dynamic_listeners HTTP/1.1\r\nHost: admin\r\nConnection: close\r\n\r\n' >&3`,
+  String.raw`grep -oE '"[^"]+\.external\.[^"]+"' <&3 | sort -u || true`,
+].join('\n');
+
+/** Undefined where no gateway is ready. */
+export async function namesTaken(cluster: KubernetesCluster): Promise<string | undefined> {
+  const pod = (await podsOf(cluster, GATEWAY)).find(isReady);
+  return (
+    pod &&
+    cluster.objects.exec(
+      { namespace: SYSTEM_NAMESPACE, name: pod.metadata.name, container: GATEWAY_CONTAINER },
+      ['bash', '-c', TAKEN_NAMES],
+      { timeoutMs: QUESTION_LIMIT_MS },
+    )
+  );
+}
+
+/** Whether a gateway that takes these names lets a peer call a service of its cluster. Pure. */
+export const takesFor = (names: string, service: string, peer: string): boolean =>
+  names.includes(`"${service}.default.default.${peer}.external.`);
 
 export const endpointsOf = (workload: Workload, cluster: Cluster): Promise<string> =>
   askProxy(workload, cluster, 'clusters');

@@ -21,7 +21,7 @@ import {
   routeEntries,
 } from './entries.ts';
 import { type CarriedPort, carriedPorts, routeName, servicesOf } from './names.ts';
-import { endpointsOfPeers, knowsService } from './proxies.ts';
+import { endpointsOfPeers, knowsService, namesTaken, takesFor } from './proxies.ts';
 import { type Peering, type Request, deleteEntry, peeringsOf, putEntry, readEntry, tell } from './server.ts';
 
 const isActive = ({ State }: Peering): boolean => State === 'ACTIVE';
@@ -79,6 +79,8 @@ class SharedEntries {
   readonly #write = coalescing(() => this.#writeAll());
   /** As this cluster's server says it; asked once for all who ask at the same time. */
   readonly peerings: () => Promise<readonly Peering[]>;
+  /** What the gateway lets peers call, in the same way. */
+  readonly #taken: () => Promise<string | undefined>;
   /** What the proxies of callers know of peers' services, in the same way. */
   readonly #known: () => Promise<readonly string[]>;
   /** Services that callers here are led to. */
@@ -88,6 +90,7 @@ class SharedEntries {
     this.#cluster = cluster;
     this.#peers = peers;
     this.peerings = coalescing(() => peeringsOf(cluster), LOOK_MS);
+    this.#taken = coalescing(() => namesTaken(cluster), LOOK_MS);
     this.#known = coalescing(
       () => Promise.all(this.#callers().map((workload) => endpointsOfPeers(workload, cluster))),
       LOOK_MS,
@@ -120,6 +123,19 @@ class SharedEntries {
       if (leads) this.#routed.add(name);
       else this.#routed.delete(name);
     }
+  }
+
+  /** Whether the gateway lets these peers call these services, or which it does not. */
+  async isTaken(names: readonly string[], active: readonly string[]): Promise<true | string> {
+    const taken = active.length === 0 ? undefined : await this.#taken();
+    // Without a gateway nothing gets in, which is for traffic to show.
+    if (taken === undefined) return true;
+    for (const peer of active) {
+      const closed = names.find((name) => !takesFor(taken, name, peer));
+      if (closed !== undefined)
+        return `the gateway of ${this.#cluster.name} does not let ${peer} call ${closed}`;
+    }
+    return true;
   }
 
   /** Whether the proxies of callers have endpoints of whatever of these services has been imported, or who lacks which. */
@@ -249,13 +265,19 @@ export function shareHandler(peers: Peers, shares: Shares): IntentHandler {
         settled: async () => {
           if (intent.offered === false) return true;
           const peerings = await shared.peerings();
-          for (const peer of place.peers) {
-            const peering = peerings.find(({ Name }) => Name === peer);
-            // Who is not joined gets nothing, which is for traffic to show.
-            if (!peering || !isActive(peering)) continue;
-            const unsent = names.find((name) => !peering.StreamStatus?.ExportedServices?.includes(name));
+          // Who is not joined gets nothing, which is for traffic to show.
+          const active = peerings.filter(
+            (peering) => isActive(peering) && place.peers.includes(peering.Name),
+          );
+          for (const { Name: peer, StreamStatus } of active) {
+            const unsent = names.find((name) => !StreamStatus?.ExportedServices?.includes(name));
             if (unsent !== undefined) return `${place.cluster} has not told ${peer} of ${unsent}`;
           }
+          const taken = await shared.isTaken(
+            names,
+            active.map(({ Name }) => Name),
+          );
+          if (taken !== true) return taken;
           const known = await Promise.all(
             [place.cluster, ...place.peers].map((where) => shares.in(where).isKnown(names)),
           );

@@ -21,7 +21,7 @@ import { carriedPorts, clusterIdOf, servicesOf, spiffeId } from '../../../lib/pr
 import { gatewayObjects, serverConfiguration, serverObjects } from '../../../lib/profile/consul/objects.ts';
 import { Peers } from '../../../lib/profile/consul/clusters.ts';
 import { handshakesIn } from '../../../lib/profile/common/envoy.ts';
-import { authoritiesIn, knowsService } from '../../../lib/profile/consul/proxies.ts';
+import { authoritiesIn, knowsService, takesFor } from '../../../lib/profile/consul/proxies.ts';
 import { enforces } from '../../../lib/profile/consul/security.ts';
 import { answersIn, configurationOf } from '../../../lib/profile/consul/server.ts';
 import { coalescing } from '../../../lib/profile/consul/share.ts';
@@ -529,6 +529,13 @@ t.test('requests of a server in one configuration, and their answers', async (t)
     { status: 200, body: '[]\n' },
     { status: 404, body: 'no such thing' },
   ]);
+});
+
+t.test('a gateway lets a peer call a service when it takes connections for the name of both', async (t) => {
+  const names = '"echo-mcnet.default.default.west.external.8e96ddf9.consul"\n';
+  t.equal(takesFor(names, 'echo-mcnet', 'west'), true);
+  t.equal(takesFor(names, 'echo-mcnet', 'north'), false);
+  t.equal(takesFor(names, 'mcnet', 'west'), false);
 });
 
 t.test('a proxy knows a service of a peer when it has an endpoint of it', async (t) => {
