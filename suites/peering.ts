@@ -461,7 +461,8 @@ export const token = defineCheck({
   classes: CLASSES,
   requires: ['join-token'],
   familyless: true,
-  // Each joins the same clusters once more, for its own length.
+  // Each joins the same clusters once more, for its own length: what else they tell each other waits meanwhile.
+  exclusive: 'pair',
   oneAtATime: 'of all',
   budgets: { convergence: CONVERGENCE_MS },
   faults: [{ kind: 'gateway-stopped', cause: 'gateway-down' }],
