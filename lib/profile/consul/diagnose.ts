@@ -15,6 +15,18 @@ import { endpointsOf } from './proxies.ts';
 import { type Request, podsOf, tell } from './server.ts';
 
 const LOG_LINES = 200;
+/** Of so many, since most of them say over and over that a backend does not run, or that an option is old. */
+const LINES_READ = 20_000;
+const NOISE = /Check is now (?:critical|passing)|Deprecated field/;
+
+/** What a log says beside its noise: its end. Pure. */
+export const saidIn = (log: string): string =>
+  log
+    .split('\n')
+    .filter((line) => !NOISE.test(line))
+    .slice(-LOG_LINES)
+    .join('\n');
+
 /** Of each kind; more say the same again. */
 const MOST_PROXIES = 3;
 
@@ -31,8 +43,10 @@ export async function diagnoseConsul(where: Cluster): Promise<Readonly<Record<st
   const cluster = asKubernetes(where);
   const logOf = async (app: string, container: string): Promise<string> => {
     const logs = await Promise.all(
-      (await podsOf(cluster, app)).map(({ metadata: { name } }) =>
-        cluster.objects.log({ namespace: SYSTEM_NAMESPACE, name, container }, { lines: LOG_LINES }),
+      (await podsOf(cluster, app)).map(async ({ metadata: { name } }) =>
+        saidIn(
+          await cluster.objects.log({ namespace: SYSTEM_NAMESPACE, name, container }, { lines: LINES_READ }),
+        ),
       ),
     );
     return logs.join('\n') || `no ${app} runs here`;

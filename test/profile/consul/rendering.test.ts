@@ -13,6 +13,7 @@ import {
   protocolEntries,
   routeEntries,
 } from '../../../lib/profile/consul/entries.ts';
+import { saidIn } from '../../../lib/profile/consul/diagnose.ts';
 import { writable } from '../../../lib/profile/consul/faults.ts';
 import { consulIdentities } from '../../../lib/profile/consul/identities.ts';
 import { createConsul } from '../../../lib/profile/consul/index.ts';
@@ -529,6 +530,11 @@ t.test('requests of a server in one configuration, and their answers', async (t)
     { status: 200, body: '[]\n' },
     { status: 404, body: 'no such thing' },
   ]);
+});
+
+t.test('the log of a server, without what it says over and over', async (t) => {
+  const noise = '2026-11-26 [WARN]  agent: Check is now critical: check=echo-mcnet-echo-1-health';
+  t.equal(saidIn([noise, '[ERROR] no leader', noise].join('\n')), '[ERROR] no leader');
 });
 
 t.test('a gateway lets a peer call a service when it takes connections for the name of both', async (t) => {
