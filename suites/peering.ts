@@ -461,7 +461,7 @@ export const token = defineCheck({
   classes: CLASSES,
   requires: ['join-token'],
   familyless: true,
-  // Each joins the same clusters once more, for its own length: what else they tell each other waits meanwhile.
+  // Each joins the same clusters once more, for its own length; when that was taken back, exports have been seen to wait.
   exclusive: 'pair',
   oneAtATime: 'of all',
   budgets: { convergence: CONVERGENCE_MS },
