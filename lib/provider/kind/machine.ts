@@ -13,8 +13,8 @@ import { type Engine, inspectEngine, inspectImage } from './docker.ts';
 const MEMORY_PER_NODE_MB = 500;
 /** Of a node that is up, containers and pods included: its own file system, etcd, and unpacked images. */
 const DISK_PER_NODE_MB = 1_500;
-/** Seen on a node that is up, wherever systemd, containerd and the kubelet watch files. */
-const INOTIFY_PER_NODE = 20;
+/** Seen on a node that is up, with Cilium as its CNI and with its gateway: systemd, containerd, the kubelet and agents watch files. */
+const INOTIFY_PER_NODE = 28;
 /** Where kind's own documentation puts it for more than a handful of nodes. */
 const INOTIFY_ADVICE = 512;
 

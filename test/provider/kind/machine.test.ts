@@ -28,7 +28,7 @@ test('too little of each is said with the numbers and the remedy', (t) => {
   t.match(memory?.what, /2 nodes need about 1000 MB of memory, and 700 MB are available/);
   const [disk] = judgeResources(1, { ...PLENTY, diskMegabytes: 100 });
   t.match(disk?.what, /1 node needs about 1500 MB of disk in \/var\/lib\/docker, and 100 MB are free/);
-  const [inotify] = judgeResources(10, { ...PLENTY, inotify: { limit: 128, used: 100 } });
+  const [inotify] = judgeResources(7, { ...PLENTY, inotify: { limit: 128, used: 100 } });
   t.match(inotify?.what, /and 28 of root's 128 are free/);
   t.match(inotify?.remedy, /^sysctl -w fs\.inotify\.max_user_instances=512$/);
   t.end();
