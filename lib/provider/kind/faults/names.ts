@@ -21,7 +21,7 @@ import {
 } from '../../kubernetes/index.ts';
 import { insideContainer } from '../docker.ts';
 import { nodeContainers } from '../nodes.ts';
-import { denying, forwarding, remembering, withTtl } from './corefile.ts';
+import { type OldRecord, denying, forwarding, remembering, withTtl } from './corefile.ts';
 import { anyWorkload } from './injector.ts';
 
 const NAMESPACE = 'kube-system';
@@ -70,6 +70,19 @@ async function ask(cluster: Cluster, name: string, type?: RecordType): Promise<R
   return answer;
 }
 
+/** Whether workloads of a cluster get an answer from one of these servers. */
+async function answersAt(cluster: Cluster, servers: readonly string[]): Promise<boolean> {
+  const answers = await anyWorkload(cluster).probe.resolve(
+    servers.map((server) => ({
+      server,
+      name: API_SERVER,
+      type: ADDRESS_RECORD[server.includes(':') ? 'ipv6' : 'ipv4'],
+      timeoutMs: LOOKUP_MS,
+    })),
+  );
+  return answers.some(({ addresses }) => addresses.length > 0);
+}
+
 type NameFault = FaultOf<'dns-nxdomain' | 'dns-wrong-address' | 'dns-ttl-long' | 'dns-stale'>;
 
 async function reconfigure(
@@ -109,6 +122,32 @@ export function denyNames(injection: Injection<FaultOf<'dns-nxdomain'>>): Promis
   );
 }
 
+/** Names of services of a cluster, the API server's among them, with the addresses that they have there. */
+async function serviceRecords(cluster: KubernetesClusterHandle, run: string): Promise<OldRecord[]> {
+  const objects = [
+    await cluster.objects.read({
+      apiVersion: 'v1',
+      kind: 'Service',
+      metadata: { name: 'kubernetes', namespace: 'default' },
+    }),
+    ...(await cluster.objects.list({
+      apiVersion: 'v1',
+      kind: 'Service',
+      labelSelector: runSelector(run),
+    })),
+  ];
+  return objects.flatMap((service) => {
+    const { clusterIPs = [] } = (service?.['spec'] ?? {}) as { readonly clusterIPs?: readonly string[] };
+    const ipv4 = clusterIPs.filter((address) => /^[\d.]+$/.test(address));
+    const ipv6 = clusterIPs.filter((address) => address.includes(':'));
+    const addresses = { ...(ipv4.length > 0 && { ipv4 }), ...(ipv6.length > 0 && { ipv6 }) };
+    if (!service || Object.keys(addresses).length === 0) return [];
+    const { name, namespace = '' } = service.metadata;
+    return [{ name: `${name}.${namespace}.svc.${DEFAULT_DOMAIN}`, addresses }];
+  });
+}
+
+/** Asks the DNS server of another cluster, or, where its pods cannot be reached, has the answers that it would give. */
 export async function answerFromOtherCluster(
   injection: Injection<FaultOf<'dns-wrong-address'>>,
 ): Promise<Disturbance> {
@@ -117,9 +156,11 @@ export async function answerFromOtherCluster(
   const other = kubernetesClusterOf(fleet, fault.instead);
   const servers = (await podsOf(other)).filter(isReady).map((pod) => firstOf(addressesOf(pod)));
   const expected = (await ask(other, API_SERVER))?.addresses ?? [];
+  const reached = await answersAt(cluster, servers);
+  const records = reached ? [] : await serviceRecords(other, fleet.run);
   return reconfigure(
     injection,
-    (corefile) => forwarding(corefile, DEFAULT_DOMAIN, servers),
+    (corefile) => (reached ? forwarding(corefile, DEFAULT_DOMAIN, servers) : remembering(corefile, records)),
     async () => {
       const seen = (await ask(cluster, API_SERVER))?.addresses ?? [];
       return seen.length > 0 && seen.every((address) => expected.includes(address));
