@@ -132,6 +132,20 @@ export const callerDefaults = (caller: string, ejecting: ReadonlyMap<string, num
   },
 });
 
+/** What such an entry says of failures in a row, by route. */
+export function ejectingIn(entry: ConfigEntry | undefined): Map<string, number> {
+  const { Overrides } = (entry?.['UpstreamConfig'] ?? {}) as {
+    readonly Overrides?:
+      | readonly { readonly Name: string; readonly PassiveHealthCheck?: { readonly MaxFailures?: number } }[]
+      | null;
+  };
+  return new Map(
+    (Overrides ?? []).flatMap(({ Name, PassiveHealthCheck }) =>
+      PassiveHealthCheck?.MaxFailures === undefined ? [] : [[Name, PassiveHealthCheck.MaxFailures] as const],
+    ),
+  );
+}
+
 /** Only these callers, of every cluster that is named; `*` alone does not mean callers of peers. */
 export function intentions(
   { allow }: Pick<IdentityPolicyIntent, 'allow'>,

@@ -20,8 +20,7 @@ import {
   systemReference,
 } from './names.ts';
 import type { ConsulOptions } from './options.ts';
-import { governed, letPast } from './security.ts';
-import { GUARDED_PORTS, INBOUND_CHAIN } from './sidecars.ts';
+import { governed, letPast, pastRule } from './security.ts';
 import { EXPORTED, type Shares, portsOf } from './share.ts';
 import { existing, holds, isReady } from '../common/clusters.ts';
 import { type Request, deleteEntry, peeringsOf, podsOf, putEntry, tell } from './server.ts';
@@ -29,6 +28,9 @@ import { removalRequest, tokenRequest } from './tokens.ts';
 
 /** From a change of the server's configuration until proxies of peers have it. */
 const PUSH_MS = 2_000;
+
+/** Before the chain that intents change: what a check takes back for itself must not mend the fault. */
+const FAULT_CHAIN = 'PREROUTING';
 
 /** In an entry of exports it stands for all services. */
 const EVERYTHING = '*';
@@ -233,7 +235,7 @@ export function consulInjectors(
   const clearText = injectorOf('clear-text-accepted', async ({ fault, ledger }) => {
     const cluster = peers.named(fault.cluster);
     const workloads = governed(cluster, { namespace: fault.namespace, target: {} });
-    const rule = `${INBOUND_CHAIN} -p tcp -m multiport --dports ${GUARDED_PORTS} -j RETURN`;
+    const rule = pastRule(FAULT_CHAIN);
     for (const { spec } of workloads) {
       const place = {
         namespace: cluster.namespaceOf(spec.namespace),
@@ -246,7 +248,7 @@ export function consulInjectors(
       });
     }
     const letAll = (open: boolean) =>
-      Promise.all(workloads.map((workload) => letPast(cluster, workload, open)));
+      Promise.all(workloads.map((workload) => letPast(cluster, workload, open, FAULT_CHAIN)));
     await letAll(true);
     return {
       tookHold: async () => workloads.length > 0,

@@ -18,9 +18,18 @@ export const governed = (cluster: KubernetesCluster, { namespace, target }: Gove
     ({ spec }) => spec.namespace === namespace && servicesOf(spec).length > 0 && selects(target, spec.labels),
   );
 
+/** The rule by which connections from outside get past the proxy. @param chain that it stands in */
+export const pastRule = (chain: string): string =>
+  `${chain} -p tcp -m multiport --dports ${GUARDED_PORTS} -j RETURN`;
+
 /** Lets connections from outside by the proxy, or no longer. May be repeated. */
-export async function letPast(cluster: KubernetesCluster, { spec }: Workload, open: boolean): Promise<void> {
-  const rule = `${INBOUND_CHAIN} -p tcp -m multiport --dports ${GUARDED_PORTS} -j RETURN`;
+export async function letPast(
+  cluster: KubernetesCluster,
+  { spec }: Workload,
+  open: boolean,
+  chain: string = INBOUND_CHAIN,
+): Promise<void> {
+  const rule = pastRule(chain);
   const has = `iptables -w -t nat -C ${rule} 2> /dev/null`;
   await cluster.objects.exec(
     { namespace: cluster.namespaceOf(spec.namespace), name: spec.name, container: REGISTRAR },

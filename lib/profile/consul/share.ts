@@ -15,6 +15,7 @@ import { type Peers, asKubernetes } from './clusters.ts';
 import {
   type ConfigEntry,
   callerDefaults,
+  ejectingIn,
   exportedServices,
   failuresOf,
   protocolEntries,
@@ -71,8 +72,7 @@ interface Standing {
 class SharedEntries {
   readonly #cluster: KubernetesCluster;
   readonly #peers: Peers;
-  #exported: Set<string> | undefined;
-  readonly #ejecting = new Map<string, number>();
+  #standing: Standing | undefined;
   /** Callers that have been told how to treat endpoints that fail; the last words hold. */
   #callersTold = false;
   #pending: { readonly alter: (standing: Standing) => void; readonly more: readonly Request[] }[] = [];
@@ -105,14 +105,15 @@ class SharedEntries {
 
   async #writeAll(): Promise<void> {
     const changes = this.#pending.splice(0);
-    this.#exported ??= new Set(exportedIn(await readEntry(this.#cluster, EXPORTED)));
-    const before = [...this.#exported].toSorted().join();
-    const ejectingBefore = new Map(this.#ejecting);
-    for (const { alter } of changes) alter({ exported: this.#exported, ejecting: this.#ejecting });
-    const exported = [...this.#exported];
+    this.#standing ??= await this.#read();
+    const { exported: names, ejecting } = this.#standing;
+    const before = [...names].toSorted().join();
+    const ejectingBefore = new Map(ejecting);
+    for (const { alter } of changes) alter(this.#standing);
+    const exported = [...names];
     await tell(this.#cluster, [
       ...changes.flatMap(({ more }) => more),
-      ...(this.#callersTold && isDeepStrictEqual(this.#ejecting, ejectingBefore) ? [] : this.#telling()),
+      ...(this.#callersTold && isDeepStrictEqual(ejecting, ejectingBefore) ? [] : this.#telling(ejecting)),
       ...(exported.toSorted().join() === before ? [] : [this.#exporting(exported)]),
     ]);
     this.#callersTold = true;
@@ -170,11 +171,27 @@ class SharedEntries {
   }
 
   /** Callers by names of peers keep the gateways of these as well, though nothing leads them to shared services. */
-  #telling(): Request[] {
+  #telling(ejecting: Standing['ejecting']): Request[] {
+    return this.#callerNames().map((caller) => putEntry(callerDefaults(caller, ejecting)));
+  }
+
+  #callerNames(): string[] {
     return this.#cluster.workloads
       .filter(({ spec }) => spec.callsByPeerName || !spec.answersOnly)
-      .flatMap(({ spec }) => servicesOf(spec).slice(0, 1))
-      .map((caller) => putEntry(callerDefaults(caller, this.#ejecting)));
+      .flatMap(({ spec }) => servicesOf(spec).slice(0, 1));
+  }
+
+  /** As another process may have written it, to all callers alike. */
+  async #read(): Promise<Standing> {
+    const [caller] = this.#callerNames();
+    const told =
+      caller === undefined
+        ? undefined
+        : await readEntry(this.#cluster, { Kind: 'service-defaults', Name: caller });
+    return {
+      exported: new Set(exportedIn(await readEntry(this.#cluster, EXPORTED))),
+      ejecting: ejectingIn(told),
+    };
   }
 
   #callers(): Workload[] {

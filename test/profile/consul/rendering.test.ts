@@ -6,6 +6,7 @@ import path from 'node:path';
 import t from 'tap';
 import {
   callerDefaults,
+  ejectingIn,
   exportedServices,
   failuresOf,
   intentions,
@@ -383,6 +384,13 @@ t.test('who asks while something is under way is served by the next time', async
   const failing = coalescing(() => Promise.reject(new Error('refused')));
   await t.rejects(failing(), /refused/);
   await t.rejects(failing(), /refused/, 'a failure does not end it');
+});
+
+t.test('what callers were told of failures is read again by whoever comes after', async (t) => {
+  const told = new Map([['echo-mcnet-from-west', 10]]);
+  t.strictSame(ejectingIn(callerDefaults('client-mcnet', told)), told);
+  t.strictSame(ejectingIn(callerDefaults('client-mcnet', new Map())), new Map());
+  t.strictSame(ejectingIn(undefined), new Map());
 });
 
 t.test('callers give a peer up only where it may come before others', async (t) => {
