@@ -116,13 +116,13 @@ export const ofNewcomers = defineCheck({
 
   async observe(context, { known }): Promise<Newcomers> {
     const { from, to } = context;
-    const start = (key: string, cluster: string) =>
-      context.startWorkload(newcomerLike(key, from.name), cluster);
+    const start = (key: string, cluster: string, other: string) =>
+      context.startWorkload(newcomerLike(key, other), cluster);
     const newcomers = await Promise.all([
-      start(GOVERNED_TARGET, to.name).then((site) =>
+      start(GOVERNED_TARGET, to.name, from.name).then((site) =>
         watch(context, 'target', { caller: from.site(GOVERNED_CALLER), target: site }, known),
       ),
-      start(GOVERNED_CALLER, from.name).then((site) =>
+      start(GOVERNED_CALLER, from.name, to.name).then((site) =>
         watch(context, 'caller', { caller: site, target: to.site(GOVERNED_TARGET) }, known),
       ),
     ]);

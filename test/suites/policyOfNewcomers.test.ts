@@ -56,3 +56,19 @@ t.test('policy.newcomers', async (t) => {
   t.equal(verdict([], [], plain('allow')), 'inconclusive: control-failed');
   t.equal(verdict([], [], plain('inexpressible')), 'skipped');
 });
+
+t.test('no two newcomers of a cluster have the same name, whatever pairs are observed at once', async (t) => {
+  const started: string[] = [];
+  const startWorkload = async ({ namespace, name }: { namespace: string; name: string }, cluster: string) => {
+    started.push(`${cluster}/${namespace}/${name}`);
+    throw new Error('enough');
+  };
+  const names = ['east', 'west', 'north'];
+  for (const from of names) {
+    for (const to of names.filter((name) => name !== from)) {
+      const context = { from: { name: from }, to: { name: to }, startWorkload };
+      await t.rejects(ofNewcomers.observe(context as never, { known: 1 }));
+    }
+  }
+  t.equal(new Set(started).size, 12);
+});
