@@ -26,6 +26,7 @@ interface Row {
 const KIND = ['--provider', 'kind'];
 /** Drills and figures want more processors than two clusters on a machine of two have; `--all` has them. */
 const WITHOUT_DRILLS = ['--skip', 'failover', '--skip', 'performance'];
+const CILIUM = [...KIND, '--profile', 'cilium', '--tuning', 'fast'];
 const CONSUL = [...KIND, '--profile', 'consul', '--tuning', 'fast'];
 const ROWS: readonly Row[] = [
   { name: 'none', args: [...KIND, '--profile', 'none', ...WITHOUT_DRILLS], smoke: true },
@@ -56,7 +57,7 @@ const ROWS: readonly Row[] = [
   { name: 'istio-multi-network', args: [...KIND, '--profile', 'istio', '--istio-topology', 'multi-network'] },
   {
     name: 'cilium',
-    args: [...KIND, '--profile', 'cilium', '--tuning', 'fast'],
+    args: CILIUM,
     prove: [
       ...['--level', 'all'],
       ...['discovery.status', 'discovery.nodes', 'sharing.spread'].flatMap((check) => ['--check', check]),
@@ -88,29 +89,16 @@ const ROWS: readonly Row[] = [
   },
   {
     name: 'cilium-direct',
-    args: [...KIND, '--profile', 'cilium', '--underlay', 'direct', '--tuning', 'fast'],
+    args: [...CILIUM, '--underlay', 'direct'],
   },
   {
     name: 'cilium-three-direct',
-    args: [
-      ...[...KIND, '--profile', 'cilium', '--clusters', '3', '--underlay', 'direct', '--tuning', 'fast'],
-      ...WITHOUT_DRILLS,
-    ],
+    args: [...CILIUM, '--clusters', '3', '--underlay', 'direct', ...WITHOUT_DRILLS],
   },
   {
     name: 'cilium-hub-and-spoke',
     args: [
-      ...[
-        ...KIND,
-        '--profile',
-        'cilium',
-        '--clusters',
-        '3',
-        '--topology',
-        'hub-and-spoke',
-        '--tuning',
-        'fast',
-      ],
+      ...[...CILIUM, '--clusters', '3', '--topology', 'hub-and-spoke'],
       // Of what is left of the drills each takes seconds.
       ...['--skip', 'failover.cluster-gone', '--skip', 'performance'],
     ],

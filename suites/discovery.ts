@@ -265,9 +265,8 @@ interface Visits {
 
 /** Starts the newcomers, all at once. */
 async function startNewcomers(context: PairContext, start: () => Promise<unknown>) {
-  const specs = Array.from({ length: NEWCOMERS }, (_, index) =>
-    newcomer(context.from.name, index + 1, wayOfPair(context)),
-  );
+  const way = wayOfPair(context);
+  const specs = Array.from({ length: NEWCOMERS }, (_, index) => newcomer(context.from.name, index + 1, way));
   // Calls begin when the first is ready: what takes longest here, its start, need not be sampled.
   let calling: Promise<unknown> | undefined;
   const outcomes = await Promise.allSettled(

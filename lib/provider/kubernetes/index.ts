@@ -9,6 +9,7 @@ export { asKubernetesCluster } from './handlers.ts';
 export { runSelector } from './names.ts';
 export { addressesOf, podState } from './podState.ts';
 export { DEFAULT_DOMAIN } from './resolver.ts';
+export { clusterIpsOf } from './services.ts';
 
 /** What every such cluster offers by itself; the profile says what passes between clusters. */
 export const KUBERNETES_FEATURES: readonly Feature[] = ['dns', 'policy', 'l7.service', 'nodes'];

@@ -2,6 +2,7 @@
  * Faults of a cluster's DNS server by its own configuration, as an operator's mistake makes them. CoreDNS is started anew,
  * since it may take minutes to notice a change of its ConfigMap by itself; so it does when a later process mends.
  */
+import { mapFamilies } from '../../../model/addressing.ts';
 import { type IpFamily, addressAt, firstOf, parseCidr } from '../../../model/cidr.ts';
 import type { Cluster, Fleet, KubernetesObject, ObjectReference } from '../../../model/cluster.ts';
 import { InternalError } from '../../../model/errors.ts';
@@ -16,6 +17,7 @@ import {
   type KubernetesClusterHandle,
   addressesOf,
   asKubernetesCluster,
+  clusterIpsOf,
   podState,
   runSelector,
 } from '../../kubernetes/index.ts';
@@ -137,11 +139,9 @@ async function serviceRecords(cluster: KubernetesClusterHandle, run: string): Pr
     })),
   ];
   return objects.flatMap((service) => {
-    const { clusterIPs = [] } = (service?.['spec'] ?? {}) as { readonly clusterIPs?: readonly string[] };
-    const ipv4 = clusterIPs.filter((address) => /^[\d.]+$/.test(address));
-    const ipv6 = clusterIPs.filter((address) => address.includes(':'));
-    const addresses = { ...(ipv4.length > 0 && { ipv4 }), ...(ipv6.length > 0 && { ipv6 }) };
-    if (!service || Object.keys(addresses).length === 0) return [];
+    if (!service) return [];
+    const addresses = mapFamilies(clusterIpsOf(service), (address) => [address]);
+    if (Object.keys(addresses).length === 0) return [];
     const { name, namespace = '' } = service.metadata;
     return [{ name: `${name}.${namespace}.svc.${DEFAULT_DOMAIN}`, addresses }];
   });
