@@ -1,7 +1,7 @@
 /**
  * `npm run bench [-- <part>…]`: the figures of the README, measured side by side in one go: several repetitions, median
- * and spread. Parts: start, pack, core, ten, hundred, probes (default: these), and kind and kind-probes, which need a Docker
- * engine and what `npm run offline` builds. Needs root for the lab.
+ * and spread. Parts: start, pack, core, ten, hundred, probes (default: these), and kind, kind-istio, kind-cilium, kind-consul
+ * and kind-probes, which need a Docker engine and what `npm run offline` builds. Needs root for the lab.
  */
 import { closeSync, createReadStream, openSync, readFileSync, readSync, readdirSync, rmSync } from 'node:fs';
 import { mkdtemp } from 'node:fs/promises';
@@ -17,6 +17,7 @@ import type { RunSpec } from '../lib/model/spec.ts';
 import { failed, passed } from '../lib/model/verdict.ts';
 import { PORTS } from '../lib/model/workload.ts';
 import { executeRun } from '../lib/run/execute.ts';
+import { TECHNOLOGIES, type Technology, joinedByHand } from './byHand.ts';
 
 $.verbose = false;
 const BIN = path.resolve('lib/cli/bin.js');
@@ -127,6 +128,7 @@ function beginningOf(file: string): string {
 
 const CLEAN_UP = 'teardown';
 const CASES = 'cases';
+const INSTALLATION = 'install';
 
 /** Looking at one process takes a millisecond, which a large fleet would feel too often. */
 const LOOK_MS = 2_000;
@@ -251,6 +253,29 @@ async function kind(): Promise<Row[]> {
   ];
 }
 
+const JOINED_ROUNDS = 2;
+
+/** Two clusters that know each other by a technology, by hand and by the program, in turn. */
+async function joined(technology: Technology): Promise<Row[]> {
+  const raw: number[] = [];
+  const own: number[] = [];
+  for (let round = 0; round < JOINED_ROUNDS; round++) {
+    raw.push(await joinedByHand(technology));
+    const out = await mkdtemp(path.join(tmpdir(), 'mcnet-bench-'));
+    const words = ['--profile', technology, '--underlay', 'direct', '--tuning', 'fast'];
+    await $`node ${BIN} --quiet --provider kind ${words} --check reachability.tcp --out ${out}`;
+    const installed = (await phasesOf(path.join(out, 'record.ndjson'))).find(
+      ({ phase }) => phase === INSTALLATION,
+    );
+    own.push((installed?.monoMs ?? Number.NaN) / 1_000);
+    rmSync(out, { recursive: true });
+  }
+  return [
+    { what: `two kind clusters joined by ${technology}, by hand`, values: raw, unit: 's' },
+    { what: `two kind clusters joined by ${technology}, by a run`, values: own, unit: 's' },
+  ];
+}
+
 /** Half as many again as a full truth table of a large pair has; each TCP and UDP in turn, from a socket of its own. */
 const PROBES = 2_000;
 const ROUNDS = 5;
@@ -335,6 +360,7 @@ const PARTS: Record<string, () => Promise<Row[]>> = {
     ),
   probes: () => probes('lab'),
   kind,
+  ...Object.fromEntries(TECHNOLOGIES.map((technology) => [`kind-${technology}`, () => joined(technology)])),
   'kind-probes': () => probes('kind'),
 };
 

@@ -47,10 +47,10 @@ interface ClientView {
 
 const isGood = (sample: Sample): boolean => sample.outcome === 'answered';
 
-/** Clusters that answered between two moments. */
+/** Clusters that answered between two moments: what was under way at either of them belongs to neither side. */
 export function answeringClusters(samples: readonly Sample[], from: number, until: number): string[] {
   const names = samples
-    .filter((sample) => isGood(sample) && sample.at >= from && sample.at < until)
+    .filter((sample) => isGood(sample) && sample.at >= from && sample.at + sample.latencyMs < until)
     .map((sample) => sample.cluster ?? 'unknown');
   return [...new Set(names)].toSorted();
 }
@@ -451,7 +451,7 @@ const backendDrill = ({ id, title, drill, event, level, connections, lostShare }
     mostlyWaits: true,
     timed: true,
     faults: [{ kind: 'service-not-shared', cause: 'no-failover' }],
-    judgeVersion: 2,
+    judgeVersion: 3,
     hint: 'Is the service shared by the other cluster, does anything check the health of its backends, and how often?',
     reference: 'https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-termination',
     timeoutMs: DRILL_TIMEOUT_MS,
@@ -551,7 +551,7 @@ export const clusterGone = defineCheck({
   mostlyWaits: true,
   timed: true,
   faults: [],
-  judgeVersion: 2,
+  judgeVersion: 3,
   withoutFaults: 'It injects its own: all links of the cluster go down',
   hint: 'Endpoints of a cluster that nobody can reach must be withdrawn: look at how the control planes notice each other',
   reference:
@@ -729,7 +729,7 @@ export const tunnelDown = defineCheck({
   faults: [],
   withoutFaults: 'It injects its own: the first tunnel of the path goes down',
   hint: 'After a tunnel comes back, handshake and health checks must start by themselves: look at keepalive and at back-off timers',
-  judgeVersion: 3,
+  judgeVersion: 4,
   timeoutMs: DRILL_TIMEOUT_MS,
 
   observe: (context, budgets) =>
@@ -821,9 +821,7 @@ function judgeOutage(
     if (answeringClusters(samples, 0, faultAt).join() !== to) {
       return inconclusive('control-failed', `Before the fault ${name} were not answered by ${to} alone`);
     }
-    // What was under way when the tunnel went, or when it came back, may have been answered.
-    const within = samples.filter(({ at, latencyMs }) => at >= heldAt && at + latencyMs < mendAt);
-    const through = answeringClusters(within, heldAt, mendAt);
+    const through = answeringClusters(samples, heldAt, mendAt);
     if (through.length > 0) {
       return failed('wrong-path', `Requests are answered though the ${what} is down`, {
         expected: 'no answers while the only path is down',

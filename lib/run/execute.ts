@@ -411,8 +411,7 @@ class Run {
       cases: inStartOrder(this.#open, ({ check }) => this.#registry.get(check)!, this.#with.provider.limits),
       known,
       locks: ({ check, subject }) => locksOf(this.#registry.get(check)!, subject, topology),
-      mostlyWaits: (planned) =>
-        (this.#registry.get(planned.check)!.mostlyWaits ?? false) && !mindsOthers(planned),
+      mostlyWaits: ({ check }) => this.#registry.get(check)!.mostlyWaits ?? false,
       inCalm: mindsOthers,
       concurrency: concurrencyFor(this.#with.concurrency, this.#with.provider.limits),
       company: (planned) =>

@@ -279,6 +279,18 @@ t.test(
       ['f', 'b', 'd', 'c', 'e', 'g', 'a'],
       'what looks at the time is late',
     );
+    const chain = [
+      plannedCase({ id: 'd' }),
+      plannedCase({ id: 'b' }),
+      plannedCase({ id: 'root' }),
+      plannedCase({ id: 'middle', dependsOn: ['root'] }),
+      plannedCase({ id: 'f', dependsOn: ['middle', 'ended before'] }),
+    ];
+    t.strictSame(
+      inStartOrder(chain, ({ id }) => checks[id] ?? {}).map(({ id }) => id),
+      ['root', 'middle', 'f', 'd', 'b'],
+      'what others rest on starts as early as they should',
+    );
   },
 );
 

@@ -54,6 +54,12 @@ t.test('recovery is the end of the last failure before a calm', async (t) => {
     'east',
     'west',
   ]);
+  const underWay: Sample = { at: 290, latencyMs: 20, outcome: 'answered', cluster: 'west' };
+  t.same(
+    answeringClusters([...samples([0, 280, 'east']), underWay], 0, 300),
+    ['east'],
+    'what is under way at the end was answered by whoever was there later',
+  );
 });
 
 const drill = (spans: Span[], more: object = {}) => ({
