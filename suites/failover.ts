@@ -1,5 +1,5 @@
 import { BACKENDS, type Drill, backends, drillFixtures, drillService } from '../fixtures/backends.ts';
-import { CLIENT, ECHO, client } from '../fixtures/workloads.ts';
+import { CLIENT, client } from '../fixtures/workloads.ts';
 import {
   CONVERGENCE_MS,
   CONVERGENCE_SUCCESSES,
@@ -8,14 +8,14 @@ import {
   FAILOVER_NEW_MS,
   GATEWAY_BACK_MS,
 } from '../lib/model/budgets.ts';
-import type { CauseCode } from '../lib/model/causes.ts';
 import type { FaultSpec } from '../lib/model/fault.ts';
+import { type Excuses, startControl, unlessMachineIsBusy } from './support/busyMachine.ts';
 import { CLUSTER_OUTAGE, GATEWAY_OUTAGE, TUNNEL_OUTAGE } from './support/outages.ts';
 import { untilKnownAtHome, wayOfPair } from './support/services.ts';
 import { type ClusterView, type PairContext, type Suite, defineCheck } from '../lib/model/check.ts';
 import type { BackendEvent, Exchange, Sample, SampleRequest } from '../lib/model/probe.ts';
 import { type Figures, type Verdict, failed, inconclusive, passed } from '../lib/model/verdict.ts';
-import { PORTS, type ServiceSpec } from '../lib/model/workload.ts';
+import type { ServiceSpec } from '../lib/model/workload.ts';
 
 /** Fast enough to time recovery to a few hundredths of a second, slow enough to load nothing. */
 const SAMPLES_PER_SECOND = 20;
@@ -29,8 +29,6 @@ const CALM_MS = 500;
 /** Time between calls that look whether something has changed, and how many of them in a row are calm. */
 const LOOK_MS = 50;
 const CALM_CALLS = CALM_MS / LOOK_MS;
-/** Calls inside the caller's cluster, which no drill disturbs: when they are late, it is the machine that is. */
-const CONTROLS_PER_SECOND = 10;
 /** A client can take no part of a drill for longer than every budget together. */
 const SAMPLING_LIMIT_MS = 300_000;
 
@@ -96,16 +94,12 @@ async function startClients(
   timeoutMs = SAMPLE_TIMEOUT_MS,
 ) {
   const caller = context.from.site(CLIENT);
-  const start = (request: Pick<SampleRequest, 'address' | 'port' | 'connections' | 'ratePerSecond'>) =>
-    caller.startSampling({ ...request, timeoutMs, durationMs: SAMPLING_LIMIT_MS });
+  const limits = { timeoutMs, durationMs: SAMPLING_LIMIT_MS };
   const [controlId, ...ids] = await Promise.all([
-    start({
-      address: context.from.site(ECHO).address,
-      port: PORTS.http,
-      connections: 'new',
-      ratePerSecond: CONTROLS_PER_SECOND,
-    }),
-    ...kinds.map((connections) => start({ address, port, connections, ratePerSecond: SAMPLES_PER_SECOND })),
+    startControl(context.from, limits),
+    ...kinds.map((connections) =>
+      caller.startSampling({ address, port, connections, ratePerSecond: SAMPLES_PER_SECOND, ...limits }),
+    ),
   ]);
   const startedAt = context.elapsed();
   return {
@@ -129,36 +123,13 @@ async function startClients(
   };
 }
 
-/**
- * Failures that a machine without time can bring about (that somebody answers who must not, it cannot), and the share of
- * late control calls from which it may have: one stall loses requests, but recovery fails only where stalls go on.
- */
-const EXCUSES: Partial<Record<CauseCode, number>> = {
+/** That somebody answers who must not, no stall brings about; one loses requests, but recovery fails only where they go on. */
+const EXCUSES: Excuses = {
   'failover-loses-requests': 0,
   'no-failover': 0.05,
   'no-failback': 0.05,
 };
-
-/** A drill that fails while calls inside the caller's own cluster are late as well says nothing of the network. */
-function unlessMachineIsBusy(
-  verdict: Verdict,
-  from: string,
-  control: readonly Sample[] = [],
-  timeoutMs = SAMPLE_TIMEOUT_MS,
-): Verdict {
-  // Inside a cluster an answer takes a few milliseconds; where it takes this, time-outs of others prove nothing.
-  const slowMs = timeoutMs / 2;
-  const late = control.filter((sample) => !isGood(sample) || sample.latencyMs > slowMs).length;
-  const excuse = verdict.cause && EXCUSES[verdict.cause];
-  if (verdict.status !== 'failed' || excuse === undefined || late === 0 || late / control.length < excuse) {
-    return verdict;
-  }
-  return inconclusive(
-    'cpu-saturated',
-    `${verdict.reason}, but ${late} of ${control.length} calls inside ${from} took more than ${slowMs} ms at the same time: this machine is too busy`,
-    verdict.figures && { figures: verdict.figures },
-  );
-}
+const OUTAGE = { excuses: EXCUSES, timeoutMs: SAMPLE_TIMEOUT_MS };
 
 /** The service of a drill that this pair may use: no other does at the same time. */
 const serviceFor = (context: PairContext, drill: Drill): ServiceSpec =>
@@ -457,12 +428,10 @@ const backendDrill = ({ id, title, drill, event, level, connections, lostShare }
     timeoutMs: DRILL_TIMEOUT_MS,
     observe: (context, budgets) => drillBackends(context, drill, event, budgets, connections),
     judge: (observed, budgets) =>
-      unlessMachineIsBusy(
-        judgeDrill(observed, budgets, lostShare),
-        observed.from,
-        observed.control,
-        timeoutOf(event),
-      ),
+      unlessMachineIsBusy(judgeDrill(observed, budgets, lostShare), observed, {
+        excuses: EXCUSES,
+        timeoutMs: timeoutOf(event),
+      }),
   });
 
 /** A drained backend finishes what it has; only a request that races its very end may be lost. */
@@ -605,8 +574,7 @@ export const clusterGone = defineCheck({
     };
   },
 
-  judge: (observed, budgets) =>
-    unlessMachineIsBusy(judgeClusterGone(observed, budgets), observed.from, observed.control),
+  judge: (observed, budgets) => unlessMachineIsBusy(judgeClusterGone(observed, budgets), observed, OUTAGE),
 });
 
 interface GoneObservation extends ClientViews {
@@ -742,8 +710,7 @@ export const tunnelDown = defineCheck({
       }),
     }),
 
-  judge: (observed, budgets) =>
-    unlessMachineIsBusy(judgeOutage(observed, budgets), observed.from, observed.control),
+  judge: (observed, budgets) => unlessMachineIsBusy(judgeOutage(observed, budgets), observed, OUTAGE),
 });
 
 export const gatewayDown = defineCheck({
@@ -774,8 +741,7 @@ export const gatewayDown = defineCheck({
       faultOf: ({ to }) => ({ kind: 'gateway-stopped', cluster: to.name }),
     }),
 
-  judge: (observed, budgets) =>
-    unlessMachineIsBusy(judgeOutage(observed, budgets), observed.from, observed.control),
+  judge: (observed, budgets) => unlessMachineIsBusy(judgeOutage(observed, budgets), observed, OUTAGE),
 });
 
 interface OutageObservation extends ClientViews {

@@ -35,6 +35,8 @@ export type Effect = 'allowed' | 'refused';
 
 /** Long enough on a busy machine for what is allowed; every refused cell costs it once, all at the same time. */
 const CELL_TIMEOUT_MS = 1_000;
+/** For flows that ought to pass and did not: so long no machine that runs at all is busy with other things. */
+const PATIENT_TIMEOUT_MS = 4_000;
 
 /** How many cells a table of this shape has: a workload's own address is none of them. */
 export function cellCount(sameCluster: boolean): number {
@@ -90,7 +92,7 @@ function flowsBetween(from: ClusterView, to: ClusterView): Flow[] {
 }
 
 /** Tries flows from fresh sockets: one request per source, all at once. In the order of the flows. */
-async function tryFlows(flows: readonly Flow[], toolkit: Toolkit): Promise<Exchange[]> {
+async function tryFlows(flows: readonly Flow[], toolkit: Toolkit, timeoutMs: number): Promise<Exchange[]> {
   const bySource = Map.groupBy(flows, ({ source }) => `${source.cluster}/${source.key}`);
   const results = new Map<Flow, Exchange>();
   await Promise.all(
@@ -101,7 +103,7 @@ async function tryFlows(flows: readonly Flow[], toolkit: Toolkit): Promise<Excha
           address: target.address,
           port,
           nonce: toolkit.nonce(),
-          timeoutMs: CELL_TIMEOUT_MS,
+          timeoutMs,
         })),
       );
       group.forEach((flow, index) => {
@@ -131,7 +133,7 @@ async function arrivals(tried: readonly (readonly [Flow, Exchange])[]): Promise<
 
 /**
  * Tries every cell of these tables, and the unanswered ones again at the end of the window: a refusal must hold, and a
- * packet lost once is no refusal.
+ * packet lost once is no refusal. What ought to pass is tried a last time with patience, before it is called refused.
  */
 export async function probeTables(
   pairs: readonly (readonly [ClusterView, ClusterView])[],
@@ -139,19 +141,30 @@ export async function probeTables(
   holdsMs: number,
 ): Promise<Table[]> {
   const { standingPolicies, policySemantics } = toolkit;
+  const expectedOf = ({ source, target, port, protocol }: Flow): CellExpectation =>
+    expectedOfPolicy(standingPolicies, policySemantics, {
+      from: peerOf(source),
+      to: peerOf(target),
+      port,
+      protocol,
+    });
   const flows = pairs.map(([from, to]) => flowsBetween(from, to));
   const began = toolkit.elapsed();
   const first = await tryAll(flows.flat());
   const open = flows.flat().filter((flow) => first.get(flow)?.outcome !== 'answered');
   await toolkit.sleep(Math.max(0, holdsMs - (toolkit.elapsed() - began)));
-  const last = await tryAll(open);
-  const arrived = await arrivals([...first, ...last]);
+  const second = await tryAll(open);
+  const owed = open.filter(
+    (flow) => second.get(flow)?.outcome !== 'answered' && expectedOf(flow) === 'allow',
+  );
+  const last = await tryAll(owed, PATIENT_TIMEOUT_MS);
+  const arrived = await arrivals([...first, ...second, ...last]);
 
   return pairs.map(([from, to], index) => ({
     from: from.name,
     to: to.name,
     cells: (flows[index] ?? []).map((flow): Cell => {
-      const exchanges = [first.get(flow), last.get(flow)].filter((exchange) => exchange !== undefined);
+      const exchanges = [first, second, last].flatMap((tries) => tries.get(flow) ?? []);
       const stranger = exchanges.map((exchange) => strangerOf(exchange, flow.target)).find(Boolean);
       return {
         source: flow.source.key,
@@ -159,12 +172,7 @@ export async function probeTables(
         address: flow.target.address,
         port: flow.port,
         protocol: flow.protocol,
-        expected: expectedOfPolicy(standingPolicies, policySemantics, {
-          from: peerOf(flow.source),
-          to: peerOf(flow.target),
-          port: flow.port,
-          protocol: flow.protocol,
-        }),
+        expected: expectedOf(flow),
         outcomes: exchanges.map(({ outcome }) => outcome),
         arrived: exchanges.some(({ nonce }) => arrived.has(nonce)),
         ...(stranger && { stranger }),
@@ -172,8 +180,11 @@ export async function probeTables(
     }),
   }));
 
-  async function tryAll(wanted: readonly Flow[]): Promise<Map<Flow, Exchange>> {
-    const exchanges = await tryFlows(wanted, toolkit);
+  async function tryAll(
+    wanted: readonly Flow[],
+    timeoutMs: number = CELL_TIMEOUT_MS,
+  ): Promise<Map<Flow, Exchange>> {
+    const exchanges = await tryFlows(wanted, toolkit, timeoutMs);
     return new Map(wanted.map((flow, index) => [flow, exchanges[index] as Exchange]));
   }
 }

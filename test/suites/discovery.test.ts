@@ -152,7 +152,17 @@ t.test('discovery.new-workload', async (t) => {
     }),
     'failed: discovery-slow',
   );
-  t.equal(verdict({ samples: [...SAMPLES, sample(5_900, undefined)] }), 'failed: withdrawal-slow');
+  const late = { samples: [...SAMPLES, sample(5_900, undefined)] };
+  t.equal(verdict(late), 'failed: withdrawal-slow');
+  const busy = { control: [{ ...sample(5_000, 'echo-1'), latencyMs: 700 }] };
+  t.equal(verdict({ ...late, ...busy }), 'inconclusive: cpu-saturated', 'nobody inside is answered in time');
+  t.equal(verdict({ ...never, ...busy }), 'inconclusive: cpu-saturated');
+  t.equal(
+    verdict({ ...never, ...busy, links: down }),
+    'failed: control-plane-down',
+    'a broken link needs no time',
+  );
+  t.equal(verdict({ ...late, control: [sample(5_000, 'echo-1')] }), 'failed: withdrawal-slow');
   t.equal(verdict({ samples: [sample(1, undefined)] }), 'inconclusive: control-failed');
   t.equal(verdict(none), 'inconclusive: probe-failed');
 });
