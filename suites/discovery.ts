@@ -19,6 +19,7 @@ import { type Excuses, startControl, unlessMachineIsBusy } from './support/busyM
 import { callCommand, countOutcomes, malformed } from './support/calls.ts';
 import { endingSoon, lifetimes, read } from './support/certificates.ts';
 import { told } from './support/links.ts';
+import { recoveryTime } from './support/samples.ts';
 import { answerers, callUntilAllAnswer, reachableFrom, wayOfPair } from './support/services.ts';
 
 const KEP = 'KEP-1645 (Multi-Cluster Services API), "EndpointSlice"';
@@ -354,13 +355,20 @@ export const appearedAfter = ({ name, readyAt }: Visit, samples: readonly Sample
   return first && Math.max(0, first.at + first.latencyMs - readyAt);
 };
 
-/** Milliseconds from its deletion until the last call that still went to it: answered by it, or by nobody. */
-export const withdrawnAfter = ({ name, deletedAt }: Visit, samples: readonly Sample[]): number => {
-  const last = samples.findLast(
-    ({ at, outcome, workload }) => at >= deletedAt && (outcome !== 'answered' || workload === name),
-  );
-  return last ? last.at + last.latencyMs - deletedAt : 0;
-};
+/**
+ * Milliseconds from its deletion until the last call that still went to it: answered by it, or by nobody before calls
+ * succeeded again for a while. Undefined: that went on until the end.
+ */
+export function withdrawnAfter(
+  { name, deletedAt }: Visit,
+  samples: readonly Sample[],
+  endedAt: number,
+): number | undefined {
+  const last = samples.findLast(({ at, workload }) => at >= deletedAt && workload === name);
+  const answeredUntil = last ? last.at + last.latencyMs : deletedAt;
+  const silent = recoveryTime(samples, answeredUntil, endedAt);
+  return silent === undefined ? undefined : answeredUntil - deletedAt + silent;
+}
 
 export const newWorkload = defineCheck({
   id: 'discovery.new-workload',
@@ -374,7 +382,6 @@ export const newWorkload = defineCheck({
   uses: [client, echo, ...discoverable],
   // A failure must have come from nobody else's deletion.
   oneAtATime: 'each way',
-  mostlyWaits: true,
   budgets: { discovery: DISCOVERY_MS, withdrawal: WITHDRAWAL_MS },
   faults: [{ kind: 'control-plane-stopped', cause: 'control-plane-down' }],
   hint: 'Is the control plane of the caller’s cluster up, and how far behind is it? Look at its log and its push times',
@@ -429,7 +436,8 @@ function judgeVisits(
     return inconclusive('control-failed', 'Nobody at all answered through the service');
   }
   const appeared = visits.map((visit) => appearedAfter(visit, samples));
-  const withdrawn = visits.map((visit) => withdrawnAfter(visit, samples));
+  const withdrawn = visits.map((visit) => withdrawnAfter(visit, samples, endedAt));
+  const alone = withdrawn.filter((time) => time !== undefined);
   const missing = visits.filter((_, index) => !((appeared[index] ?? Infinity) <= discovery));
   const known = appeared.filter((time) => time !== undefined);
   const figures: Figures = {
@@ -437,8 +445,10 @@ function judgeVisits(
       'found after, median': { value: median(known), unit: 'ms' },
       'found after, longest': { value: Math.max(...known), unit: 'ms' },
     }),
-    'left alone after, median': { value: median(withdrawn), unit: 'ms' },
-    'left alone after, longest': { value: Math.max(...withdrawn), unit: 'ms' },
+    ...(alone.length > 0 && {
+      'left alone after, median': { value: median(alone), unit: 'ms' },
+      'left alone after, longest': { value: Math.max(...alone), unit: 'ms' },
+    }),
   };
   if (missing.length > 0) {
     return failed(
@@ -453,8 +463,8 @@ function judgeVisits(
       },
     );
   }
-  const slowest = Math.max(...withdrawn);
-  const stuck = slowest >= endedAt - first.deletedAt - 2 * LOOK_MS;
+  const stuck = alone.length < withdrawn.length;
+  const slowest = Math.max(...alone);
   if (stuck || slowest > withdrawal) {
     return failed('withdrawal-slow', `${from} goes on calling a workload of ${to} that is gone`, {
       expected: `no call goes to it ${withdrawal / 1_000} s after its deletion began`,

@@ -229,7 +229,8 @@ export interface Check<S extends Scope = Scope, B extends Budgets = Budgets, O =
   /** Its cases wait far more than they work: many more of them than of others may run at once. */
   readonly mostlyWaits?: boolean;
   /**
-   * Its verdicts rest on moments: where few cases run at once (`casesAtOnce`), it runs late and beside its like only.
+   * Its verdicts rest on moments: where few cases run at once (`casesAtOnce`), it is one of them though it mostly waits, and
+   * runs beside its like only.
    */
   readonly timed?: boolean;
   readonly faults?: readonly FaultExpectation[];

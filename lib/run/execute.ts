@@ -411,7 +411,8 @@ class Run {
       cases: inStartOrder(this.#open, ({ check }) => this.#registry.get(check)!, this.#with.provider.limits),
       known,
       locks: ({ check, subject }) => locksOf(this.#registry.get(check)!, subject, topology),
-      mostlyWaits: ({ check }) => this.#registry.get(check)!.mostlyWaits ?? false,
+      mostlyWaits: (planned) =>
+        (this.#registry.get(planned.check)!.mostlyWaits ?? false) && !mindsOthers(planned),
       inCalm: mindsOthers,
       concurrency: concurrencyFor(this.#with.concurrency, this.#with.provider.limits),
       company: (planned) =>

@@ -1,6 +1,7 @@
 /** What has to be removed from a Docker engine, by other processes too. Nothing here fails for what is gone. */
 import { systemClock } from './clock.ts';
 import { CommandError, runCommand } from './commands.ts';
+import { thawGroups } from './frozenCgroups.ts';
 
 /** A node with all its pods takes seconds to stop, on a machine that is busy with something else minutes. */
 const REMOVAL_MS = 120_000;
@@ -11,9 +12,11 @@ const ATTEMPTS = 10;
 
 const words = (text: string): string[] => text.split(/\s+/).filter(Boolean);
 
-/** Ids of all containers with a label (`key=value`), whatever their state. */
+/** Whole ids of all containers with a label (`key=value`), whatever their state. */
 async function containersWith(label: string): Promise<string[]> {
-  return words(await runCommand(['docker', 'ps', '--all', '--quiet', '--filter', `label=${label}`]));
+  return words(
+    await runCommand(['docker', 'ps', '--all', '--quiet', '--no-trunc', '--filter', `label=${label}`]),
+  );
 }
 
 /** Looks a second time before it says no. */
@@ -49,7 +52,15 @@ export async function deleteDockerNetwork(name: string): Promise<void> {
       await runCommand(['docker', 'network', 'rm', name]);
     } catch (error) {
       lastError = error;
-      const attached = ['docker', 'ps', '--all', '--quiet', '--filter', `network=${name}`] as const;
+      const attached = [
+        'docker',
+        'ps',
+        '--all',
+        '--quiet',
+        '--no-trunc',
+        '--filter',
+        `network=${name}`,
+      ] as const;
       const present = words(await runCommand(attached));
       lastError = (await removeContainers(present)) ?? lastError;
       await systemClock.sleep(SETTLE_MS);
@@ -60,7 +71,7 @@ export async function deleteDockerNetwork(name: string): Promise<void> {
 
 /**
  * On a machine that is too busy to reap processes the engine gives up, and a client that waits too long gets no answer;
- * both are asked again. @returns what went wrong
+ * both are asked again. What is frozen inside a container keeps it from ending. @returns what went wrong
  */
 async function removeContainers(ids: readonly string[]): Promise<unknown> {
   if (ids.length === 0) return undefined;
@@ -70,6 +81,7 @@ async function removeContainers(ids: readonly string[]): Promise<unknown> {
   } catch (error) {
     // Somebody else may remove the same ones.
     if (error instanceof CommandError && error.output.includes('No such container')) return undefined;
+    await Promise.all(ids.map((id) => thawGroups(id)));
     await systemClock.sleep(RETRY_MS);
     return error;
   }

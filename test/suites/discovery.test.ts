@@ -100,21 +100,31 @@ const sample = (at: number, workload: string | undefined): Sample => ({
 });
 
 const visit = { name: 'newcomer', readyAt: 0, deletedAt: 3_000 };
-/** Found after half a second, deleted at three, left alone at four. */
+/** A sample every 50 ms: `by` whom, or by nobody. */
+const row = (from: number, until: number, by: string | undefined): Sample[] =>
+  Array.from({ length: (until - from) / 50 }, (_, index) => sample(from + index * 50, by));
+/** Found after half a second, deleted at three, still there for a moment, left alone at four. */
 const SAMPLES = [
-  ...times(5, () => 0).map((_, index) => sample(index * 100, 'echo-1')),
+  ...row(0, 450, 'echo-1'),
   sample(490, 'newcomer'),
-  sample(2_000, 'echo-1'),
-  sample(3_990, undefined),
-  sample(5_000, 'echo-1'),
+  ...row(500, 3_000, 'echo-1'),
+  ...row(3_000, 3_300, 'newcomer'),
+  ...row(3_300, 4_000, undefined),
+  ...row(4_000, 6_000, 'echo-1'),
 ];
 
 t.test('when a workload is found, and when it is left alone', async (t) => {
   t.equal(appearedAfter(visit, SAMPLES), 500);
   t.equal(appearedAfter({ ...visit, readyAt: 200 }, SAMPLES), 300);
   t.equal(appearedAfter(visit, [sample(1, 'echo-1')]), undefined);
-  t.equal(withdrawnAfter(visit, SAMPLES), 1_000);
-  t.equal(withdrawnAfter(visit, [sample(3_500, 'echo-1')]), 0);
+  t.equal(withdrawnAfter(visit, SAMPLES, 6_000), 960);
+  t.equal(withdrawnAfter(visit, row(3_000, 6_000, 'echo-1'), 6_000), 0);
+  const missed = [...SAMPLES, sample(5_990, undefined)];
+  t.equal(withdrawnAfter(visit, missed, 6_000), 960, 'one call lost much later went to nobody in particular');
+  const kept = [...SAMPLES.slice(0, -40), ...row(4_000, 6_000, 'newcomer')];
+  t.equal(withdrawnAfter(visit, kept, 6_000), undefined);
+  const dead = [...SAMPLES.slice(0, -40), ...row(4_000, 6_000, undefined)];
+  t.equal(withdrawnAfter(visit, dead, 6_000), undefined);
 });
 
 t.test('discovery.new-workload', async (t) => {
@@ -152,8 +162,14 @@ t.test('discovery.new-workload', async (t) => {
     }),
     'failed: discovery-slow',
   );
-  const late = { samples: [...SAMPLES, sample(5_900, undefined)] };
+  const late = { samples: [...SAMPLES.slice(0, -40), ...row(4_000, 6_000, undefined)] };
   t.equal(verdict(late), 'failed: withdrawal-slow');
+  const slow = [...SAMPLES.slice(0, -40), ...row(4_000, 20_000, undefined), ...row(20_000, 22_000, 'echo-1')];
+  t.equal(
+    verdict({ samples: slow, endedAt: 22_000 }),
+    'failed: withdrawal-slow',
+    'over in the end, too late',
+  );
   const busy = { control: [{ ...sample(5_000, 'echo-1'), latencyMs: 700 }] };
   t.equal(verdict({ ...late, ...busy }), 'inconclusive: cpu-saturated', 'nobody inside is answered in time');
   t.equal(verdict({ ...never, ...busy }), 'inconclusive: cpu-saturated');

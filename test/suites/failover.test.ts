@@ -1,13 +1,7 @@
 import t from 'tap';
 import type { Sample } from '../../lib/model/probe.ts';
-import {
-  answeringClusters,
-  clusterGone,
-  crash,
-  graceful,
-  recoveryTime,
-  tunnelDown,
-} from '../../suites/failover.ts';
+import { clusterGone, crash, graceful, tunnelDown } from '../../suites/failover.ts';
+import { answeringClusters, recoveryTime } from '../../suites/support/samples.ts';
 import { judge, outcomeOf } from './judging.ts';
 
 /** `by`: the cluster that answered, or how the request failed. */

@@ -71,7 +71,7 @@ void test('a network takes along what is still attached to it', async (t) => {
   await executeUndo(undo);
   t.equal(docker.hasNetwork(), false);
   t.equal(docker.containers(), '');
-  t.ok(docker.calls().includes('ps --all --quiet --filter network=mcnet-abc123.wan'));
+  t.ok(docker.calls().includes('ps --all --quiet --no-trunc --filter network=mcnet-abc123.wan'));
   t.equal(await stillExists(undo), false);
   await t.resolves(executeUndo(undo));
 });
