@@ -1,8 +1,9 @@
 /** Fleets of other shapes than two clusters in IPv4, and what is written of them. */
 import { existsSync, readFileSync } from 'node:fs';
 import t, { type Test } from 'tap';
-import type { JsonReport, JsonResults } from '../../reports/json.ts';
+import type { JsonResults } from '../../reports/json.ts';
 import { FILE_LIMIT_MS, Home, endedWith, leftOf, skip, suites, tallyOf } from './fixtures/home.ts';
+import { judgeAgain } from './fixtures/judgeAgain.ts';
 import { junitErrors } from './fixtures/junit.ts';
 
 t.setTimeout(FILE_LIMIT_MS);
@@ -21,42 +22,6 @@ async function succeed(t: Test, home: Home, args: readonly string[]): Promise<Js
   t.strictSame(await leftOf(results.run, home), []);
   return results;
 }
-
-const verdicts = ({ cases }: Pick<JsonResults, 'cases'>): unknown[] =>
-  cases.map(({ id, status, reason, cause, expected, seen, figures }) => ({
-    id,
-    status,
-    reason,
-    cause,
-    expected,
-    seen,
-    figures,
-  }));
-
-/** The record alone gives the verdicts that the run gave. */
-async function judgeAgain(t: Test, home: Home, exitCode: number): Promise<void> {
-  const judged = await home.run(['report', 'mcnet-report/record.ndjson', '--report', 'json=-']);
-  endedWith(t, judged, exitCode);
-  const again = (JSON.parse(judged.out) as JsonReport).results[0] as JsonResults;
-  t.strictSame(verdicts(again), verdicts(home.results()));
-}
-
-/** What depends on how busy the machine is may fail or stay open here; nothing else may. */
-const TIMED = /^(failover|performance)\./;
-
-void t.test('every core check, two clusters', { skip }, async (t) => {
-  const home = new Home(t);
-  const ended = await home.run(['--yes']);
-  const results = home.results();
-  endedWith(t, ended, results.exitCode);
-  t.match(results.headline, /^underlay: /);
-  const others = tallyOf({ cases: results.cases.filter(({ id }) => !TIMED.test(id)) });
-  t.strictSame({ ...others, passed: [] }, { failed: {}, passed: [], skipped: [], doubtful: [], blocked: [] });
-  t.equal(results.ended, 'completed');
-  t.strictSame(await junitErrors(home.at('mcnet-report', 'junit.xml')), []);
-  t.strictSame(await leftOf(results.run, home), []);
-  await judgeAgain(t, home, results.exitCode);
-});
 
 void t.test('three clusters, everything by the hub', { skip }, async (t) => {
   const home = new Home(t);
