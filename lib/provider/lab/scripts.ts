@@ -98,6 +98,12 @@ function limitUplink(clusters: number): string {
   return `tc qdisc add dev ${WAN_INTERFACE} root tbf rate ${megabits}mbit burst 64kb latency 30ms 2> /dev/null || true`;
 }
 
+/**
+ * Index of the uplink, which no port of the wan has. A port with the index of its other end looks to the kernel like no half of
+ * anything: its carrier is looked at once a second only, and until then the bridge forwards nothing by it.
+ */
+const UPLINK_INDEX = 10_000;
+
 export interface GatewayLayout {
   readonly cluster: string;
   readonly netns: string;
@@ -124,7 +130,7 @@ export function renderGateway(layout: GatewayLayout): string {
       ...addressLines(values(layout.podAddresses), CLUSTER_INTERFACE),
       `link set ${CLUSTER_INTERFACE} up`,
       ...addressLines(values(layout.nodeAddresses).map(hostCidr), 'lo'),
-      `link add ${WAN_INTERFACE} type veth peer name ${port} netns ${layout.wanNetns}`,
+      `link add ${WAN_INTERFACE} index ${UPLINK_INDEX} type veth peer name ${port} netns ${layout.wanNetns}`,
       ...addressLines(values(layout.wanAddresses), WAN_INTERFACE),
       `link set ${WAN_INTERFACE} up`,
     ]),

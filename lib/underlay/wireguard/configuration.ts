@@ -209,9 +209,9 @@ export function keysOf(keys: ReadonlyMap<string, KeyPair>, cluster: string): Key
   return pair;
 }
 
-/** For `ip -batch`: the interface with its MTU, addresses and routes. Every line may be repeated. */
+/** For `ip -batch`: the interface with its MTU and addresses; nothing leads there yet. Every line may be repeated. */
 export function renderInterface(
-  configuration: Pick<Configuration, 'interface' | 'mtu' | 'addresses' | 'routes' | 'closed'>,
+  configuration: Pick<Configuration, 'interface' | 'mtu' | 'addresses' | 'closed'>,
 ): string {
   const dev = `dev ${configuration.interface}`;
   return (
@@ -226,7 +226,13 @@ export function renderInterface(
       ...configuration.addresses.map(
         (address) => `address replace ${address} ${dev}${address.includes(':') ? ' nodad' : ''}`,
       ),
-      ...configuration.routes.map((range) => `route replace ${range} ${dev} metric ${ROUTE_METRIC}`),
     ])
   );
 }
+
+/** For `ip -batch`: what leads through the tunnel. Every line may be repeated. */
+export const renderRoutes = ({
+  interface: tunnel,
+  routes,
+}: Pick<Configuration, 'interface' | 'routes'>): string =>
+  lines(routes.map((range) => `route replace ${range} dev ${tunnel} metric ${ROUTE_METRIC}`));

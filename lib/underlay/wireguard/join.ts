@@ -14,6 +14,7 @@ import {
   keysOf,
   renderInterface,
   renderPeers,
+  renderRoutes,
 } from './configuration.ts';
 import { type KeyPair, generateKeyPair } from './keys.ts';
 import { latestHandshakes } from './links.ts';
@@ -58,8 +59,7 @@ export async function join(fleet: Fleet, ledger: Ledger, options: JoinOptions): 
     const script =
       `${quoteCommand(['wg', 'setconf', configuration.interface, file])}\n` +
       renderScript(configuration.rules, renderInterface(configuration)) +
-      UNTIL_IT_LISTENS +
-      (configuration.transit ? renderForwarding(fleet.families, configuration.interface) : '');
+      UNTIL_IT_LISTENS;
     await gateway.exec(['sh', '-e', '-s'], { input: script });
   };
   await forEachOf(inOrder, CONCURRENCY, setUp);
@@ -70,6 +70,14 @@ export async function join(fleet: Fleet, ledger: Ledger, options: JoinOptions): 
     await gatewayOf(fleet, configuration.cluster).exec(['wg', 'set', configuration.interface, ...words]);
   });
   await proveLinks(fleet, inOrder, keys, options);
+  // Only now: until then nothing leads into a tunnel. A packet would begin a handshake as well, from its own end, and of two
+  // that cross each other neither comes about: both are repeated after 5 s.
+  await forEachOf(inOrder, CONCURRENCY, async (configuration) => {
+    const script =
+      renderScript('', renderRoutes(configuration)) +
+      (configuration.transit ? renderForwarding(fleet.families, configuration.interface) : '');
+    await gatewayOf(fleet, configuration.cluster).exec(['sh', '-e', '-s'], { input: script });
+  });
 }
 
 type InterfaceMaker = (gateway: Gateway, configuration: Configuration) => Promise<void>;

@@ -49,7 +49,7 @@ t.test('settings come before interfaces, which inherit them', async (t) => {
 });
 
 t.test('a gateway is on the bridge of the wan, and never forwards by a default route', async (t) => {
-  t.match(gateway, 'link add wan0 type veth peer name p4 netns mcnet-abc123-wan\n');
+  t.match(gateway, 'link add wan0 index 10000 type veth peer name p4 netns mcnet-abc123-wan\n');
   t.match(gateway, 'link set p4 master wan\n');
   t.match(gateway, 'link set p4 alias east\n');
   t.notMatch(gateway, 'route add');

@@ -44,35 +44,47 @@ t.test('full mesh in both families', { skip: needsRoot }, async (t) => {
   });
 });
 
-t.test('keys: in a file of mode 0600, never in the ledger', { skip: needsRoot }, async (t) => {
-  const bench = await createBench(topologyOf('full-mesh', ['east', 'west']), ['ipv4']);
-  t.teardown(bench.remove);
-  const files: { file: string; content: string }[] = [];
-  const commands: string[] = [];
-  const watched = bench.fleet.clusters.map((cluster) => ({
-    ...cluster,
-    gateway: {
-      ...cluster.gateway,
-      async writeFile(name: string, content: string, mode?: number) {
-        const file = await cluster.gateway.writeFile(name, content, mode);
-        files.push({ file, content });
-        return file;
+t.test(
+  'keys: in a file of mode 0600, never in the ledger; routes come last',
+  { skip: needsRoot },
+  async (t) => {
+    const bench = await createBench(topologyOf('full-mesh', ['east', 'west']), ['ipv4']);
+    t.teardown(bench.remove);
+    const files: { file: string; content: string }[] = [];
+    const commands: string[] = [];
+    const watched = bench.fleet.clusters.map((cluster) => ({
+      ...cluster,
+      gateway: {
+        ...cluster.gateway,
+        async writeFile(name: string, content: string, mode?: number) {
+          const file = await cluster.gateway.writeFile(name, content, mode);
+          files.push({ file, content });
+          return file;
+        },
+        exec(command: Parameters<Gateway['exec']>[0], options?: { input?: string }) {
+          commands.push([...command, options?.input ?? ''].join(' '));
+          return cluster.gateway.exec(command, options);
+        },
       },
-      exec(command: Parameters<Gateway['exec']>[0], options?: { input?: string }) {
-        commands.push([...command, options?.input ?? ''].join(' '));
-        return cluster.gateway.exec(command, options);
-      },
-    },
-  }));
-  await wireguard.join({ ...bench.fleet, clusters: watched }, bench.ledger);
-  t.equal(files.length, 2);
-  const elsewhere = [...commands, JSON.stringify(bench.ledger.resources)].join('\n');
-  for (const { file, content } of files) {
-    t.equal((await stat(file)).mode & 0o777, 0o600, path.basename(file));
-    const key = /PrivateKey = (\S{43}=)/.exec(content)?.[1] ?? t.fail('no private key');
-    t.notOk(elsewhere.includes(String(key)));
-  }
-});
+    }));
+    await wireguard.join({ ...bench.fleet, clusters: watched }, bench.ledger);
+    t.equal(files.length, 2);
+    const openings = commands.flatMap((command, index) =>
+      /route replace [^u]\S+ dev /.test(command) ? [index] : [],
+    );
+    const calls = commands.flatMap((command, index) =>
+      command.includes('persistent-keepalive') ? [index] : [],
+    );
+    t.same([openings.length, calls.length], [2, 1]);
+    t.ok(Math.max(...calls) < Math.min(...openings), 'nothing leads into a tunnel before its ends have met');
+    const elsewhere = [...commands, JSON.stringify(bench.ledger.resources)].join('\n');
+    for (const { file, content } of files) {
+      t.equal((await stat(file)).mode & 0o777, 0o600, path.basename(file));
+      const key = /PrivateKey = (\S{43}=)/.exec(content)?.[1] ?? t.fail('no private key');
+      t.notOk(elsewhere.includes(String(key)));
+    }
+  },
+);
 
 t.test(
   'hub and spoke: through the hub, which is seen as a hop by its tunnel address',
