@@ -13,6 +13,7 @@ import { randomBelow } from '../../../lib/system/clock.ts';
 import { runCommand } from '../../../lib/system/commands.ts';
 import { filesIn, runtimeFolder } from '../../../lib/system/files.ts';
 import { markedProcesses } from '../../../lib/system/processes.ts';
+import { listFolder } from '../../../lib/system/storage.ts';
 import { executeUndo } from '../../../lib/system/undo.ts';
 import { createWireguard } from '../../../lib/underlay/wireguard/index.ts';
 
@@ -139,8 +140,7 @@ t.test('faults of the lab', { skip }, async (t) => {
 
   /** Interfaces, addresses, routes, rules, queues, settings and processes of the whole lab, without what counts. */
   async function state(): Promise<string> {
-    const names = (await runCommand(['ip', '-json', 'netns', 'list'])).match(/"mcnet-[^"]*"/g) ?? [];
-    const own = names.map((name) => name.slice(1, -1)).filter((name) => name.includes(run));
+    const own = (await listFolder('/run/netns')).filter((name) => name.includes(run));
     const questions = [
       'ip link show | grep -v link/; ip -o addr show | sed "s/ *$//"',
       'ip route show table all; ip rule; ip -6 rule; tc qdisc',
