@@ -133,34 +133,22 @@ const START_ORDER: readonly Exclusive[] = ['none', 'target', 'pair', 'caller', '
 /**
  * Cases that share come first, whatever their suite: beside each other they mostly wait, while one that wants
  * everything for itself would let the machine idle before and after it. Among those that want the same, first the ones
- * that have to wait for each other, and what these rest on: their row is the longest. Where little runs at once, what rests
- * on moments waits until what was started has calmed down.
+ * that others rest on, then those that have to wait for each other: their row is the longest. Where little runs at once,
+ * what rests on moments waits until what was started has calmed down.
  */
 export function inStartOrder(
   cases: readonly PlannedCase[],
   checkOf: (planned: PlannedCase) => Pick<AnyCheck, 'exclusive' | 'oneAtATime' | 'timed'>,
   { casesAtOnce }: Pick<Provider['limits'], 'casesAtOnce'> = {},
 ): PlannedCase[] {
-  const ranks = new Map<string, number>();
-  const byId = new Map(cases.map((planned) => [planned.id, planned]));
-  /** Nothing starts later than what rests on it. */
-  const hasten = (planned: PlannedCase, rank: number): void => {
-    if ((ranks.get(planned.id) ?? Infinity) <= rank) return;
-    ranks.set(planned.id, rank);
-    for (const id of planned.dependsOn) {
-      const first = byId.get(id);
-      if (first) hasten(first, rank);
-    }
-  };
-  for (const planned of cases) {
+  const restedOn = new Set(cases.flatMap(({ dependsOn }) => dependsOn));
+  const rankOf = (planned: PlannedCase): number => {
     const { exclusive = 'none', oneAtATime, timed = false } = checkOf(planned);
     const late = timed && casesAtOnce !== undefined;
-    hasten(
-      planned,
-      late ? 2 * START_ORDER.indexOf('fleet') - 1 : 2 * START_ORDER.indexOf(exclusive) + (oneAtATime ? 0 : 1),
-    );
-  }
-  return cases.toSorted((a, b) => ranks.get(a.id)! - ranks.get(b.id)!);
+    const row = restedOn.has(planned.id) ? 0 : oneAtATime ? 1 : 2;
+    return 3 * (late ? START_ORDER.indexOf('fleet') - 1 : START_ORDER.indexOf(exclusive)) + (late ? 2 : row);
+  };
+  return cases.toSorted((a, b) => rankOf(a) - rankOf(b));
 }
 
 function locksOfSubject(

@@ -289,7 +289,7 @@ t.test(
     t.strictSame(
       inStartOrder(chain, ({ id }) => checks[id] ?? {}).map(({ id }) => id),
       ['root', 'middle', 'f', 'd', 'b'],
-      'what others rest on starts as early as they should',
+      'what others rest on starts first',
     );
   },
 );
