@@ -47,8 +47,12 @@ export async function makePrivateFolder(target: string): Promise<void> {
   await mkdir(target, { recursive: true, mode: 0o700 });
 }
 
+/** What a program that is about to end still writes into a folder is removed with it. */
+const REMOVAL_RETRIES = 5;
+
 /** Removes a file or a folder with all that is in it; none is no error. */
-export const removePath = (target: string): Promise<void> => rm(target, { recursive: true, force: true });
+export const removePath = (target: string): Promise<void> =>
+  rm(target, { recursive: true, force: true, maxRetries: REMOVAL_RETRIES });
 
 const APPLICATION = 'mcnet-conformance';
 

@@ -4,7 +4,7 @@ import path from 'node:path';
 import type { ProviderOptions } from '../../model/cluster.ts';
 import { UserError } from '../../model/errors.ts';
 import { CommandError, runCommand } from '../../system/commands.ts';
-import { removePath } from '../../system/files.ts';
+import { makePrivateFolder, removePath } from '../../system/files.ts';
 import type { BuiltImage, KindDependencies } from './context.ts';
 import { docker, insideContainer, inspectImage } from './docker.ts';
 import { kindCommand } from './machine.ts';
@@ -36,13 +36,15 @@ export async function ensureBuilt(image: BuiltImage, signal: AbortSignal): Promi
 }
 
 export interface ImageArchive {
+  /** With nothing but the file in it. */
+  readonly folder: string;
   readonly file: string;
   readonly images: readonly string[];
 }
 
 /**
  * Writes those that the engine has into one file, with what they have in common once; nodes pull the others themselves.
- * @param label part of the file's name, apart from others of the run
+ * @param label part of the folder's name, apart from others of the run
  * @returns undefined when the engine has none of them
  */
 export async function saveImages(
@@ -54,8 +56,11 @@ export async function saveImages(
   const present = [...new Set(found.flat())];
   if (present.length === 0) return undefined;
   // Half a gigabyte is for a disk, and runtime folders often are memory.
-  const file = path.join(tmpdir(), `mcnet-${run}-${label}.tar`);
-  await ledger.add({ description: `file ${file}`, undo: { kind: 'remove-path', path: file } });
+  const folder = path.join(tmpdir(), `mcnet-${run}-${label}`);
+  const file = path.join(folder, 'images.tar');
+  // Docker gives the file its name at the very end: one that goes on after the clean-up finds no folder for it.
+  await ledger.add({ description: `folder ${folder}`, undo: { kind: 'remove-path', path: folder } });
+  await makePrivateFolder(folder);
   try {
     await docker(['save', '--output', file, ...present], {
       timeoutMs: LOAD_MS,
@@ -66,7 +71,7 @@ export async function saveImages(
     signal.throwIfAborted();
     throw imagesError('Images could not be saved', present, error);
   }
-  return { file, images: present };
+  return { folder, file, images: present };
 }
 
 /** Loads what was saved into all nodes of a cluster. */
@@ -107,7 +112,7 @@ export async function loadMissing(
   const archive = await saveImages(missing, options, `cni-${cluster}`);
   if (!archive) return;
   await loadImages(run, cluster, archive, dependencies, signal);
-  await removePath(archive.file);
+  await removePath(archive.folder);
 }
 
 /** What a program said last; undefined for errors that are no program's. */

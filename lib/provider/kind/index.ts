@@ -89,7 +89,7 @@ async function createFleet(options: ProviderOptions, dependencies: KindDependenc
   });
   const [nodeAddresses, gatewayFacts] = await bothEnded(clusters, gateways);
   const archive = await saving;
-  if (archive) await removePath(archive.file);
+  if (archive) await removePath(archive.folder);
   const state: KindFleetState = {
     run,
     names,
