@@ -3,13 +3,13 @@ import { InterruptedError } from '../model/errors.ts';
 import type { Output } from '../run/output.ts';
 import { EXIT_USAGE, describeFailure, exitCodeOfFailure } from './failure.ts';
 import { type Actions, parseCommands } from './program.ts';
-import { someRunListens } from './signals.ts';
+import { isStrayConnection, someRunListens } from './signals.ts';
 
 export async function main(argv: readonly string[] = process.argv.slice(2)): Promise<void> {
   tolerateClosedPipes();
   process.on('uncaughtException', (error) => {
     // A run has a way of its own, which cleans up first.
-    if (someRunListens()) return;
+    if (someRunListens() || isStrayConnection(error)) return;
     process.stderr.write(`${describeFailure(error, true)}\n`);
     process.exit(EXIT_USAGE);
   });

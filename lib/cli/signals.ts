@@ -11,6 +11,13 @@ let listening = 0;
 
 export const someRunListens = (): boolean => listening > 0;
 
+/**
+ * A connection to an API server that went while its last streams were being given up: undici (client-h2.js) then throws where
+ * nobody can catch it. Whoever waits for an answer by that connection is told so by his own promise.
+ */
+export const isStrayConnection = (error: unknown): boolean =>
+  error instanceof Error && 'code' in error && error.code === 'UND_ERR_SOCKET';
+
 export interface Interruption {
   /** Aborted by the first signal: the clean-up begins. */
   readonly signal: AbortSignal;
@@ -39,6 +46,7 @@ export function interruptible(now: () => number, leftBehind: () => string): Inte
   };
   // Node would end with 1, which here says that a case failed, and would clean up nothing.
   const onDefect = (error: unknown): void => {
+    if (isStrayConnection(error)) return;
     note(describeFailure(error, true));
     if (defect) process.exit(2);
     defect = true;

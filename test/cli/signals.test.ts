@@ -27,3 +27,15 @@ for (const name of ['SIGINT', 'SIGTERM'] as const) {
     t.match(err, /something is left/);
   });
 }
+
+t.test('a connection that goes with its last streams ends no run, a defect does', async (t) => {
+  const fixture = fileURLToPath(import.meta.resolve('./fixtures/stray.ts'));
+  const child = spawn(process.execPath, [fixture], { stdio: ['ignore', 'pipe', 'pipe'] });
+  let [out, err] = ['', ''];
+  child.stdout.on('data', (chunk: Buffer) => (out += chunk.toString()));
+  child.stderr.on('data', (chunk: Buffer) => (err += chunk.toString()));
+  await new Promise((resolve) => child.on('close', resolve));
+  t.equal(out, 'false false\ntrue true\n');
+  t.match(err, /a mistake/);
+  t.notMatch(err, /other side closed/);
+});
