@@ -104,6 +104,13 @@ async function runFile(file: string, wrapper: readonly string[]): Promise<void> 
   totals.fail += problem === '' ? 0 : Math.max(counts.fail, 1);
   if (problem !== '')
     failures.push(...(failed.length > 0 ? failed : [problem]).map((one) => `${file}: ${one}`));
+  if (
+    problem !== '' &&
+    wrapper.length > 0 &&
+    /Operation not permitted/.test([...lines, ...errors].join('\n'))
+  ) {
+    failures.push(`${file}: as no lane in ci/lanes.ts names it, it may make no network namespace`);
+  }
   const seconds = ((performance.now() - began) / 1_000).toFixed(1);
   const line = `${problem === '' ? 'ok' : 'not ok'} - ${file} # ${seconds} s${problem && `: ${problem}`}`;
   const inside = [...lines, ...errors.map((one) => `# ${one}`)].map((one) => `    ${one}`);
