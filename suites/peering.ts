@@ -32,10 +32,9 @@ import { answerers, callUntilAllAnswer, callsToMeetAll, sameCalls, wayOfPair } f
 
 const CLASSES: readonly ConformanceClass[] = ['service-peering'];
 
-const SAMPLES_PER_SECOND = 20;
 const SAMPLE_TIMEOUT_MS = 2_000;
 const SAMPLING_LIMIT_MS = 150_000;
-/** A client on kept-alive connections runs this long while all is well, so that it has met the other cluster. */
+/** A client on kept-alive connections runs this long while all is well: time for a request on each. */
 const STEADY_MS = 1_500;
 /** Of kept-alive connections: nothing of the other cluster for this long counts as closed. */
 const CALM_MS = 1_000;
@@ -113,11 +112,14 @@ async function passThrough(
   if (!opened.converged) {
     return { ...facts, ...rest, links: await context.brokenLinks(from.name, to.name) };
   }
+  // Where whole connections are balanced, a few of them may all lead to other clusters.
+  const pool = callsToMeetAll(context.clusters.length);
   const sampler = await caller.startSampling({
     address,
     port: PORTS.service,
-    ratePerSecond: SAMPLES_PER_SECOND,
+    ratePerSecond: Math.ceil((pool * 1_000) / STEADY_MS),
     connections: 'keep-alive',
+    pool,
     timeoutMs: SAMPLE_TIMEOUT_MS,
     durationMs: SAMPLING_LIMIT_MS,
   });
@@ -446,6 +448,8 @@ interface TokenUses {
   readonly to: string;
   /** A token after which another was made. */
   readonly replaced: Use;
+  /** A token that was taken back before anybody used it. */
+  readonly withdrawn: Use;
   readonly fresh: Use;
   readonly joined: { readonly converged: boolean; readonly elapsedMs: number };
   /** The same token once more. */
@@ -455,7 +459,7 @@ interface TokenUses {
 
 export const token = defineCheck({
   id: 'peering.token',
-  title: 'A token joins two clusters once; used before or replaced by a newer one, it joins none',
+  title: 'A token joins two clusters once; used before, replaced by a newer one or withdrawn, it joins none',
   level: 'core',
   scope: 'pair',
   classes: CLASSES,
@@ -467,7 +471,8 @@ export const token = defineCheck({
   budgets: { convergence: CONVERGENCE_MS },
   faults: [{ kind: 'gateway-stopped', cause: 'gateway-down' }],
   hint: 'Who holds a token may join: look at what the control plane of the cluster that made it says of its secret',
-  reference: 'https://developer.hashicorp.com/consul/api-docs/peering#generate-a-peering-token',
+  reference: 'https://developer.hashicorp.com/consul/commands/peering/generate-token',
+  judgeVersion: 2,
   timeoutMs: 180_000,
 
   async observe(context, { convergence }): Promise<TokenUses> {
@@ -485,9 +490,11 @@ export const token = defineCheck({
     };
     const older = await context.makeJoinToken(to.name, name);
     const newer = await context.makeJoinToken(to.name, name);
-    const replaced = await use(older, name);
+    const gone = await context.makeJoinToken(to.name, `${name}-gone`);
+    await gone.withdraw();
+    const [replaced, withdrawn] = await Promise.all([use(older, name), use(gone, `${name}-gone`)]);
     const fresh = await use(newer, name);
-    const unusable = [replaced, fresh].some(({ failure }) => failure !== undefined);
+    const unusable = [replaced, withdrawn, fresh].some(({ failure }) => failure !== undefined);
     const joined = unusable
       ? { converged: false, elapsedMs: 0 }
       : await context.converge(
@@ -498,6 +505,7 @@ export const token = defineCheck({
       from: from.name,
       to: to.name,
       replaced,
+      withdrawn,
       fresh,
       joined: { converged: joined.converged, elapsedMs: joined.elapsedMs },
       again: unusable ? { failure: 'not tried' } : await use(newer, `${name}-again`),
@@ -505,8 +513,8 @@ export const token = defineCheck({
     };
   },
 
-  judge({ from, to, replaced, fresh, joined, again, links }) {
-    const uses = [replaced, fresh, again];
+  judge({ from, to, replaced, withdrawn, fresh, joined, again, links }) {
+    const uses = [replaced, withdrawn, fresh, again];
     const [likeliest] = told(links);
     const failure = uses.map((use) => use.failure).find((words) => words !== undefined);
     const expected = `${from} joins ${to} by a fresh token`;
@@ -523,11 +531,12 @@ export const token = defineCheck({
     }
     const taken = [
       ...(replaced.refusal === undefined ? ['one that was replaced by a newer one'] : []),
+      ...(withdrawn.refusal === undefined ? ['one that was withdrawn'] : []),
       ...(again.refusal === undefined ? ['one that had been used'] : []),
     ];
     if (taken.length > 0) {
       return failed('token-reusable', `${to} takes ${taken.join(', and ')}`, {
-        expected: 'every token but the newest, unused one is refused',
+        expected: 'every token but the newest, unused one is refused, and that too once it is withdrawn',
         seen: `taken in ${from}: ${taken.join(', ')}`,
       });
     }

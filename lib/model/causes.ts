@@ -89,7 +89,8 @@ export const CAUSES = {
   'gateway-down': 'The gateway by which services of a cluster are reached from others does not run',
   'network-label-missing': 'A cluster does not say to which network it belongs',
   'gateway-without-address': 'The gateway of the other network has no address that callers could use',
-  'token-reusable': 'A token to join clusters is taken though it has been used, or replaced by a newer one',
+  'token-reusable':
+    'A token to join clusters is taken though it has been used, replaced by a newer one, or withdrawn',
   'proxy-missing': 'A workload has no proxy beside it',
   'namespace-not-same': 'The namespace does not exist in both clusters',
   'control-plane-down': 'No control plane is ready',

@@ -140,6 +140,8 @@ export interface Toolkit {
 export interface JoinToken {
   /** @returns why it is refused, in the technology's own words; undefined when it is taken */
   use(cluster: string, name: string): Promise<string | undefined>;
+  /** The cluster that made it takes it back, used or not. */
+  withdraw(): Promise<void>;
 }
 
 /** The profile's `Identities`, by sites. */

@@ -199,6 +199,8 @@ export interface SampleRequest {
   readonly timeoutMs: number;
   /** Stops by itself after this long; `stopSampling` ends it earlier. */
   readonly durationMs: number;
+  /** Connections that are kept alive, taken in turn; 4 unless said. */
+  readonly pool?: number;
 }
 export interface Sample {
   /** Milliseconds since the sampler started, by the open-loop schedule (not by when the request could be sent). */

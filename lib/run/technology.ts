@@ -113,6 +113,10 @@ export function joinTokensOf(
             tokens().use(clusterOf(asked.fleet, where), as, token),
           );
         },
+        withdraw: () =>
+          step(`withdraw the token of ${at} for ${name}`, undefined, () =>
+            tokens().remove(clusterOf(asked.fleet, at), name),
+          ),
       };
     },
     isJoined: (at, name) =>

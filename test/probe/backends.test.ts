@@ -72,6 +72,25 @@ t.test('backends and those who sample them', { skip: NEEDS_ROOT }, async (t) => 
     await t.rejects(probe.stopSampling('gone'), { name: 'ProbeError', message: /no sampling/ });
   });
 
+  await t.test('a client keeps as many connections alive as it is told', async (t) => {
+    const port = PORTS.backends;
+    const address = ADDRESSES.ipv4.server;
+    await server.probe.startBackend({ port, inAgent: true });
+    const id = await probe.startSampling({
+      ...{ address, port, ratePerSecond: 100, connections: 'keep-alive', pool: 12 },
+      ...{ timeoutMs: 500, durationMs: 60_000 },
+    });
+    await wait(500);
+    const open = network
+      .run('server', `ss -Htn state established sport = :${port}`)
+      .trim()
+      .split('\n').length;
+    const { samples } = await probe.stopSampling(id);
+    t.ok(open >= 12, `${open} connections`);
+    t.ok(samples.every(({ outcome }) => outcome === 'answered'));
+    await server.probe.stopBackend(port);
+  });
+
   for (const inAgent of [false, true])
     await t.test(
       `a backend ${inAgent ? 'inside the agent' : 'of its own'} drains without losing requests, then ends`,

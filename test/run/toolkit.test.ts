@@ -135,11 +135,13 @@ t.test('a token joins as often as a check likes, is in no record, and leaves not
   t.equal(await token.use('east', 'joint'), undefined);
   t.equal(await toolkit.isJoined('east', 'joint'), true);
   t.equal(await token.use('east', 'joint-again'), 'used before');
+  await token.withdraw();
   t.notMatch(JSON.stringify(records), 'secret');
   t.strictSame(await tools.undo(), []);
   t.strictSame(done, [
     'east uses the secret of west for joint as joint',
     'east uses the secret of west for joint as joint-again',
+    'west forgets joint',
     'east forgets joint-again',
     'east forgets joint',
     'west forgets joint',

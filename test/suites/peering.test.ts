@@ -98,11 +98,21 @@ t.test('a name leads to the cluster that it names, and what is kept has none', a
 t.test('a token is taken once', async (t) => {
   const refused = { refusal: 'a new peering token must be generated' };
   const joined = { converged: true, elapsedMs: 900 };
-  const uses = { from: 'east', to: 'west', replaced: refused, fresh: {}, joined, again: refused, links: [] };
+  const uses = {
+    from: 'east',
+    to: 'west',
+    replaced: refused,
+    withdrawn: refused,
+    fresh: {},
+    joined,
+    again: refused,
+    links: [],
+  };
   const verdict = (more: object) => outcomeOf(judge(token, { ...uses, ...more }));
   t.equal(verdict({}), 'passed');
   t.equal(verdict({ again: {} }), 'failed: token-reusable');
   t.equal(verdict({ replaced: {} }), 'failed: token-reusable');
+  t.equal(verdict({ withdrawn: {} }), 'failed: token-reusable');
   t.equal(verdict({ fresh: refused }), 'failed: peering-missing');
   t.equal(verdict({ joined: { ...joined, converged: false } }), 'failed: peering-missing');
   t.equal(verdict({ fresh: { failure: 'no answer' } }), 'inconclusive: probe-failed');

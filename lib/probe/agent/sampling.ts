@@ -13,6 +13,7 @@ const MOST_IN_FLIGHT = 4_096;
 /** Samplings that nobody stopped are kept up to this number; then the oldest ended one is forgotten. */
 const MOST_KEPT = 64;
 const POOL_SIZE = 4;
+const MOST_POOLED = 1_024;
 /**
  * A timer fires up to this late. A sample that starts within it counts from when it started; a later one, because the
  * process was held up, from when it should have started ("coordinated omission").
@@ -33,6 +34,7 @@ interface Plan {
   readonly timeoutMs: number;
   readonly durationMs: number;
   readonly connections: SampleRequest['connections'];
+  readonly pool: number;
 }
 
 export class Samplers {
@@ -79,12 +81,13 @@ function toPlan(request: SampleRequest): Plan {
     timeoutMs,
     durationMs,
     connections: request.connections,
+    pool: Math.trunc(checkNumber('pool', request.pool ?? POOL_SIZE, 1, MOST_POOLED)),
   };
 }
 
 function callerFor(plan: Plan): Caller {
   if (plan.connections === 'stream') return new StreamCaller(plan);
-  return new RequestCaller(plan, plan.connections === 'keep-alive' ? POOL_SIZE : 0);
+  return new RequestCaller(plan, plan.connections === 'keep-alive' ? plan.pool : 0);
 }
 
 class Sampler {

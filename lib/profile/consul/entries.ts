@@ -53,11 +53,16 @@ function orderOf({ preference, offered }: Sharing, route: string, { cluster, pee
 }
 
 /**
- * What a peer says of a service is how its gateway is, never whether any instance is left behind it: where a peer may come
- * before others, only failing calls tell that it has none.
+ * What a cluster knows of a peer's service is how the gateway is by which it is called, never whether any instance is left
+ * behind it: where a peer comes before others, only failing calls tell that it has none. The reference of service-resolver
+ * says so at `Failover.Targets.Peer`.
  */
-const isEjecting = ({ preference, offered }: Sharing): boolean =>
-  offered !== false && preference !== 'prefer-local';
+const isEjecting = (sharing: Sharing, place: Place): boolean =>
+  [place.cluster, ...place.peers].some((route) =>
+    orderOf(sharing, route, place)
+      .slice(0, -1)
+      .some((where) => where !== place.cluster),
+  );
 
 /**
  * Failures in a row by which callers leave an endpoint alone. Where nobody has asked for it, only those that come from a
@@ -66,8 +71,8 @@ const isEjecting = ({ preference, offered }: Sharing): boolean =>
 const FAILURES = { asked: 3, otherwise: 10 };
 
 /** @returns undefined where callers keep their endpoints */
-export const failuresOf = (sharing: Sharing): number | undefined =>
-  isEjecting(sharing) ? FAILURES[sharing.ejectFailing ? 'asked' : 'otherwise'] : undefined;
+export const failuresOf = (sharing: Sharing, place: Place): number | undefined =>
+  isEjecting(sharing, place) ? FAILURES[sharing.ejectFailing ? 'asked' : 'otherwise'] : undefined;
 
 /** No instance has the name of a route, so that all of it is failover. */
 export function routeEntries(sharing: Sharing, { name, protocol }: CarriedPort, place: Place): ConfigEntry[] {
@@ -83,7 +88,7 @@ export function routeEntries(sharing: Sharing, { name, protocol }: CarriedPort, 
         ConnectTimeout: CONNECT_TIMEOUT,
         Failover: { '*': { Targets: orderOf(sharing, route, place).map(target) } },
       },
-      ...((sharing.ejectFailing || isEjecting(sharing)) && protocol === 'http'
+      ...((sharing.ejectFailing || isEjecting(sharing, place)) && protocol === 'http'
         ? [
             {
               Kind: 'service-router',

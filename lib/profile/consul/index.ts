@@ -62,10 +62,15 @@ export function createConsul(options: ConsulOptions): Profile {
         reason: `Servers wait ${RETRY_MS / 1_000} s at most before they try to reach a peer again`,
       },
       ...Object.fromEntries(
-        ['sharing.spread', 'sharing.prefer-remote'].map((check) => [
+        [
+          'sharing.spread',
+          'sharing.prefer-remote',
+          // Of two clusters the other is the last to be called; of more, a peer may come before it.
+          ...(options.topology.members.length > 2 ? ['sharing.prefer-local'] : []),
+        ].map((check) => [
           `${check}.convergence`,
           {
-            value: ejectedTwice,
+            value: Math.max(ejectedTwice, CONVERGENCE_MS.value),
             reason: `That a peer has no backends shows by failing calls only, and its gateway is left alone for ${ejectionMs / 1_000} s then, the second time twice as long`,
           },
         ]),

@@ -265,7 +265,7 @@ export function shareHandler(peers: Peers, shares: Shares): IntentHandler {
         ...routeEntries(intent, port, place),
       ]);
       // Whoever falls back on the others must not give up the way to them because of this cluster's own instances.
-      const failures = failuresOf(intent);
+      const failures = failuresOf(intent, place);
       const shared = shares.in(cluster.name);
       const names = ports.map((port) => port.name);
       shared.route(names, true);

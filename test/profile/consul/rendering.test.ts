@@ -394,10 +394,18 @@ t.test('what callers were told of failures is read again by whoever comes after'
 });
 
 t.test('callers give a peer up only where it may come before others', async (t) => {
-  t.equal(failuresOf({ preference: 'prefer-local', ejectFailing: true }), undefined);
-  t.equal(failuresOf({ preference: 'spread', offered: false }), undefined);
-  t.equal(failuresOf({ preference: 'spread', ejectFailing: true }), 3);
-  t.ok((failuresOf({ preference: 'spread' }) ?? 0) > 3);
+  const two = { cluster: 'east', peers: ['west'] };
+  const three = { cluster: 'east', peers: ['west', 'north'] };
+  t.equal(failuresOf({ preference: 'prefer-local', ejectFailing: true }, two), undefined);
+  t.equal(failuresOf({ preference: 'prefer-local', ejectFailing: true }, three), 3);
+  t.ok((failuresOf({ preference: 'prefer-local' }, three) ?? 0) > 3);
+  t.equal(failuresOf({ preference: 'spread', offered: false }, two), undefined);
+  t.equal(failuresOf({ preference: 'spread', ejectFailing: true }, two), 3);
+  t.ok((failuresOf({ preference: 'spread' }, two) ?? 0) > 3);
+  const budgetsOf = (members: Topology['members']) =>
+    Object.keys(createConsul({ ...OPTIONS, topology: { ...TOPOLOGY, members } }).budgets ?? {});
+  t.ok(budgetsOf(TOPOLOGY.members).includes('sharing.prefer-local.convergence'));
+  t.notOk(budgetsOf(TOPOLOGY.members.slice(0, 2)).includes('sharing.prefer-local.convergence'));
 });
 
 t.test('intentions name callers of each cluster and refuse all others of each', async (t) => {
