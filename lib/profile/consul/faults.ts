@@ -8,7 +8,7 @@ import type { WorkloadSpec } from '../../model/workload.ts';
 import { systemClock } from '../../system/clock.ts';
 import type { Peers } from './clusters.ts';
 import type { ConfigEntry } from './entries.ts';
-import { join, pairsOf, untilJoined } from './install.ts';
+import { type Pair, join, pairsOf, untilJoined } from './install.ts';
 import {
   GATEWAY,
   REGISTRAR,
@@ -23,6 +23,15 @@ import type { ConsulOptions } from './options.ts';
 import { governed, letPast, pastRule } from './security.ts';
 import { EXPORTED, type Shares, portsOf } from './share.ts';
 import { existing, holds, isReady } from '../common/clusters.ts';
+import {
+  authorityOf,
+  authorityRequest,
+  includesCertificate,
+  isSignedBy,
+  rootOf,
+  withAnotherRoot,
+} from './authority.ts';
+import { shownLeaves, trustBundle } from './proxies.ts';
 import { type Request, deleteEntry, peeringsOf, podsOf, putEntry, tell } from './server.ts';
 import { removalRequest, tokenRequest } from './tokens.ts';
 
@@ -66,6 +75,29 @@ export function consulInjectors(
   const undoing = (cluster: KubernetesCluster, requests: readonly Request[]): UndoAction => ({
     kind: 'run',
     command: atServer(cluster, requests.map(requestCommand).join('\n')),
+  });
+  const shellAt = (cluster: KubernetesCluster, script: string): string =>
+    atServer(cluster, script).map(quoted).join(' ');
+  /** Joins a pair by a fresh token, for another process. @param before it, in a shell here */
+  const joining = ({ acceptor, dialer }: Pair, before: readonly string[]): UndoAction => ({
+    kind: 'run',
+    command: [
+      'sh',
+      '-c',
+      [
+        ...before,
+        // What is being deleted cannot be made anew before it is gone, and servers that were stopped have to start.
+        'for try in 1 2 3 4 5 6 7 8 9 10; do',
+        '  sleep 2',
+        `  answer=$(${shellAt(peers.named(acceptor), requestCommand(tokenRequest(dialer)))}) || continue`,
+        `  printf '{"PeerName":"%s",%s' ${acceptor} "\${answer#?}" |`,
+        `    ${shellAt(
+          peers.named(dialer),
+          `curl -sS --fail -m 10 -X POST --data-binary @- http://127.0.0.1:${SERVER_PORTS.http}/v1/peering/establish`,
+        ).replace("'exec'", "'exec' '--stdin'")} && exit 0`,
+        'done; exit 1',
+      ].join('\n'),
+    ],
   });
   const described = (fault: FaultSpec): string => `fault ${JSON.stringify(fault)}`;
 
@@ -127,32 +159,12 @@ export function consulInjectors(
         [acceptor, dialer].every((name) => name === fault.at || name === fault.cluster),
       ) ?? { acceptor: fault.at, dialer: fault.cluster };
       const [acceptor, dialer] = [peers.named(pair.acceptor), peers.named(pair.dialer)];
-      const shellOf = (cluster: KubernetesCluster, script: string): string =>
-        atServer(cluster, script).map(quoted).join(' ');
-      const token = requestCommand(tokenRequest(pair.dialer));
       await ledger.add({
         description: described(fault),
-        undo: {
-          kind: 'run',
-          command: [
-            'sh',
-            '-c',
-            [
-              shellOf(acceptor, requestCommand(removalRequest(pair.dialer))),
-              shellOf(dialer, requestCommand(removalRequest(pair.acceptor))),
-              // What is being deleted cannot be made anew before it is gone.
-              'for try in 1 2 3 4 5 6 7 8 9 10; do',
-              '  sleep 2',
-              `  answer=$(${shellOf(acceptor, token)}) || continue`,
-              `  printf '{"PeerName":"%s",%s' ${pair.acceptor} "\${answer#?}" |`,
-              `    ${shellOf(
-                dialer,
-                `curl -sS --fail -m 10 -X POST --data-binary @- http://127.0.0.1:${SERVER_PORTS.http}/v1/peering/establish`,
-              ).replace("'exec'", "'exec' '--stdin'")} && exit 0`,
-              'done; exit 1',
-            ].join('\n'),
-          ],
-        },
+        undo: joining(pair, [
+          shellAt(acceptor, requestCommand(removalRequest(pair.dialer))),
+          shellAt(dialer, requestCommand(removalRequest(pair.acceptor))),
+        ]),
       });
       await tell(at, [removalRequest(fault.cluster)]);
       const known = async (cluster: KubernetesCluster, name: string) =>
@@ -209,23 +221,36 @@ export function consulInjectors(
   };
 
   /** A deployment of Consul's own, without pods. */
+  async function stopped(
+    app: string,
+    cluster: KubernetesCluster,
+    { fault, ledger }: Pick<Injection<FaultSpec>, 'fault' | 'ledger'>,
+  ): Promise<Disturbance> {
+    const before = await existing(cluster, systemReference('apps/v1', 'Deployment', app));
+    const restore = await prepareRestoring(cluster, fault, { before: [before] }, ledger);
+    // As a whole: what is not said again is taken back.
+    const whole = applicable(before);
+    await cluster.objects.apply([{ ...whole, spec: { ...(whole['spec'] as object), replicas: 0 } }]);
+    return {
+      tookHold: () => holds(async () => (await podsOf(cluster, app)).length === 0),
+      mend: async () => {
+        await restore();
+        await holds(async () => (await podsOf(cluster, app)).some(isReady));
+      },
+    };
+  }
+
   const stop =
     (app: string) =>
-    async ({
-      fault,
-      ledger,
-    }: Injection<FaultOf<'control-plane-stopped' | 'gateway-stopped'>>): Promise<Disturbance> => {
-      const cluster = peers.named(fault.cluster);
-      const before = await existing(cluster, systemReference('apps/v1', 'Deployment', app));
-      const restore = await prepareRestoring(cluster, fault, { before: [before] }, ledger);
-      // As a whole: what is not said again is taken back.
-      const whole = applicable(before);
-      await cluster.objects.apply([{ ...whole, spec: { ...(whole['spec'] as object), replicas: 0 } }]);
+    async (
+      injection: Injection<FaultOf<'control-plane-stopped' | 'gateway-stopped'>>,
+    ): Promise<Disturbance> => {
+      const cluster = peers.named(injection.fault.cluster);
+      const { tookHold, mend } = await stopped(app, cluster, injection);
       return {
-        tookHold: () => holds(async () => (await podsOf(cluster, app)).length === 0),
+        tookHold,
         mend: async () => {
-          await restore();
-          await holds(async () => (await podsOf(cluster, app)).some(isReady));
+          await mend();
           // Servers that have lost each other wait longer and longer before they try again.
           await holds(() => isJoinedAgain(cluster).catch(() => false));
         },
@@ -303,7 +328,76 @@ export function consulInjectors(
     };
   });
 
+  /**
+   * Servers tell their peers of another root at once, and a root that is changed is vouched for by the one before: a
+   * stranger it is only to who hears of nothing, when nobody vouches for it.
+   */
+  const foreignRoot = injectorOf(
+    'foreign-root',
+    async (injection) => {
+      const { fault, ledger } = injection;
+      const cluster = peers.named(fault.cluster);
+      const others = peers.of(fault.cluster).map((name) => peers.named(name));
+      const pairs = pairsOf(peers).filter(({ acceptor, dialer }) =>
+        [acceptor, dialer].includes(fault.cluster),
+      );
+      const authority = await authorityOf(cluster);
+      // Whoever dials trusts the root that stood in the token.
+      for (const pair of pairs) {
+        await ledger.add({
+          description: `${described(fault)}, ${pair.acceptor} and ${pair.dialer}`,
+          undo: joining(pair, [shellAt(cluster, requestCommand(authorityRequest(authority)))]),
+        });
+      }
+      const servers = await Promise.all(others.map((other) => stopped(SERVER, other, injection)));
+      const stand = (await Promise.all(servers.map(({ tookHold }) => tookHold()))).every(Boolean);
+      await tell(cluster, [authorityRequest(withAnotherRoot(authority), true)]);
+      const root = await rootOf(cluster);
+      const proxied = (at: KubernetesCluster) =>
+        at.workloads.filter(({ spec }) => servicesOf(spec).length > 0);
+      const isKnownTo = async (other: KubernetesCluster, pem: string): Promise<boolean> => {
+        const bundles = await Promise.all(
+          proxied(other)
+            .filter(({ spec }) => !spec.answersOnly)
+            .map((caller) => trustBundle(caller, other)),
+        );
+        return bundles.every((bundle) => includesCertificate(bundle, pem));
+      };
+      let mended = false;
+      return {
+        tookHold: async () => {
+          if (!stand || root === undefined) return false;
+          const isShown = async () => {
+            const shown = await Promise.all(
+              proxied(cluster).map((workload) => shownLeaves(workload, cluster)),
+            );
+            return shown.every(
+              (leaves) => leaves.length > 0 && leaves.every((leaf) => isSignedBy(leaf, root)),
+            );
+          };
+          return await holds(isShown);
+        },
+        mend: async () => {
+          if (mended) return;
+          await Promise.all(servers.map(({ mend }) => mend()));
+          await tell(cluster, [authorityRequest(authority)]);
+          for (const pair of pairs) await join(peers, pair);
+          await holds(() => isJoinedAgain(cluster).catch(() => false));
+          const current = await rootOf(cluster);
+          await holds(
+            async () =>
+              current === undefined ||
+              (await Promise.all(others.map((other) => isKnownTo(other, current)))).every(Boolean),
+          );
+          mended = true;
+        },
+      };
+    },
+    'cluster',
+  );
+
   return [
+    foreignRoot,
     notShared,
     everythingExported,
     peeringDeleted,

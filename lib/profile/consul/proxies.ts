@@ -19,30 +19,48 @@ export function askProxy(workload: Workload, cluster: Cluster, path: string, ind
   );
 }
 
+export const LISTENERS = 'config_dump?resource=dynamic_listeners';
+
 /** What trusted authorities stand under: of the own trust domain, and of each that belongs to a peer. */
 const AUTHORITY_KEYS = new Set(['trusted_ca', 'trust_bundle']);
 
-/** PEM certificates of authorities anywhere in a dump of Envoy's configuration, each once. Pure. */
-export function authoritiesIn(dump: string): string[] {
-  const found = new Set<string>();
-  const walk = (value: unknown, trusted: boolean): void => {
+/** What a proxy shows stands under: its own certificate, and those between it and the root. */
+const CHAIN_KEYS = new Set(['certificate_chain']);
+
+/** Chains of PEM certificates under these keys, anywhere in a dump of Envoy's configuration. */
+function chainsUnder(keys: ReadonlySet<string>, dump: string): string[][] {
+  const found: string[][] = [];
+  const walk = (value: unknown, wanted: boolean): void => {
     if (typeof value === 'string') {
-      if (trusted) for (const [certificate] of value.matchAll(CERTIFICATE)) found.add(certificate);
+      if (wanted) found.push([...value.matchAll(CERTIFICATE)].map(([certificate]) => certificate));
     } else if (Array.isArray(value)) {
-      for (const one of value) walk(one, trusted);
+      for (const one of value) walk(one, wanted);
     } else if (typeof value === 'object' && value !== null) {
       for (const [key, one] of Object.entries(value)) {
         const text =
           key === 'inline_bytes' && typeof one === 'string'
             ? Buffer.from(one, 'base64').toString('utf8')
             : one;
-        walk(text, trusted || AUTHORITY_KEYS.has(key));
+        walk(text, wanted || keys.has(key));
       }
     }
   };
   walk(JSON.parse(dump), false);
-  return [...found];
+  return found;
 }
+
+/** Certificates of authorities, each once. Pure. */
+export const authoritiesIn = (dump: string): string[] => [
+  ...new Set(chainsUnder(AUTHORITY_KEYS, dump).flat()),
+];
+
+/** Certificates that a proxy shows, without those above them, each once. Pure. */
+export const leavesIn = (dump: string): string[] => [
+  ...new Set(chainsUnder(CHAIN_KEYS, dump).flatMap((chain) => chain.slice(0, 1))),
+];
+
+export const shownLeaves = async (workload: Workload, cluster: Cluster): Promise<readonly string[]> =>
+  leavesIn(await askProxy(workload, cluster, LISTENERS));
 
 export async function trustBundle(workload: Workload, cluster: Cluster): Promise<readonly string[]> {
   const dumps = await Promise.all(

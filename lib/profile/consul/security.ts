@@ -6,7 +6,7 @@ import { selects } from '../../model/workload.ts';
 import { type Peers, asKubernetes } from './clusters.ts';
 import { type ConfigEntry, intentions } from './entries.ts';
 import { REGISTRAR, identityName, servicesOf } from './names.ts';
-import { askProxy } from './proxies.ts';
+import { LISTENERS, askProxy } from './proxies.ts';
 import { deleteEntry, putEntry, tell } from './server.ts';
 import { GUARDED_PORTS, INBOUND_CHAIN } from './sidecars.ts';
 
@@ -73,8 +73,6 @@ export function mutualTlsHandler(): IntentHandler {
 export const destinationsOf = (cluster: KubernetesCluster, intent: Governing): string[] => [
   ...new Set(governed(cluster, intent).flatMap(({ spec }) => servicesOf(spec))),
 ];
-
-const LISTENERS = 'config_dump?resource=dynamic_listeners';
 
 /** Whether a proxy whose listeners are these refuses by identity, and knows everyone whom the policy names. Pure. */
 export const enforces = (listeners: string, { allow }: Pick<IdentityPolicyIntent, 'allow'>): boolean =>

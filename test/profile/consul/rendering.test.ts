@@ -14,6 +14,12 @@ import {
   protocolEntries,
   routeEntries,
 } from '../../../lib/profile/consul/entries.ts';
+import {
+  authorityRequest,
+  includesCertificate,
+  isSignedBy,
+  withAnotherRoot,
+} from '../../../lib/profile/consul/authority.ts';
 import { saidIn } from '../../../lib/profile/consul/diagnose.ts';
 import { writable } from '../../../lib/profile/consul/faults.ts';
 import { consulIdentities } from '../../../lib/profile/consul/identities.ts';
@@ -22,8 +28,9 @@ import { likeliestFirst, peeringLink } from '../../../lib/profile/consul/links.t
 import { carriedPorts, clusterIdOf, servicesOf, spiffeId } from '../../../lib/profile/consul/names.ts';
 import { gatewayObjects, serverConfiguration, serverObjects } from '../../../lib/profile/consul/objects.ts';
 import { Peers } from '../../../lib/profile/consul/clusters.ts';
+import { createIntermediate, createRoot, validFor } from '../../../lib/profile/common/certificates.ts';
 import { handshakesIn } from '../../../lib/profile/common/envoy.ts';
-import { authoritiesIn, knowsService, takesFor } from '../../../lib/profile/consul/proxies.ts';
+import { authoritiesIn, knowsService, leavesIn, takesFor } from '../../../lib/profile/consul/proxies.ts';
 import { enforces } from '../../../lib/profile/consul/security.ts';
 import { answersIn, configurationOf } from '../../../lib/profile/consul/server.ts';
 import { coalescing } from '../../../lib/profile/consul/share.ts';
@@ -572,16 +579,37 @@ t.test('authorities and handshakes of a proxy', async (t) => {
   const pem = (text: string) => `-----BEGIN CERTIFICATE-----\n${text}\n-----END CERTIFICATE-----\n`;
   const dump = {
     configs: [
+      { tls_certificate: { certificate_chain: { inline_string: pem('leaf') + pem('above') } } },
       { tls_certificate: { certificate_chain: { inline_string: pem('leaf') } } },
       { validation_context: { trusted_ca: { inline_string: pem('own') } } },
       { typed_config: { trust_domains: [{ trust_bundle: { inline_string: pem('peer') + pem('own') } }] } },
     ],
   };
   t.strictSame(authoritiesIn(JSON.stringify(dump)), [pem('own'), pem('peer')]);
+  t.strictSame(leavesIn(JSON.stringify(dump)), [pem('leaf')]);
   t.strictSame(
     handshakesIn('listener.10.0.0.1_20000.ssl.versions.TLSv1.3: 4\nlistener.x.ssl.curves.X25519: 0'),
     {
       'TLSv1.3': 4,
     },
   );
+});
+
+t.test('an authority gets another root by another kind of key, and back', async (t) => {
+  const before = { Provider: 'consul', Config: { LeafCertTTL: '72h' } };
+  const other = withAnotherRoot(before);
+  t.strictSame(other, {
+    Provider: 'consul',
+    Config: { LeafCertTTL: '72h', PrivateKeyType: 'ec', PrivateKeyBits: 384 },
+  });
+  t.match(withAnotherRoot(other), { Config: { PrivateKeyBits: 256 } });
+  t.match(authorityRequest(other, true), { method: 'PUT', body: { ForceWithoutCrossSigning: true } });
+  t.match(authorityRequest(before), { body: { ForceWithoutCrossSigning: false } });
+  const validity = validFor(1, new Date());
+  const [one, another] = await Promise.all([createRoot('one', validity), createRoot('another', validity)]);
+  const { certificate } = await createIntermediate('below', one, validity);
+  t.ok(isSignedBy(certificate, one.certificate));
+  t.notOk(isSignedBy(certificate, another.certificate));
+  t.ok(includesCertificate([another.certificate, one.certificate.trim()], one.certificate));
+  t.notOk(includesCertificate([another.certificate], one.certificate));
 });
