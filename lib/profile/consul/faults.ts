@@ -224,7 +224,7 @@ export function consulInjectors(
   async function stopped(
     app: string,
     cluster: KubernetesCluster,
-    { fault, ledger }: Pick<Injection<FaultSpec>, 'fault' | 'ledger'>,
+    { fault, ledger }: Pick<Injection, 'fault' | 'ledger'>,
   ): Promise<Disturbance> {
     const before = await existing(cluster, systemReference('apps/v1', 'Deployment', app));
     const restore = await prepareRestoring(cluster, fault, { before: [before] }, ledger);
@@ -246,11 +246,11 @@ export function consulInjectors(
       injection: Injection<FaultOf<'control-plane-stopped' | 'gateway-stopped'>>,
     ): Promise<Disturbance> => {
       const cluster = peers.named(injection.fault.cluster);
-      const { tookHold, mend } = await stopped(app, cluster, injection);
+      const down = await stopped(app, cluster, injection);
       return {
-        tookHold,
+        tookHold: () => down.tookHold(),
         mend: async () => {
-          await mend();
+          await down.mend();
           // Servers that have lost each other wait longer and longer before they try again.
           await holds(() => isJoinedAgain(cluster).catch(() => false));
         },
@@ -350,7 +350,7 @@ export function consulInjectors(
         });
       }
       const servers = await Promise.all(others.map((other) => stopped(SERVER, other, injection)));
-      const stand = (await Promise.all(servers.map(({ tookHold }) => tookHold()))).every(Boolean);
+      const stand = (await Promise.all(servers.map((server) => server.tookHold()))).every(Boolean);
       await tell(cluster, [authorityRequest(withAnotherRoot(authority), true)]);
       const root = await rootOf(cluster);
       const proxied = (at: KubernetesCluster) =>
@@ -379,7 +379,7 @@ export function consulInjectors(
         },
         mend: async () => {
           if (mended) return;
-          await Promise.all(servers.map(({ mend }) => mend()));
+          await Promise.all(servers.map((server) => server.mend()));
           await tell(cluster, [authorityRequest(authority)]);
           for (const pair of pairs) await join(peers, pair);
           await holds(() => isJoinedAgain(cluster).catch(() => false));
