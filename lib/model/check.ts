@@ -212,9 +212,9 @@ export interface Check<S extends Scope = Scope, B extends Budgets = Budgets, O =
   readonly exclusive?: Exclusive;
   /**
    * Of this check one case runs at a time, because its cases use the same backends; or one `each way` (`wayOf` in
-   * topology.ts), where each way has its own.
+   * topology.ts), where each way has its own; or one for `each target`, where a case changes nothing but the called cluster.
    */
-  readonly oneAtATime?: 'of all' | 'each way';
+  readonly oneAtATime?: 'of all' | 'each way' | 'each target';
   /**
    * Its cases start at the same time as all others of this name: of the whole fleet, or of the same two clusters. What one
    * of them injects stands until all have seen enough, and what they want for themselves they share with each other.

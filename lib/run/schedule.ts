@@ -84,7 +84,7 @@ type Declared = Pick<AnyCheck, 'id' | 'exclusive' | 'oneAtATime' | 'staysInside'
  * - `pair` takes its links alone, `caller` and `target` that cluster of its subject, `cluster` all clusters of its
  *   subject, `fleet` everything.
  * A cluster's case may meet answers of every cluster, so it shares them all unless it stays inside or is exclusive
- * itself. A check that runs one case at a time also takes itself, or its way.
+ * itself. A check that runs one case at a time also takes itself, its way, or its target.
  */
 export function locksOf(check: Declared, subject: Subject, topology: Topology): Locks {
   const locks = locksOfSubject(check, subject, topology);
@@ -92,7 +92,8 @@ export function locksOf(check: Declared, subject: Subject, topology: Topology): 
     return { ...locks, own: wiresOf(topology, subject) };
   if (!check.oneAtATime) return locks;
   if (check.oneAtATime === 'of all') return { ...locks, own: [`check ${check.id}`] };
-  if (subject.scope !== 'pair') throw new InternalError('only a pair has a way');
+  if (subject.scope !== 'pair') throw new InternalError('only a pair has a way and a target');
+  if (check.oneAtATime === 'each target') return { ...locks, own: [`check ${check.id} ${subject.to}`] };
   const names = topology.members.map(({ name }) => name);
   return { ...locks, own: [`check ${check.id} ${wayOf(names, subject)}`] };
 }

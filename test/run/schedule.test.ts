@@ -153,6 +153,12 @@ t.test('what each kind takes', (t) => {
   );
   t.ok(conflict(there!, again!));
   t.notOk(conflict(there!, onBack!), 'each way has backends of its own');
+  const eachTarget = { id: 's.target', oneAtATime: 'each target' } as const;
+  const [called, calledByAnother, calling] = [ends, { from: 'b', to: 'a' }, { from: 'a', to: 'hub' }].map(
+    (each) => locksOf(eachTarget, { scope: 'pair', ...each }, topology),
+  );
+  t.ok(conflict(called!, calledByAnother!));
+  t.notOk(conflict(called!, calling!));
 
   const caller = locksOf({ id: 'x', exclusive: 'caller' }, pair, topology);
   t.strictSame(caller.alone, ['cluster a']);

@@ -67,11 +67,13 @@ export function createConsul(options: ConsulOptions): Profile {
           'sharing.prefer-remote',
           // Of two clusters the other is the last to be called; of more, a peer may come before it.
           ...(options.topology.members.length > 2 ? ['sharing.prefer-local'] : []),
+          // Callers are led to a cluster before it exports anything.
+          'peering.export',
         ].map((check) => [
           `${check}.convergence`,
           {
             value: Math.max(ejectedTwice, CONVERGENCE_MS.value),
-            reason: `That a peer has no backends shows by failing calls only, and its gateway is left alone for ${ejectionMs / 1_000} s then, the second time twice as long`,
+            reason: `That a peer has nothing for its callers shows by failing calls only, and its gateway is left alone for ${ejectionMs / 1_000} s then, the second time twice as long`,
           },
         ]),
       ),

@@ -37,7 +37,8 @@ const POD_IP = '@POD_IP@';
 
 /** The least that Consul takes; what it notices of backends it notices by this. */
 const CHECK_INTERVAL = '1s';
-const CHECK_TIMEOUT = '1s';
+/** Short enough to notice what is frozen; less would take for dead what a busy machine is late with. */
+const CHECK_TIMEOUT = '3s';
 
 interface Upstream {
   readonly host: string;
