@@ -429,6 +429,7 @@ export const trust = defineCheck({
   faults: [{ kind: 'foreign-root', cause: 'foreign-root' }],
   hint: 'Compare the root certificates of both clusters: one common root, or each other’s in both bundles',
   reference: SPIFFE,
+  judgeVersion: 2,
 
   async observe(context): Promise<Trust> {
     const { from, to } = context;
@@ -467,7 +468,11 @@ export const trust = defineCheck({
     if (!verifies(chain, bundle)) {
       const shownRoots = (bundled: readonly string[]) => bundled.map((pem) => read(pem).subject).join('; ');
       const prints = new Set(bundle.map((pem) => read(pem).fingerprint));
-      const common = ownBundle.some((pem) => prints.has(read(pem).fingerprint));
+      // A root that is out of use may be common still.
+      const vouching = ownBundle.filter((pem) => verifies(chain, [pem]));
+      const common = (vouching.length > 0 ? vouching : ownBundle).some((pem) =>
+        prints.has(read(pem).fingerprint),
+      );
       return failed(
         common ? 'leaf-not-trusted' : 'foreign-root',
         `${from} does not trust the certificate of ${to}/${ECHO}`,

@@ -141,6 +141,11 @@ t.test('certificates', async (t) => {
     t.equal(verdict({ chain: [...chain, mesh.certificate] }), 'passed', 'who sends the root as well');
     t.equal(verdict({ bundle: [other.certificate] }), 'failed: foreign-root');
     t.equal(
+      verdict({ bundle: [other.certificate], ownBundle: [mesh.certificate, other.certificate] }),
+      'failed: foreign-root',
+      'a root that vouches for nobody any more is common to both',
+    );
+    t.equal(
       verdict({ chain: [leaf.certificate] }),
       'failed: leaf-not-trusted',
       'the intermediate is missing',
