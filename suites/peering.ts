@@ -226,7 +226,6 @@ export const exported = defineCheck({
   uses: [client, offered],
   // Whoever calls exports to its callers as well.
   oneAtATime: 'of all',
-  mostlyWaits: true,
   budgets: BUDGETS,
   faults: [
     { kind: 'everything-exported', cause: 'not-shared-but-answered' },
@@ -275,7 +274,6 @@ export const permission = defineCheck({
   dependsOn: ['discovery.answers'],
   uses: [client, permitted],
   oneAtATime: 'each target',
-  mostlyWaits: true,
   budgets: BUDGETS,
   faults: [{ kind: 'peering-deleted', cause: 'peering-missing' }],
   hint: 'Compare the policies of the called cluster with who calls: the same name in another cluster is somebody else',
