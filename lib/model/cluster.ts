@@ -557,6 +557,8 @@ export interface ProviderLimits {
   readonly teardownPerClusterMs: number;
   /** Cases that run beside each other at most, where clusters share this machine or serve others. */
   readonly casesAtOnce?: number;
+  /** All clusters run on this machine: of more than two, each leaves less of it for cases. */
+  readonly clustersShareMachine?: true;
   /** This machine carries what all gateways' uplinks can: what leaves by one slows what leaves by no other. */
   readonly separateUplinks?: true;
 }

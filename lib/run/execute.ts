@@ -414,7 +414,11 @@ class Run {
       mostlyWaits: (planned) =>
         (this.#registry.get(planned.check)!.mostlyWaits ?? false) && !mindsOthers(planned),
       inCalm: mindsOthers,
-      concurrency: concurrencyFor(this.#with.concurrency, this.#with.provider.limits),
+      concurrency: concurrencyFor(
+        this.#with.concurrency,
+        this.#with.provider.limits,
+        topology.members.length,
+      ),
       company: (planned) =>
         companyOf(this.#registry.get(planned.check)!, planned, this.#with.provider.limits),
       execute: (planned, member) =>

@@ -387,7 +387,11 @@ class Proving {
       cases,
       known: new Map(),
       locks: ({ check, subject }) => locksOf(registry.get(check)!, subject, world.fleet.topology),
-      concurrency: concurrencyFor(dependencies.concurrency, dependencies.provider.limits),
+      concurrency: concurrencyFor(
+        dependencies.concurrency,
+        dependencies.provider.limits,
+        world.fleet.topology.members.length,
+      ),
       signal,
       settle: () => undefined,
       company: (planned) => companyOf(registry.get(planned.check)!, planned, dependencies.provider.limits),

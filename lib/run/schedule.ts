@@ -15,8 +15,14 @@ import { Company, type Member } from './company.ts';
 const DEFAULT_CONCURRENCY = 8;
 
 /** Cases at once: what the caller asks for, or what the provider can carry. */
-export const concurrencyFor = (asked: number | undefined, { casesAtOnce }: Provider['limits']): number =>
-  asked ?? casesAtOnce ?? DEFAULT_CONCURRENCY;
+export function concurrencyFor(
+  asked: number | undefined,
+  { casesAtOnce = DEFAULT_CONCURRENCY, clustersShareMachine }: Provider['limits'],
+  clusters: number,
+): number {
+  const crowded = clustersShareMachine ? Math.max(1, clusters / 2) : 1;
+  return asked ?? Math.max(1, Math.round(casesAtOnce / crowded));
+}
 
 /** So many cases that mostly wait take no more of the machine than one that works. */
 const WAITING_PER_WORKING = 6;

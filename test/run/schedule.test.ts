@@ -5,7 +5,14 @@ import type { Subject } from '../../lib/model/ids.ts';
 import type { PlannedCase } from '../../lib/model/record.ts';
 import { directedPairs } from '../../lib/model/topology.ts';
 import { type Verdict, failed, passed } from '../../lib/model/verdict.ts';
-import { type Locks, companyOf, inStartOrder, locksOf, runSchedule } from '../../lib/run/schedule.ts';
+import {
+  type Locks,
+  companyOf,
+  concurrencyFor,
+  inStartOrder,
+  locksOf,
+  runSchedule,
+} from '../../lib/run/schedule.ts';
 import { plannedCase, topologyOf } from './support.ts';
 
 const NAMES = ['east', 'west', 'north', 'south'];
@@ -448,4 +455,16 @@ t.test('a company is named by its check, its variants and, where asked for, its 
   t.equal(companyOf(few, there), undefined);
   t.equal(companyOf(few, there, { casesAtOnce: 2 }), 'outage ipv6');
   t.end();
+});
+
+t.test('of clusters that share a machine each leaves less of it for cases', async (t) => {
+  const limits = { setUpMs: 1, setUpPerClusterMs: 1, graceMs: 1, teardownMs: 1, teardownPerClusterMs: 1 };
+  const shared = { ...limits, clustersShareMachine: true } as const;
+  const at = (casesAtOnce: number) =>
+    [1, 2, 3, 6].map((clusters) => concurrencyFor(undefined, { ...shared, casesAtOnce }, clusters));
+  t.strictSame(at(2), [2, 2, 1, 1]);
+  t.strictSame(at(8), [8, 8, 5, 3]);
+  t.equal(concurrencyFor(undefined, { ...limits, casesAtOnce: 2 }, 6), 2, 'each has a machine of its own');
+  t.equal(concurrencyFor(undefined, limits, 2), 8);
+  t.equal(concurrencyFor(3, { ...shared, casesAtOnce: 2 }, 6), 3, 'what is asked for holds');
 });

@@ -35,6 +35,7 @@ const LIMITS: ProviderLimits = {
   teardownPerClusterMs: 20_000,
   // Every cluster brings a control plane, and every workload a container: more would measure each other.
   casesAtOnce: Math.max(2, availableParallelism()),
+  clustersShareMachine: true,
 };
 const LIFE_MS = 24 * 60 * 60 * 1_000;
 
