@@ -44,6 +44,7 @@ export function createConsul(options: ConsulOptions): Profile {
   const images = imagesOf(options);
   const ejectionMs = EJECTION_MS[options.tuning];
   const ejectedTwice = 2 * ejectionMs + FAILBACK_SLACK_MS;
+  const leftAlone = `is left alone for ${ejectionMs / 1_000} s${options.tuning === 'fast' ? '' : ', the second time twice as long'}`;
   return {
     name: 'consul',
     conformanceClass: 'service-peering',
@@ -51,7 +52,7 @@ export function createConsul(options: ConsulOptions): Profile {
     budgets: {
       'failover.cluster-gone.failback': {
         value: ejectedTwice,
-        reason: `The gateway of a cluster that did not answer is left alone for ${ejectionMs / 1_000} s (Envoy's base_ejection_time), the second time twice as long`,
+        reason: `The gateway of a cluster that did not answer ${leftAlone} (Envoy's base_ejection_time)`,
       },
       'peering.cut.noticed': {
         value: HEARTBEAT_TIMEOUT_MS + STATUS_SLACK_MS,
@@ -73,7 +74,7 @@ export function createConsul(options: ConsulOptions): Profile {
           `${check}.convergence`,
           {
             value: Math.max(ejectedTwice, CONVERGENCE_MS.value),
-            reason: `That a peer has nothing for its callers shows by failing calls only, and its gateway is left alone for ${ejectionMs / 1_000} s then, the second time twice as long`,
+            reason: `That a peer has nothing for its callers shows by failing calls only, and its gateway ${leftAlone}`,
           },
         ]),
       ),

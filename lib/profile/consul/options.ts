@@ -22,7 +22,8 @@ export const imagesOf = ({
 });
 
 /**
- * How long proxies leave an endpoint alone that failed, the first time: as Envoy has it, or less. This version of Consul
- * has no word for it, so that Envoy is told where it is started.
+ * How long proxies leave an endpoint alone that failed: as Envoy has it the first time, and so much longer each time after
+ * (five minutes at most), since one that nothing answers behind fails whenever it is tried anew; or less, and always the same.
+ * This version of Consul has no word for it, so that Envoy is told where it is started.
  */
 export const EJECTION_MS: Record<ConsulOptions['tuning'], number> = { 'as-configured': 30_000, fast: 5_000 };

@@ -214,10 +214,11 @@ const FIRST = `${COMPANION_FOLDER}/0.json`;
 /** What Consul sets for Envoy's runtime, which the rest of a bootstrap is found by. */
 const RUNTIME = '"re2.max_program_size.error_level"';
 /** https://www.envoyproxy.io/docs/envoy/latest/configuration/upstream/cluster_manager/cluster_runtime */
+const EJECTION_KEYS = ['base_ejection_time_ms', 'max_ejection_time_ms'];
 const ejecting = (tuning: ConsulOptions['tuning']): string[] =>
   tuning === 'fast'
     ? [
-        `sed -i 's/${RUNTIME}/"outlier_detection.base_ejection_time_ms": ${EJECTION_MS[tuning]}, &/' ${FIRST}; grep -q base_ejection ${FIRST}`,
+        `sed -i 's/${RUNTIME}/${EJECTION_KEYS.map((key) => `"outlier_detection.${key}": ${EJECTION_MS[tuning]}, `).join('')}&/' ${FIRST}; grep -q base_ejection ${FIRST}`,
       ]
     : [];
 

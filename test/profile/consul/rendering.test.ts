@@ -193,6 +193,7 @@ echo '{
       port_value: 8_502,
       static_layer: {
         'outlier_detection.base_ejection_time_ms': 5_000,
+        'outlier_detection.max_ejection_time_ms': 5_000,
         're2.max_program_size.error_level': 1_048_576,
       },
     });
