@@ -10,7 +10,8 @@ import { PORTS, type Protocol } from '../lib/model/workload.ts';
 import { callCommand } from './support/calls.ts';
 import { peerOf } from './support/cells.ts';
 
-const CALL_TIMEOUT_MS = 500;
+/** What is refused in silence costs this at every look; what is allowed may take its time on a busy machine. */
+const TIMEOUT_MS: Readonly<Record<CellExpectation, number>> = { allow: 2_000, deny: 500, inexpressible: 500 };
 const LOOK_MS = 100;
 /** Of looks in a row at which everything is as the policies say; what is refused must stay so for as long. */
 const CALM_LOOKS = 10;
@@ -57,7 +58,12 @@ async function watch(
       ...flow,
     }),
   }));
-  const calls = FLOWS.map((flow) => ({ ...flow, address: target.address, timeoutMs: CALL_TIMEOUT_MS }));
+  const calls = flows.map(({ port, protocol, expected }) => ({
+    port,
+    protocol,
+    address: target.address,
+    timeoutMs: TIMEOUT_MS[expected],
+  }));
   const began = context.elapsed();
   const looks: { atMs: number; outcomes: Outcome[] }[] = [];
   await context.converge(
