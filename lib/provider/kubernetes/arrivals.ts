@@ -1,14 +1,14 @@
 /** Waits for pods: one list of all pods of the run answers everybody who waits, however many they are. */
 import type { KubernetesObject, ObjectReference } from '../../model/cluster.ts';
 import { UserError } from '../../model/errors.ts';
-import { systemClock } from '../../system/clock.ts';
+import { type Clock, systemClock } from '../../system/clock.ts';
 import { runSelector } from './names.ts';
 import type { ClusterObjects } from './objects.ts';
 import { type PodState, nodeOf, nodeProblem, podState } from './podState.ts';
 
 /** Until a pod is ready: its image may have to be pulled, and many start at once on few processors. */
 const READY_MS = 180_000;
-/** A scheduler's first refusal is often its last, but nodes also come. */
+/** Where every node is there and none takes a pod, none will. */
 const UNSCHEDULABLE_MS = 20_000;
 const GONE_MS = 60_000;
 const LOOK_MS = 500;
@@ -20,37 +20,49 @@ const keyOf = ({ metadata }: ObjectReference): string => `${metadata.namespace}/
 export class Arrivals {
   readonly #cluster: string;
   readonly #run: string;
-  readonly #objects: ClusterObjects;
+  readonly #objects: Pick<ClusterObjects, 'list' | 'read'>;
+  readonly #clock: Clock;
   #look: Promise<Pods> | undefined;
+  #lookAtNodes: Promise<boolean> | undefined;
 
-  constructor(cluster: string, run: string, objects: ClusterObjects) {
+  constructor(
+    cluster: string,
+    run: string,
+    objects: Pick<ClusterObjects, 'list' | 'read'>,
+    clock: Clock = systemClock,
+  ) {
     this.#cluster = cluster;
     this.#run = run;
     this.#objects = objects;
+    this.#clock = clock;
   }
 
   /** @returns the pod as it is when ready @throws UserError saying what keeps it */
   async ready(pod: ObjectReference): Promise<KubernetesObject> {
-    const began = systemClock.monotonic();
+    const began = this.#clock.monotonic();
+    /** Since when every node is there. */
+    let complete = began;
     for (;;) {
       const found = (await this.#pods()).get(keyOf(pod));
-      const waited = systemClock.monotonic() - began;
-      if (found) {
-        const state = podState(found);
-        if (state.state === 'ready') return found;
-        const limit =
-          state.state === 'settled' ? 0 : state.state === 'unschedulable' ? UNSCHEDULABLE_MS : READY_MS;
-        if (waited >= limit) throw await this.#notReady(found, state);
-      } else if (waited >= READY_MS) {
+      const now = this.#clock.monotonic();
+      if (!found) {
+        if (now - began < READY_MS) continue;
         throw new UserError(`pod ${keyOf(pod)} is gone`, { where: `cluster ${this.#cluster}` });
       }
+      const state = podState(found);
+      if (state.state === 'ready') return found;
+      const isLate = now - began >= READY_MS;
+      if (state.state === 'settled' || isLate) throw await this.#notReady(found, state);
+      if (state.state !== 'unschedulable') continue;
+      if (await this.#someNodeIsComing()) complete = now;
+      else if (now - complete >= UNSCHEDULABLE_MS) throw await this.#notReady(found, state);
     }
   }
 
   async gone(pod: ObjectReference): Promise<void> {
-    const began = systemClock.monotonic();
+    const began = this.#clock.monotonic();
     while ((await this.#pods()).has(keyOf(pod))) {
-      if (systemClock.monotonic() - began > GONE_MS) {
+      if (this.#clock.monotonic() - began > GONE_MS) {
         throw new UserError(`pod ${keyOf(pod)} was deleted ${GONE_MS / 1_000} s ago and is still there`, {
           where: `cluster ${this.#cluster}`,
           remedy: 'Look whether its node is ready',
@@ -61,7 +73,7 @@ export class Arrivals {
 
   /** The next look at all pods, shared by whoever asks meanwhile. */
   #pods(): Promise<Pods> {
-    this.#look ??= systemClock
+    this.#look ??= this.#clock
       .sleep(LOOK_MS)
       .then(() => {
         // Whoever asks from here on wants to know what is true later.
@@ -70,6 +82,17 @@ export class Arrivals {
       })
       .then((pods) => new Map(pods.map((pod) => [keyOf(pod), pod] as const)));
     return this.#look;
+  }
+
+  /** Whether some node is not ready: one that has just come up takes no pod before its network stands. Shared like pods. */
+  #someNodeIsComing(): Promise<boolean> {
+    this.#lookAtNodes ??= this.#objects
+      .list({ apiVersion: 'v1', kind: 'Node' })
+      .then((nodes) => nodes.some((node) => nodeProblem(node) !== undefined))
+      // Not everybody may read nodes.
+      .catch(() => false)
+      .finally(() => (this.#lookAtNodes = undefined));
+    return this.#lookAtNodes;
   }
 
   async #notReady(pod: KubernetesObject, state: Exclude<PodState, { state: 'ready' }>): Promise<UserError> {

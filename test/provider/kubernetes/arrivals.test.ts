@@ -1,0 +1,61 @@
+import t from 'tap';
+import type { KubernetesObject } from '../../../lib/model/cluster.ts';
+import { Arrivals } from '../../../lib/provider/kubernetes/arrivals.ts';
+import type { Clock } from '../../../lib/system/clock.ts';
+
+const METADATA = { namespace: 'mcnet', name: 'echo' };
+const POD = { apiVersion: 'v1', kind: 'Pod', metadata: METADATA };
+
+/** A cluster whose node is there after so many seconds and takes pods then, or never. */
+function cluster({ nodeReadyAt = 0, takesAt = Infinity }: { nodeReadyAt?: number; takesAt?: number }) {
+  let now = 0;
+  const clock: Clock = {
+    now: () => now,
+    monotonic: () => now,
+    sleep: (milliseconds) => {
+      now += milliseconds;
+      return Promise.resolve();
+    },
+  };
+  const conditions = (type: string, status: boolean) => [
+    { type, status: status ? 'True' : 'False', message: 'because' },
+  ];
+  const pod = (): KubernetesObject => ({
+    ...POD,
+    status: {
+      phase: 'Pending',
+      conditions: now >= takesAt ? conditions('Ready', true) : conditions('PodScheduled', false),
+    },
+  });
+  const node = (): KubernetesObject => ({
+    apiVersion: 'v1',
+    kind: 'Node',
+    metadata: { name: 'a' },
+    status: { conditions: conditions('Ready', now >= nodeReadyAt) },
+  });
+  const arrivals = new Arrivals(
+    'east',
+    'abc123',
+    {
+      list: ({ kind }) => Promise.resolve([kind === 'Node' ? node() : pod()]),
+      read: () => Promise.resolve(undefined),
+    },
+    clock,
+  );
+  return { arrivals, seconds: () => now / 1_000 };
+}
+
+t.test('a pod waits for a node that comes late', async (t) => {
+  const late = cluster({ nodeReadyAt: 60_000, takesAt: 61_000 });
+  await t.resolves(late.arrivals.ready(POD));
+  t.equal(late.seconds(), 61);
+});
+
+t.test('a pod that ready nodes refuse is given up soon, one whose nodes never come in the end', async (t) => {
+  const refused = cluster({});
+  await t.rejects(refused.arrivals.ready(POD), { message: /no node takes it: because/ });
+  t.equal(refused.seconds(), 20);
+  const never = cluster({ nodeReadyAt: Infinity });
+  await t.rejects(never.arrivals.ready(POD), { message: /no node takes it: because/ });
+  t.equal(never.seconds(), 180);
+});
