@@ -16,7 +16,12 @@ import { meshValues } from '../lib/profile/cilium/values.ts';
 import { createIntermediate, createRoot, validFor } from '../lib/profile/common/certificates.ts';
 import { meshEntries } from '../lib/profile/consul/entries.ts';
 import { gatewayObjects, serverObjects } from '../lib/profile/consul/objects.ts';
-import { GATEWAY, SERVER, SYSTEM_NAMESPACE as CONSUL_NAMESPACE } from '../lib/profile/consul/names.ts';
+import {
+  GATEWAY,
+  SERVER,
+  SERVER_PORTS,
+  SYSTEM_NAMESPACE as CONSUL_NAMESPACE,
+} from '../lib/profile/consul/names.ts';
 import { imagesOf } from '../lib/profile/consul/options.ts';
 import { type Request, putEntry } from '../lib/profile/consul/server.ts';
 import { establishRequest, tokenIn, tokenRequest } from '../lib/profile/consul/tokens.ts';
@@ -24,10 +29,10 @@ import { lacksOwnFilters } from '../lib/profile/istio/images.ts';
 import { AUTHORITY, SYSTEM_NAMESPACE as ISTIO_NAMESPACE, networkOf } from '../lib/profile/istio/names.ts';
 import { certificateAuthority, meshWideMutualTls, systemNamespace } from '../lib/profile/istio/objects.ts';
 import { operatorOf } from '../lib/profile/istio/operator.ts';
+import { within } from '../lib/system/clock.ts';
 import { renderKindConfiguration } from '../lib/provider/kind/configuration.ts';
 
 const NETWORK = 'mcnet-bench';
-const LOOK_MS = 500;
 const LIMIT_MS = 300_000;
 const DAYS = 30;
 
@@ -47,6 +52,9 @@ const INSTALL: Record<Technology, Install> = { istio, cilium, consul };
 
 const containerOf = (name: string): string => `${NETWORK}-${name}-control-plane`;
 
+const pairsOf = (clusters: readonly Cluster[]) =>
+  clusters.flatMap((from) => clusters.filter((to) => to !== from).map((to) => ({ from, to })));
+
 const kubectl = (cluster: Pick<Cluster, 'kubeconfig'>, words: readonly string[], input?: string) =>
   $({ ...(input !== undefined && { input }) })`kubectl --kubeconfig ${cluster.kubeconfig} ${words}`;
 
@@ -58,10 +66,8 @@ const apply = (cluster: Cluster, items: readonly KubernetesObject[]) =>
   );
 
 async function until(what: string, holds: () => Promise<boolean>): Promise<void> {
-  const end = performance.now() + LIMIT_MS;
-  while (!(await holds().catch(() => false))) {
-    if (performance.now() > end) throw new Error(`by hand: ${what} did not come`);
-    await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+  if (!(await within(LIMIT_MS, () => holds().catch(() => false)))) {
+    throw new Error(`by hand: ${what} did not come`);
   }
 }
 
@@ -110,14 +116,10 @@ export async function joinedByHand(technology: Technology): Promise<number> {
       }),
     );
     await Promise.all(
-      clusters.flatMap(({ name, address }) =>
-        clusters
-          .filter((other) => other.name !== name)
-          .map((other) => {
-            const pods = spec.plan.clusters[name]?.pods.ipv4 ?? '';
-            return $`docker exec ${containerOf(other.name)} ip route replace ${pods} via ${address}`;
-          }),
-      ),
+      pairsOf(clusters).map(({ from, to }) => {
+        const pods = spec.plan.clusters[to.name]?.pods.ipv4 ?? '';
+        return $`docker exec ${containerOf(from.name)} ip route replace ${pods} via ${to.address}`;
+      }),
     );
     await INSTALL[technology](clusters, spec, folder);
     return (performance.now() - began) / 1_000;
@@ -220,9 +222,8 @@ async function istio(clusters: readonly Cluster[], spec: RunSpec, folder: string
       await apply(cluster, [meshWideMutualTls]);
     }),
   );
-  const pairs = clusters.flatMap((from) => clusters.filter((to) => to !== from).map((to) => ({ from, to })));
   await Promise.all(
-    pairs.map(async ({ from, to }) => {
+    pairsOf(clusters).map(async ({ from, to }) => {
       const server = `https://${to.address}:6443`;
       const secret =
         await $`${istioctl} create-remote-secret --kubeconfig ${to.kubeconfig} --name ${to.name} --server ${server}`;
@@ -253,7 +254,7 @@ async function consul(clusters: readonly Cluster[], spec: RunSpec): Promise<void
       '--request',
       method,
       ...data,
-      `http://127.0.0.1:8500${where}`,
+      `http://127.0.0.1:${SERVER_PORTS.http}${where}`,
     ];
     return (await kubectl(cluster, [...inNamespace, 'exec', `deployment/${SERVER}`, '--', ...curl])).stdout;
   };

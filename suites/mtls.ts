@@ -33,7 +33,7 @@ import { type Figures, failed, inconclusive, passed } from '../lib/model/verdict
 import { PORTS } from '../lib/model/workload.ts';
 import { callCommand, commonest, countOutcomes, shownOutcome } from './support/calls.ts';
 import { type Certificate, endingSoon, lifetimes, read, verifies } from './support/certificates.ts';
-import { answerers, callUntilAllAnswer, sameCalls, wayOfPair } from './support/services.ts';
+import { type Call, answerers, callUntilAllAnswer, sameCalls, wayOfPair } from './support/services.ts';
 
 const SPIFFE = 'SPIFFE X.509-SVID';
 const CALL_TIMEOUT_MS = 2_000;
@@ -86,6 +86,20 @@ function toldBy(exchanges: readonly Exchange[], cluster: string, identities: Sit
   });
 }
 
+/** The calls by which the other cluster answered, or the last: callers may have been led elsewhere a moment ago. */
+async function callUntilAnswered(
+  { to, converge }: PairContext,
+  caller: Site,
+  call: Call,
+): Promise<readonly Exchange[]> {
+  const { last } = await converge(() => callUntilAllAnswer(caller, call, [to.name]), {
+    succeeded: (exchanges) => answerers(exchanges).includes(to.name),
+    budgetMs: CONVERGENCE_MS.value,
+    successes: 1,
+  });
+  return last;
+}
+
 export const identity = defineCheck({
   id: 'mtls.identity',
   title: 'The server of another cluster is told who called, whatever the caller claims',
@@ -110,12 +124,7 @@ export const identity = defineCheck({
       reflect: [identities.callerHeader],
     };
     const claimed = identities.identityOf(to.site(ECHO));
-    // Callers may have been led elsewhere a moment ago, and go on for a while.
-    const { last: honest } = await context.converge(() => callUntilAllAnswer(caller, call, [to.name]), {
-      succeeded: (exchanges) => answerers(exchanges).includes(to.name),
-      budgetMs: CONVERGENCE_MS.value,
-      successes: 1,
-    });
+    const honest = await callUntilAnswered(context, caller, call);
     const forged = await callUntilAllAnswer(
       caller,
       { ...call, headers: { [identities.callerHeader]: identities.claim(claimed) } },
@@ -206,11 +215,7 @@ export const principal = defineCheck({
     const entries = await Promise.all(
       GUARDED_PORTS.map(async ({ protocol, port }): Promise<Entries> => {
         const call = { protocol, address, port };
-        const { last: allowed } = await context.converge(() => callUntilAllAnswer(caller, call, [to.name]), {
-          succeeded: (exchanges) => answerers(exchanges).includes(to.name),
-          budgetMs: CONVERGENCE_MS.value,
-          successes: 1,
-        });
+        const allowed = await callUntilAnswered(context, caller, call);
         const first = await intruder.exchange(sameCalls(call, PRINCIPAL_CALLS / 2));
         await context.sleep(holds);
         const last = await intruder.exchange(sameCalls(call, PRINCIPAL_CALLS / 2));

@@ -12,12 +12,12 @@ const ATTEMPTS = 10;
 
 const words = (text: string): string[] => text.split(/\s+/).filter(Boolean);
 
-/** Whole ids of all containers with a label (`key=value`), whatever their state. */
-async function containersWith(label: string): Promise<string[]> {
-  return words(
-    await runCommand(['docker', 'ps', '--all', '--quiet', '--no-trunc', '--filter', `label=${label}`]),
-  );
-}
+/** Whole ids of all containers that a filter of Docker's lets through, whatever their state. */
+const containersBy = async (filter: string): Promise<string[]> =>
+  words(await runCommand(['docker', 'ps', '--all', '--quiet', '--no-trunc', '--filter', filter]));
+
+/** @param label `key=value` */
+const containersWith = (label: string): Promise<string[]> => containersBy(`label=${label}`);
 
 /** Looks a second time before it says no. */
 export async function containersExist(label: string): Promise<boolean> {
@@ -52,16 +52,7 @@ export async function deleteDockerNetwork(name: string): Promise<void> {
       await runCommand(['docker', 'network', 'rm', name]);
     } catch (error) {
       lastError = error;
-      const attached = [
-        'docker',
-        'ps',
-        '--all',
-        '--quiet',
-        '--no-trunc',
-        '--filter',
-        `network=${name}`,
-      ] as const;
-      const present = words(await runCommand(attached));
+      const present = await containersBy(`network=${name}`);
       lastError = (await removeContainers(present)) ?? lastError;
       await systemClock.sleep(SETTLE_MS);
     }

@@ -42,7 +42,7 @@ export function answerers(exchanges: readonly Exchange[]): string[] {
   return [...new Set(names)].toSorted();
 }
 
-type Call = Omit<ExchangeRequest, 'timeoutMs'>;
+export type Call = Omit<ExchangeRequest, 'timeoutMs'>;
 
 export const sameCalls = (call: Call, count: number): ExchangeRequest[] =>
   Array.from({ length: count }, () => ({ ...call, timeoutMs: SERVICE_TIMEOUT_MS }));

@@ -3,21 +3,21 @@ import { X509Certificate } from 'node:crypto';
 import type { KubernetesCluster } from '../../model/cluster.ts';
 import { type Request, tell } from './server.ts';
 
-export interface Authority {
+export interface AuthorityConfiguration {
   readonly Provider: string;
   readonly Config: Readonly<Record<string, unknown>>;
 }
 
 const CONFIGURATION = '/v1/connect/ca/configuration';
 
-export async function authorityOf(cluster: KubernetesCluster): Promise<Authority> {
+export async function authorityOf(cluster: KubernetesCluster): Promise<AuthorityConfiguration> {
   const [text = '{}'] = await tell(cluster, [{ method: 'GET', path: CONFIGURATION }]);
-  const { Provider, Config } = JSON.parse(text) as Authority;
+  const { Provider, Config } = JSON.parse(text) as AuthorityConfiguration;
   return { Provider, Config };
 }
 
 /** @param abrupt the root before vouches for none that comes of it */
-export const authorityRequest = (authority: Authority, abrupt = false): Request => ({
+export const authorityRequest = (authority: AuthorityConfiguration, abrupt = false): Request => ({
   method: 'PUT',
   path: CONFIGURATION,
   body: { ...authority, ForceWithoutCrossSigning: abrupt },
@@ -26,7 +26,7 @@ export const authorityRequest = (authority: Authority, abrupt = false): Request 
 const KEY_BITS = [256, 384] as const;
 
 /** The same with another root: a server makes a new one for another kind of key. Proxies keep keys of their own kind. */
-export const withAnotherRoot = ({ Provider, Config }: Authority): Authority => ({
+export const withAnotherRoot = ({ Provider, Config }: AuthorityConfiguration): AuthorityConfiguration => ({
   Provider,
   Config: {
     ...Config,
