@@ -7,8 +7,6 @@
 export const ALONE: readonly string[] = [
   'test/e2e/core.test.ts',
   'test/probe/throughput.test.ts',
-  // Beside other labs one fault of its table went unnoticed once.
-  'test/run/proveLab.test.ts',
   'test/run/proveFigures.test.ts',
 ];
 
@@ -17,6 +15,7 @@ export const ALONE: readonly string[] = [
  * come first.
  */
 export const BESIDE: readonly string[] = [
+  'test/run/proveLab.test.ts',
   'test/provider/lab/faults.test.ts',
   'test/e2e/interruption.test.ts',
   'test/e2e/breaking.test.ts',

@@ -80,6 +80,17 @@ function withoutServices(shown: string): string {
   return kept.split('\n').toSorted().join('\n');
 }
 
+/** For `node -e`, with a DNS server and a name: writes the code of its answer (RFC 1035, section 4.1.1). */
+const ASK_FROM_ONE_PORT = `
+const [, server, name] = process.argv;
+const labels = name.split('.').map((label) => Buffer.from([label.length, ...Buffer.from(label)]));
+const socket = require('node:dgram').createSocket('udp4');
+socket.on('message', (answer) => { process.stdout.write(String(answer[3] & 15)); socket.close(); });
+socket.bind(40_000, () => socket.send(
+  Buffer.concat([Buffer.from([0, 7, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0]), ...labels, Buffer.from([0, 0, 1, 0, 1])]), 53, server));
+setTimeout(() => socket.close(), 3000).unref();
+`;
+
 // Other tests and runs may keep the machine busy.
 t.setTimeout(240_000);
 const skip = process.getuid?.() === 0 ? false : 'needs root: network namespaces';
@@ -197,6 +208,31 @@ t.test('faults of the lab', { skip }, async (t) => {
     if (!injector) throw new Error(`no injector for ${fault.kind}`);
     return injector.inject(fault, fleet, ledger);
   };
+  /** The code of the answer to a question from always the same port, which connection tracking remembers. */
+  async function codeFromOnePort(): Promise<string> {
+    const asked = fleet.clusters.find(({ name }) => name === 'west');
+    const netns = (await listFolder('/run/netns')).find(
+      (name) => name.includes(run) && /west.*web/.test(name),
+    );
+    return runCommand([
+      'nsenter',
+      `--net=/run/netns/${netns}`,
+      process.execPath,
+      '-e',
+      ASK_FROM_ONE_PORT,
+      asked?.dns.ipv4 ?? '',
+      'web.shop.svc.cluster.local',
+    ]);
+  }
+
+  await t.test('a question from the port of an earlier one meets the fault too', async (t) => {
+    t.equal(await codeFromOnePort(), '0', 'NOERROR');
+    const disturbance = await inject({ kind: 'dns-nxdomain', cluster: 'west' });
+    t.equal(await codeFromOnePort(), '3', 'NXDOMAIN');
+    await disturbance.mend();
+    t.equal(await codeFromOnePort(), '0', 'NOERROR again');
+  });
+
   const before = await state();
   for (const fault of FAULTS) {
     await t.test(JSON.stringify(fault), async (t) => {

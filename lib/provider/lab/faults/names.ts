@@ -5,7 +5,7 @@ import { InternalError } from '../../../model/errors.ts';
 import type { Disturbance } from '../../../model/fault.ts';
 import { ADDRESS_RECORD, type Resolution } from '../../../model/probe.ts';
 import { keyOf } from '../../../model/workload.ts';
-import { randomBelow, systemClock, within } from '../../../system/clock.ts';
+import { randomBelow, systemClock } from '../../../system/clock.ts';
 import { quoteCommand } from '../../../system/commands.ts';
 import { readIfPresent, writeAtomically } from '../../../system/files.ts';
 import { askOverSocket } from '../../../system/sockets.ts';
@@ -26,13 +26,6 @@ import { companion } from './processes.ts';
 const LOOKUP_MS = 3_000;
 const START_MS = 5_000;
 const POLL_MS = 50;
-/**
- * A lookup from the port of an earlier one is led to the server of that one, until the gateway has forgotten it (two seconds):
- * whether another server answers is no question for a single lookup.
- */
-const HELD_MS = 5_000;
-const LOOK_MS = 250;
-const soon = (isSo: () => Promise<boolean>): Promise<boolean> => within(HELD_MS, isSo, LOOK_MS);
 /** Above the well-known ports, and nothing in a gateway listens there. */
 const FIRST_PORT = 5_400;
 const PORTS = 4_000;
@@ -78,7 +71,7 @@ async function impersonate(
   await writeAtomically(files.hosts, hosts, 0o600);
   return divert(injection, cluster, {
     port,
-    protocols: 'tcp, udp',
+    protocols: ['tcp', 'udp'],
     command: ['dnsmasq', `--conf-file=${files.configuration}`],
     pidFile: files.pid,
     files: [files.configuration, files.hosts],
@@ -92,7 +85,7 @@ async function divert(
   cluster: LabCluster,
   substitute: {
     readonly port: number;
-    readonly protocols: string;
+    readonly protocols: readonly ('tcp' | 'udp')[];
     readonly command: readonly [string, ...string[]];
     readonly pidFile: string;
     readonly files: readonly string[];
@@ -115,14 +108,23 @@ async function divert(
   );
   await program.start(netns, injection.fleet.run, substitute.command);
   await program.untilListening(netns, port, START_MS);
-  const rules = Object.entries(cluster.dns).map(([family, address]) => {
-    const [header, host] = family === 'ipv4' ? ['ip', address] : ['ip6', `[${address}]`];
-    return `    meta l4proto { ${substitute.protocols} } ${header} daddr ${address} th dport 53 dnat ${header} to ${host}:${port}`;
+  // Ports are exchanged outside connection tracking's view: what it remembers of an earlier question from the same port would
+  // lead a new one to the own server.
+  const exchanged = Object.entries(cluster.dns).flatMap(([family, address]) => {
+    const header = family === 'ipv4' ? 'ip' : 'ip6';
+    return substitute.protocols.map((protocol) => ({
+      asked: `    ${header} daddr ${address} ${protocol} dport 53 ${protocol} dport set ${port}`,
+      answered: `    ${header} saddr ${address} ${protocol} sport ${port} ${protocol} sport set 53`,
+    }));
   });
   const chain = [
     '  chain prerouting {',
-    '    type nat hook prerouting priority dstnat - 1; policy accept;',
-    ...rules,
+    '    type filter hook prerouting priority raw; policy accept;',
+    ...exchanged.map(({ asked }) => asked),
+    '  }',
+    '  chain postrouting {',
+    '    type filter hook postrouting priority srcnat + 1; policy accept;',
+    ...exchanged.map(({ answered }) => answered),
     '  }',
   ];
   await applyNft(netns, `table ${table} {\n${chain.join('\n')}\n}\n`);
@@ -165,7 +167,7 @@ export async function denyNames(injection: Injection<FaultOf<'dns-nxdomain'>>): 
   const withoutServices = configuration.replaceAll(/^srv-host=.*\n/gm, '');
   const mend = await impersonate(injection, cluster, { configuration: withoutServices, hosts: '' });
   const name = someName(hosts, cluster);
-  return { tookHold: () => soon(async () => (await lookUp(cluster, name))?.rcode === 'NXDOMAIN'), mend };
+  return { tookHold: async () => (await lookUp(cluster, name))?.rcode === 'NXDOMAIN', mend };
 }
 
 export async function keepNamesLong(injection: Injection<FaultOf<'dns-ttl-long'>>): Promise<Disturbance> {
@@ -178,7 +180,7 @@ export async function keepNamesLong(injection: Injection<FaultOf<'dns-ttl-long'>
   });
   const name = someName(hosts, cluster);
   return {
-    tookHold: () => soon(async () => (await lookUp(cluster, name))?.ttls.includes(fault.seconds) === true),
+    tookHold: async () => (await lookUp(cluster, name))?.ttls.includes(fault.seconds) === true,
     mend,
   };
 }
@@ -193,12 +195,11 @@ export async function answerFromOtherCluster(
   const name = someName(other.hosts, cluster);
   const wrong = addressesIn(other.hosts, name);
   return {
-    tookHold: () =>
-      soon(async () => {
-        const right = addressesIn((await contentOf(cluster)).hosts, name);
-        const seen = (await lookUp(cluster, name))?.addresses ?? [];
-        return seen.length > 0 && seen.every((one) => wrong.includes(one) && !right.includes(one));
-      }),
+    async tookHold() {
+      const right = addressesIn((await contentOf(cluster)).hosts, name);
+      const seen = (await lookUp(cluster, name))?.addresses ?? [];
+      return seen.length > 0 && seen.every((one) => wrong.includes(one) && !right.includes(one));
+    },
     mend,
   };
 }
@@ -231,8 +232,8 @@ export async function keepOldRecords(injection: Injection<FaultOf<'dns-stale'>>)
   if (name === undefined) throw new InternalError(`cluster ${cluster.name} has no headless service`);
   const mend = await impersonate(injection, cluster, { configuration, hosts: stale.join('') });
   return {
-    tookHold: () =>
-      soon(async () => ((await lookUp(cluster, name))?.addresses ?? []).some((one) => vacant.includes(one))),
+    tookHold: async () =>
+      ((await lookUp(cluster, name))?.addresses ?? []).some((one) => vacant.includes(one)),
     mend,
   };
 }
@@ -244,7 +245,7 @@ export async function slowDns(injection: Injection<FaultOf<'dns-slow'>>): Promis
   const port = FIRST_PORT + randomBelow(PORTS);
   const mend = await divert(injection, cluster, {
     port,
-    protocols: 'udp',
+    protocols: ['udp'],
     command: relayCommand({
       ways: Object.values(cluster.dns).map((address) => ({
         listen: { address, port },
