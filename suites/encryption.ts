@@ -92,6 +92,8 @@ export const wire = defineCheck({
   requires: ['tunnel.encrypted', 'wan.capture', 'l3.pod'],
   dependsOn: ['reachability.tcp'],
   uses: [client, echo],
+  // For captures to begin and to end.
+  mostlyWaits: true,
   faults: [{ kind: 'clear-text-route', cause: 'clear-text-on-wan' }],
   hint: 'Look for a route to the other cluster that is preferred to the tunnel: `ip route get <address>` on the gateway',
   reference: 'RFC 7258',

@@ -13,7 +13,13 @@ import { type Excuses, startControl, unlessMachineIsBusy } from './support/busyM
 import { CLUSTER_OUTAGE, GATEWAY_OUTAGE, TUNNEL_OUTAGE } from './support/outages.ts';
 import { CALM_MS, answeringClusters, isGood, recoveryTime } from './support/samples.ts';
 import { untilKnownAtHome, wayOfPair } from './support/services.ts';
-import { type ClusterView, type PairContext, type Suite, defineCheck } from '../lib/model/check.ts';
+import {
+  type AnyCheck,
+  type ClusterView,
+  type PairContext,
+  type Suite,
+  defineCheck,
+} from '../lib/model/check.ts';
 import type { BackendEvent, Exchange, Sample, SampleRequest } from '../lib/model/probe.ts';
 import { type Figures, type Verdict, failed, inconclusive, passed } from '../lib/model/verdict.ts';
 import type { ServiceSpec } from '../lib/model/workload.ts';
@@ -369,9 +375,17 @@ interface BackendDrill {
   readonly connections: readonly Connections[];
   /** Share of requests that may be lost; any number where absent. */
   readonly lostShare?: number;
+  readonly together?: AnyCheck['together'];
 }
 
-const backendDrill = ({ id, title, drill, event, level, connections, lostShare }: BackendDrill) =>
+/** Each has backends of its own, and both wait for most of their time until proxies have given up on those. */
+const SUDDEN_FAILURES: AnyCheck['together'] & object = {
+  name: 'sudden failures of backends',
+  of: 'pair',
+  where: 'casesAtOnce',
+};
+
+const backendDrill = ({ id, title, drill, event, level, connections, lostShare, together }: BackendDrill) =>
   defineCheck({
     id: `failover.${id}`,
     title,
@@ -383,6 +397,7 @@ const backendDrill = ({ id, title, drill, event, level, connections, lostShare }
     budgets: DRILL_BUDGETS,
     exclusive: 'none',
     oneAtATime: 'each way',
+    ...(together && { together }),
     mostlyWaits: true,
     timed: true,
     faults: [{ kind: 'service-not-shared', cause: 'no-failover' }],
@@ -417,6 +432,7 @@ export const crash = backendDrill({
   event: 'crash',
   level: 'core',
   connections: ['new', 'keep-alive'],
+  together: SUDDEN_FAILURES,
 });
 export const freeze = backendDrill({
   id: 'freeze',
@@ -425,6 +441,7 @@ export const freeze = backendDrill({
   event: 'freeze',
   level: 'core',
   connections: ['new', 'keep-alive'],
+  together: SUDDEN_FAILURES,
 });
 export const errors = backendDrill({
   id: 'server-errors',

@@ -262,7 +262,6 @@ export const plaintext = defineCheck({
   classes: SERVICE_CLASSES,
   requires: ['mtls'],
   uses: [client, echo, sharedEcho, outsider, mutualTls],
-  exclusive: 'cluster',
   mostlyWaits: true,
   budgets: { holds: DENY_HOLDS_MS },
   faults: [{ kind: 'clear-text-accepted', cause: 'plaintext-accepted' }],

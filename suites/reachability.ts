@@ -250,6 +250,8 @@ export const path = defineCheck({
   requires: ['l3.pod', 'l3.hops', 'icmp', 'gateway.probe'],
   dependsOn: ['reachability.tcp', 'reachability.udp'],
   uses: [client, echo],
+  // For routers that stay silent.
+  mostlyWaits: true,
   withoutFaults: 'A detour needs a second way between two clusters, and no underlay here has one to open',
   hint: 'Compare `ip route get` of the target at each gateway with the topology',
   reference: 'RFC 1812, section 5.3.1 (TTL), RFC 8200, section 3 (hop limit)',

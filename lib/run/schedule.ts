@@ -130,9 +130,14 @@ export function companyOf(
   return [together.name, ...variants, ...ends].join(' ');
 }
 
-/** Whether a case may be observed once more: what it injects again would disturb those that run together with it. */
-export const mayRepeat = ({ together }: Pick<AnyCheck, 'together'>, member: Member | undefined): boolean =>
-  member === undefined || together?.where === 'separateUplinks';
+/**
+ * Whether a case may be observed once more: what it injects again would disturb those that run together with it, unless it
+ * wants nothing for itself.
+ */
+export const mayRepeat = (
+  { exclusive = 'none', together }: Pick<AnyCheck, 'exclusive' | 'together'>,
+  member: Member | undefined,
+): boolean => member === undefined || together?.where === 'separateUplinks' || exclusive === 'none';
 
 /** What disturbs a cluster leaves room for what disturbs a link between others. */
 const START_ORDER: readonly Exclusive[] = ['none', 'target', 'pair', 'caller', 'cluster', 'fleet'];

@@ -5,12 +5,14 @@ import type { Subject } from '../../lib/model/ids.ts';
 import type { PlannedCase } from '../../lib/model/record.ts';
 import { directedPairs } from '../../lib/model/topology.ts';
 import { type Verdict, failed, passed } from '../../lib/model/verdict.ts';
+import { Company } from '../../lib/run/company.ts';
 import {
   type Locks,
   companyOf,
   concurrencyFor,
   inStartOrder,
   locksOf,
+  mayRepeat,
   runSchedule,
 } from '../../lib/run/schedule.ts';
 import { plannedCase, topologyOf } from './support.ts';
@@ -455,6 +457,15 @@ t.test('a company is named by its check, its variants and, where asked for, its 
   t.equal(companyOf(few, there), undefined);
   t.equal(companyOf(few, there, { casesAtOnce: 2 }), 'outage ipv6');
   t.end();
+});
+
+t.test('what wants nothing for itself may be observed again beside others', async (t) => {
+  const company = new Company();
+  const member = company.join();
+  const together = { name: 'outage', of: 'fleet' } as const;
+  t.equal(mayRepeat({ together, exclusive: 'caller' }, member), false);
+  t.equal(mayRepeat({ together, exclusive: 'caller' }, undefined), true, 'it runs by itself');
+  t.equal(mayRepeat({ together }, member), true);
 });
 
 t.test('of clusters that share a machine each leaves less of it for cases', async (t) => {

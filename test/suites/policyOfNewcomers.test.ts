@@ -70,5 +70,5 @@ t.test('no two newcomers of a cluster have the same name, whatever pairs are obs
       await t.rejects(ofNewcomers.observe(context as never, { known: 1 }));
     }
   }
-  t.equal(new Set(started).size, 12);
+  t.equal(new Set(started).size, 6);
 });

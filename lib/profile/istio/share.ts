@@ -16,7 +16,7 @@ export interface Timers {
 /** Istio's own recipe for locality failover, and a shortened one that no production should use. */
 export const TIMERS: Record<IstioOptions['tuning'], Timers> = {
   'as-configured': { intervalMs: 1_000, baseEjectionMs: 60_000 },
-  fast: { intervalMs: 500, baseEjectionMs: 5_000 },
+  fast: { intervalMs: 500, baseEjectionMs: 3_000 },
 };
 
 /**
