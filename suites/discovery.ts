@@ -390,6 +390,7 @@ export const newWorkload = defineCheck({
   uses: [client, echo, ...discoverable],
   // A failure must have come from nobody else's deletion.
   oneAtATime: 'each way',
+  mostlyWaits: true,
   budgets: { discovery: DISCOVERY_MS, withdrawal: WITHDRAWAL_MS },
   faults: [{ kind: 'control-plane-stopped', cause: 'control-plane-down' }],
   hint: 'Is the control plane of the caller’s cluster up, and how far behind is it? Look at its log and its push times',

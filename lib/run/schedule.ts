@@ -74,6 +74,8 @@ class Places {
 }
 /** Of cases that run together; more would keep each other waiting for the machine rather than for the network. */
 const MOST_TOGETHER = 100;
+/** Of those that share nothing but the moment, for each case that may run at once: they wait, and their load adds up. */
+const TOGETHER_PER_PLACE = 3;
 
 /** What a case uses (`shared`) and what it disturbs (`alone`). Names: `fleet`, `cluster east`, `link east|west`. */
 export interface Locks {
@@ -358,12 +360,14 @@ export async function runSchedule(options: ScheduleOptions): Promise<PlannedCase
     companies.set(name, open);
     // When nothing else runs, nobody is left whom the others could wait for.
     if (running.size > 0 && !open.every(isReady)) return undefined;
+    const shareTheirLocks = options.locks(planned).alone.length > 0;
+    const most = shareTheirLocks ? MOST_TOGETHER : TOGETHER_PER_PLACE * options.concurrency;
     const members: PlannedCase[] = [];
     const all: Locks[] = [];
     const taken = new Set<string>();
     for (const one of [planned, ...open.filter((other) => other !== planned && isReady(other))]) {
       const locks = options.locks(one);
-      if (members.length === MOST_TOGETHER || locks.own?.some((lock) => taken.has(lock))) continue;
+      if (members.length === most || locks.own?.some((lock) => taken.has(lock))) continue;
       members.push(one);
       all.push(locks);
       for (const lock of locks.own ?? []) taken.add(lock);

@@ -434,6 +434,32 @@ t.test('of a company, cases that use the same backends run one after the other',
   t.strictSame(atOnce, [2, 2, 1]);
 });
 
+t.test(
+  'a company whose cases want nothing for themselves is no larger than the machine can carry',
+  async (t) => {
+    const cases = Array.from({ length: 8 }, (_, index) => plannedCase({ id: `${index}` }));
+    const atOnce: number[] = [];
+    let running = 0;
+    await runSchedule({
+      cases,
+      locks: () => share(),
+      company: () => 'drills',
+      concurrency: 1,
+      known: new Map(),
+      signal: new AbortController().signal,
+      settle: () => undefined,
+      execute: async () => {
+        atOnce.push(++running);
+        await new Promise<void>((resolve) => setImmediate(resolve));
+        running--;
+        return passed('fine');
+      },
+    });
+    t.equal(Math.max(...atOnce), 3);
+    t.equal(atOnce.length, 8);
+  },
+);
+
 t.test('a company is named by its check, its variants and, where asked for, its two ends', (t) => {
   const there = plannedCase({
     id: 'x',
