@@ -95,6 +95,7 @@ async function startClients(
 
 /** That somebody answers who must not, no stall brings about; one loses requests, but recovery fails only where they go on. */
 const EXCUSES: Excuses = {
+  'control-failed': 0.05,
   'failover-loses-requests': 0,
   'no-failover': 0.05,
   'no-failback': 0.05,
@@ -291,7 +292,7 @@ function judgeClient(
     figures,
     reproduce: reproduceOf(drill),
   };
-  const after = answeringClusters(view.samples, view.mendAt - CALM_MS / 2, view.mendAt);
+  const after = answeringClusters(view.samples, view.faultAt + (recovery ?? 0), view.mendAt);
   if (recovery === undefined || recovery > budgetMs || !after.includes(drill.to)) {
     return {
       figures,
@@ -378,9 +379,9 @@ interface BackendDrill {
   readonly together?: AnyCheck['together'];
 }
 
-/** Each has backends of its own, and all wait for most of their time until proxies have given up on those. */
-const ENDS_OF_BACKENDS: AnyCheck['together'] & object = {
-  name: 'ends of backends',
+/** Each has backends of its own, and both wait for most of their time until proxies have given up on those. */
+const SUDDEN_FAILURES: AnyCheck['together'] & object = {
+  name: 'sudden failures of backends',
   of: 'pair',
   where: 'casesAtOnce',
 };
@@ -401,7 +402,7 @@ const backendDrill = ({ id, title, drill, event, level, connections, lostShare, 
     mostlyWaits: true,
     timed: true,
     faults: [{ kind: 'service-not-shared', cause: 'no-failover' }],
-    judgeVersion: 3,
+    judgeVersion: 4,
     hint: 'Is the service shared by the other cluster, does anything check the health of its backends, and how often?',
     reference: 'https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-termination',
     timeoutMs: DRILL_TIMEOUT_MS,
@@ -424,7 +425,6 @@ export const graceful = backendDrill({
   level: 'core',
   connections: ['new', 'keep-alive'],
   lostShare: GRACEFUL_LOSS_SHARE,
-  together: ENDS_OF_BACKENDS,
 });
 export const crash = backendDrill({
   id: 'crash',
@@ -433,7 +433,7 @@ export const crash = backendDrill({
   event: 'crash',
   level: 'core',
   connections: ['new', 'keep-alive'],
-  together: ENDS_OF_BACKENDS,
+  together: SUDDEN_FAILURES,
 });
 export const freeze = backendDrill({
   id: 'freeze',
@@ -442,7 +442,7 @@ export const freeze = backendDrill({
   event: 'freeze',
   level: 'core',
   connections: ['new', 'keep-alive'],
-  together: ENDS_OF_BACKENDS,
+  together: SUDDEN_FAILURES,
 });
 export const errors = backendDrill({
   id: 'server-errors',

@@ -24,7 +24,7 @@ export const startControl = (
     ...limits,
   });
 
-/** A check that fails while calls inside the caller's own cluster are late as well says nothing of the network. */
+/** A check or its control that fails while calls inside the caller's own cluster are late as well says nothing of the network. */
 export function unlessMachineIsBusy(
   verdict: Verdict,
   { from, control = [] }: { readonly from: string; readonly control?: readonly Sample[] },
@@ -36,7 +36,7 @@ export function unlessMachineIsBusy(
     ({ outcome, latencyMs }) => outcome !== 'answered' || latencyMs > slowMs,
   ).length;
   const excuse = verdict.cause && excuses[verdict.cause];
-  if (verdict.status !== 'failed' || excuse === undefined || late === 0 || late / control.length < excuse) {
+  if (excuse === undefined || late === 0 || late / control.length < excuse) {
     return verdict;
   }
   return inconclusive(
