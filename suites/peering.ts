@@ -130,6 +130,13 @@ async function passThrough(
   });
   const began = context.elapsed();
   await context.sleep(STEADY_MS);
+  // On a busy machine connections that are to be kept open late.
+  await context.converge(many, {
+    succeeded: (exchanges) =>
+      isAnswered(exchanges) && exchanges.every(({ outcome }) => outcome === 'answered'),
+    budgetMs: convergence,
+    successes: 1,
+  });
   const closedAt = context.elapsed() - began;
   await close();
   const closed = await until(false);

@@ -7,7 +7,7 @@ import { type BrokenLink, SERVICE_CLASSES } from '../lib/model/cluster.ts';
 import type { Exchange } from '../lib/model/probe.ts';
 import { type Verdict, failed, inconclusive, passed } from '../lib/model/verdict.ts';
 import { conflict } from './conflicts.ts';
-import { callCommand, countOutcomes, malformed } from './support/calls.ts';
+import { PATIENT_TIMEOUT_MS, callCommand, countOutcomes, malformed } from './support/calls.ts';
 import { told } from './support/links.ts';
 import { answerers, untilKnownAtHome, wayOfPair } from './support/services.ts';
 
@@ -87,6 +87,7 @@ async function observeTable(context: PairContext, sharing: Sharing, budgetMs: nu
     port,
     timeoutMs: CALL_TIMEOUT_MS,
   }));
+  const patient = calls.map((one) => ({ ...one, timeoutMs: PATIENT_TIMEOUT_MS }));
   const look = async (placement: Placement): Promise<Row> => {
     const expected = expectedAnswerers(sharing, placement, facts);
     // Backends that were stopped a moment ago refuse until everybody has heard of it.
@@ -101,8 +102,9 @@ async function observeTable(context: PairContext, sharing: Sharing, budgetMs: nu
       },
       { succeeded: settled, budgetMs, successes: 2, intervalMs: LOOK_MS },
     );
-    // Judged is a whole look.
-    return { placement, exchanges: last.length < CALLS ? await call(calls) : last, elapsedMs };
+    // Judged is a whole look; what is only late is no loss.
+    const exchanges = last.length < CALLS || !settled(last) ? await call(patient) : last;
+    return { placement, exchanges, elapsedMs };
   };
   await Promise.all([from, to].map((cluster) => place(cluster, port, true)));
   await untilKnownAtHome(context, to, service);

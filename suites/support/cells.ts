@@ -4,7 +4,7 @@ import { type CellExpectation, type PolicyPeer, expectedOfPolicy } from '../../l
 import type { Exchange, Outcome } from '../../lib/model/probe.ts';
 import type { Protocol } from '../../lib/model/workload.ts';
 import { GOVERNED_KEYS, GOVERNED_PORTS } from '../../fixtures/policy.ts';
-import { callCommand, isOutcome } from './calls.ts';
+import { PATIENT_TIMEOUT_MS, callCommand, isOutcome } from './calls.ts';
 
 /** One flow of the table, and how it ended each time it was tried. */
 export interface Cell {
@@ -35,8 +35,6 @@ export type Effect = 'allowed' | 'refused';
 
 /** Long enough on a busy machine for what is allowed; every refused cell costs it once, all at the same time. */
 const CELL_TIMEOUT_MS = 1_000;
-/** For flows that ought to pass and did not: so long no machine that runs at all is busy with other things. */
-const PATIENT_TIMEOUT_MS = 4_000;
 
 /** How many cells a table of this shape has: a workload's own address is none of them. */
 export function cellCount(sameCluster: boolean): number {
