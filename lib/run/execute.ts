@@ -1,7 +1,7 @@
 /** A run from its specification to its end: everything that is created is undone, whatever happens. */
 import path from 'node:path';
 import type { Budget } from '../model/budgets.ts';
-import type { Suite } from '../model/check.ts';
+import type { AnyCheck, Suite } from '../model/check.ts';
 import type {
   Cluster,
   Feature,
@@ -38,15 +38,7 @@ import { type CheckRegistry, registryOf } from './registry.ts';
 import { assertServes, mergeRequirements } from './requirements.ts';
 import { resultsOf } from './results.ts';
 import { type CaseRunner, runCase, unfinished } from './runCase.ts';
-import {
-  companyOf,
-  concurrencyFor,
-  dependencyFailed,
-  inStartOrder,
-  mayRepeat,
-  locksOf,
-  runSchedule,
-} from './schedule.ts';
+import { besideEachOther, dependencyFailed, inStartOrder, mayRepeat, runSchedule } from './schedule.ts';
 import { setUp } from './setUp.ts';
 import { type RunState, EXPIRY_MS, StateFile, attachedSpecOf, loadAttachable } from './state.ts';
 import { type CaseToolkit, type World, planToolkit, toolkitFor } from './toolkit.ts';
@@ -391,7 +383,8 @@ class Run {
       standingPolicies: this.#plan.fixtures.intents.filter((intent) => intent.kind === 'policy'),
       record: (body) => this.#journal.record(body),
     };
-    const { casesAtOnce } = this.#with.provider.limits;
+    const { limits } = this.#with.provider;
+    const checkOf = ({ check }: PlannedCase): AnyCheck => this.#registry.get(check)!;
     const withDrops: CaseRunner['withDrops'] = (verdict, planned, since) => {
       const note = (detail: string): void => {
         const step = { step: 'drops not told', durationMs: 0, detail };
@@ -405,30 +398,17 @@ class Run {
     };
     const known = new Map([...this.#journal.outcomes].map(([id, { verdict }]) => [id, verdict]));
     const watch = new LoadWatch(meter, this.#open, (usage) => this.#journal.use(usage));
-    const mindsOthers = ({ check }: PlannedCase): boolean =>
-      casesAtOnce !== undefined && (this.#registry.get(check)!.timed ?? false);
     const unstarted = await runSchedule({
-      cases: inStartOrder(this.#open, ({ check }) => this.#registry.get(check)!, this.#with.provider.limits),
+      ...besideEachOther({ checkOf, topology, limits, concurrency: this.#with.concurrency }),
+      cases: inStartOrder(this.#open, checkOf, limits),
       known,
-      locks: ({ check, subject }) => locksOf(this.#registry.get(check)!, subject, topology),
-      mostlyWaits: (planned) =>
-        (this.#registry.get(planned.check)!.mostlyWaits ?? false) && !mindsOthers(planned),
-      inCalm: mindsOthers,
-      concurrency: concurrencyFor(
-        this.#with.concurrency,
-        this.#with.provider.limits,
-        topology.members.length,
-      ),
-      company: (planned) =>
-        companyOf(this.#registry.get(planned.check)!, planned, this.#with.provider.limits),
       execute: (planned, member) =>
         watch.run(planned, () =>
-          runCase(
-            planned,
-            this.#registry.get(planned.check)!,
-            (signal) => toolkitFor(world, planned, signal, member),
-            { ...this.#runner, withDrops, mayRepeat: mayRepeat(this.#registry.get(planned.check)!, member) },
-          ),
+          runCase(planned, checkOf(planned), (signal) => toolkitFor(world, planned, signal, member), {
+            ...this.#runner,
+            withDrops,
+            mayRepeat: mayRepeat(checkOf(planned), member),
+          }),
         ),
       settle: (planned, verdict) => this.#journal.settle(planned, verdict),
       signal: this.#signal,

@@ -30,7 +30,7 @@ import { RecordWriter } from './record.ts';
 import { Redactor } from './redact.ts';
 import { type CheckRegistry, registryOf } from './registry.ts';
 import { runCase } from './runCase.ts';
-import { companyOf, concurrencyFor, locksOf, mayRepeat, runSchedule } from './schedule.ts';
+import { besideEachOther, inStartOrder, mayRepeat, runSchedule } from './schedule.ts';
 import { loadAttachable } from './state.ts';
 import { type World, toolkitFor } from './toolkit.ts';
 
@@ -330,22 +330,19 @@ class Proving {
     batch: Batch,
     toolkit: Toolkit,
   ): Promise<{ injection: BatchObservation['injection']; mend: () => Promise<void> }> {
-    const mends: (() => Promise<void>)[] = [];
+    // Injected one after another, waited for beside each other.
+    const injections = await Promise.allSettled(batch.faults.map((fault) => toolkit.disturb(fault)));
+    toolkit.signal.throwIfAborted();
+    const injected = injections.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
     const mend = async (): Promise<void> => {
-      for (const one of mends.toReversed()) await one();
+      for (const one of injected.toReversed()) await one.mend();
     };
-    let held = true;
-    try {
-      for (const fault of batch.faults) {
-        const disturbance = await toolkit.disturb(fault);
-        mends.push(async () => void (await disturbance.mend()));
-        held &&= disturbance.held;
-      }
-    } catch (error) {
-      toolkit.signal.throwIfAborted();
-      const outcome = error instanceof NotApplicableError ? 'not applicable' : 'failed';
-      return { injection: { outcome, reason: messageOf(error) }, mend };
+    const refused = injections.find((one) => one.status === 'rejected');
+    if (refused) {
+      const outcome = refused.reason instanceof NotApplicableError ? 'not applicable' : 'failed';
+      return { injection: { outcome, reason: messageOf(refused.reason) }, mend };
     }
+    const held = injected.every((one) => one.held);
     return { injection: { outcome: held ? 'held' : 'did not hold' }, mend };
   }
 
@@ -379,27 +376,24 @@ class Proving {
     isWanted: (verdict: Verdict) => boolean,
   ): Promise<Record<string, Sighting>> {
     const { registry, dependencies, redactor } = this.#with;
-    const { clock } = dependencies;
+    const { clock, concurrency } = dependencies;
+    const { limits } = dependencies.provider;
+    const { topology } = world.fleet;
+    const checkOf = ({ check }: PlannedCase): AnyCheck => registry.get(check)!;
     const journal = this.#journal;
     const sightings: Record<string, Sighting> = {};
     const onLeftover = (what: string): void => void this.#leftovers.push(what);
     await runSchedule({
-      cases,
+      ...besideEachOther({ checkOf, topology, limits, concurrency }),
+      cases: inStartOrder(cases, checkOf, limits),
       known: new Map(),
-      locks: ({ check, subject }) => locksOf(registry.get(check)!, subject, world.fleet.topology),
-      concurrency: concurrencyFor(
-        dependencies.concurrency,
-        dependencies.provider.limits,
-        world.fleet.topology.members.length,
-      ),
       signal,
       settle: () => undefined,
-      company: (planned) => companyOf(registry.get(planned.check)!, planned, dependencies.provider.limits),
       execute: async (planned, member) => {
         // Journals keep the first verdict of a case; here each run of it is one of its own.
         const id = `${planned.id}#${++this.#runs}`;
         const own = { ...planned, id };
-        const check = registry.get(planned.check)!;
+        const check = checkOf(planned);
         const verdict = await runCase(own, check, (within) => toolkitFor(world, own, within, member), {
           clock,
           journal,

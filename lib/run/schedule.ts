@@ -291,6 +291,30 @@ export interface ScheduleOptions {
   readonly stopAfter?: (verdict: Verdict) => boolean;
 }
 
+/** What checks say of themselves, and what the provider can carry: how their cases run beside each other. */
+export function besideEachOther({
+  checkOf,
+  topology,
+  limits,
+  concurrency,
+}: {
+  readonly checkOf: (planned: PlannedCase) => AnyCheck;
+  readonly topology: Topology;
+  readonly limits: Provider['limits'];
+  /** Cases at once, where the caller asks for it. */
+  readonly concurrency: number | undefined;
+}): Pick<ScheduleOptions, 'locks' | 'mostlyWaits' | 'inCalm' | 'company' | 'concurrency'> {
+  const mindsOthers = (planned: PlannedCase): boolean =>
+    limits.casesAtOnce !== undefined && (checkOf(planned).timed ?? false);
+  return {
+    locks: (planned) => locksOf(checkOf(planned), planned.subject, topology),
+    mostlyWaits: (planned) => (checkOf(planned).mostlyWaits ?? false) && !mindsOthers(planned),
+    inCalm: mindsOthers,
+    company: (planned) => companyOf(checkOf(planned), planned, limits),
+    concurrency: concurrencyFor(concurrency, limits, topology.members.length),
+  };
+}
+
 /** Cases that start at once, and what they need. */
 interface Group {
   readonly cases: readonly PlannedCase[];

@@ -289,6 +289,13 @@ export function toolkitFor(
     await step(`withdraw ${found.entry.what}`, undefined, () => stack.undo(found.entry));
   };
 
+  let lastInjection: Promise<unknown> = Promise.resolve();
+  /** Faults of one kind may stand in one object of the technology's. */
+  const inTurn = <T>(inject: () => Promise<T>): Promise<T> => {
+    const injection = lastInjection.then(inject);
+    lastInjection = injection.catch(() => undefined);
+    return injection;
+  };
   const disturb: Toolkit['disturb'] = async (fault) => {
     const injector = injectorFor(world, fault);
     if (!injector) throw new NotApplicableError(`nothing here can inject ${fault.kind}`);
@@ -315,7 +322,9 @@ export function toolkitFor(
         if (await disturbance.mend()) note('mended');
       },
     });
-    const disturbance = await step(`inject ${fault.kind}`, fault, () => (starting.current = injectShared()));
+    const disturbance = await inTurn(() =>
+      step(`inject ${fault.kind}`, fault, () => (starting.current = injectShared())),
+    );
     note('injected');
     const held = await step(`${fault.kind} took hold`, undefined, () => disturbance.tookHold());
     note(held ? 'held' : 'did-not-hold');

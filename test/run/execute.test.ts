@@ -205,7 +205,7 @@ t.test('every way in which observing can break is inconclusive, never passed, an
 });
 
 t.test(
-  'a case for which the machine had no time is observed once more, unless it runs together',
+  'a case for which the machine had no time is observed once more, unless it would disturb its company',
   async (t) => {
     const busyUntil = (last: number) => {
       let observed = 0;
@@ -223,7 +223,7 @@ t.test(
         's',
         checkOf('s.once', { scope: 'fleet', ...busyUntil(1) }),
         checkOf('s.always', { scope: 'fleet', ...busyUntil(9) }),
-        checkOf('s.company', { scope: 'cluster', together, ...busyUntil(1) }),
+        checkOf('s.company', { scope: 'cluster', exclusive: 'cluster', together, ...busyUntil(1) }),
         checkOf('s.broken', { scope: 'fleet', observe: () => Promise.reject(new ProbeError('gone')) }),
       ),
     ];

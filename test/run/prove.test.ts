@@ -150,6 +150,28 @@ t.test('the blast radius is looked for when it is asked for', async (t) => {
   t.match(results.blastRadii, [{ noticedBy: [{ case: /^net\.bystander\[/ }] }]);
 });
 
+t.test('cases that mostly wait do so beside each other, as in a run', async (t) => {
+  const world = new Breakable();
+  const { provider } = world.system;
+  let running = 0;
+  let most = 0;
+  const checks = ['net.a', 'net.b', 'net.c', 'net.d'].map((id) =>
+    world.seeing(id, {
+      mostlyWaits: true,
+      observe: async () => {
+        most = Math.max(most, ++running);
+        await new Promise<void>((resolve) => setImmediate(resolve));
+        running--;
+        return { ok: !world.broken };
+      },
+    }),
+  );
+  Object.assign(provider, { limits: { ...provider.limits, casesAtOnce: 1 } });
+  const { results } = await world.prove(checks);
+  t.equal(results.run.exitCode, 0);
+  t.equal(most, 4);
+});
+
 t.test('a signal under a fault mends it', async (t) => {
   const world = new Breakable();
   const controller = new AbortController();

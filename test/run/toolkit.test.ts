@@ -164,6 +164,48 @@ t.test('what the check took back itself is not taken back again', async (t) => {
   await t.rejects(toolkit.withdraw(deny, 'east'), /not applied by this case/);
 });
 
+t.test('faults are injected one after another, and waited for beside each other', async (t) => {
+  const events: string[] = [];
+  let injecting = 0;
+  let waiting = 0;
+  const { toolkit } = await bench({}, (system) => ({
+    profile: {
+      ...system.profile,
+      injectors: [
+        {
+          kinds: ['dns-stopped'],
+          reach: 'run',
+          inject: async (fault) => {
+            const { cluster } = fault as { cluster: string };
+            t.equal(++injecting, 1, 'alone');
+            await tick();
+            injecting--;
+            if (cluster === 'north') throw new Error('refused');
+            events.push(cluster);
+            return {
+              tookHold: async () => {
+                waiting++;
+                for (let turn = 0; turn < 50 && waiting < 2; turn++) await tick();
+                return waiting === 2;
+              },
+              mend: () => Promise.resolve(),
+            };
+          },
+        },
+      ],
+    },
+  }));
+  const results = await Promise.allSettled(
+    ['east', 'north', 'west'].map((cluster) => toolkit.disturb({ kind: 'dns-stopped', cluster })),
+  );
+  t.strictSame(events, ['east', 'west'], 'one that is refused stops no other');
+  t.match(results, [
+    { value: { held: true } },
+    { reason: { message: 'refused' } },
+    { value: { held: true } },
+  ]);
+});
+
 t.test('the profile comes before the provider, and nobody is a reason to skip', async (t) => {
   const handled: string[] = [];
   const handlerNamed = (name: string) => ({

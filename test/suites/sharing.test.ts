@@ -61,6 +61,11 @@ t.test('callers are led as the service is shared, or it is said who answers inst
   );
   t.equal(of(preferRemote, table(W, W, E)), 'passed');
   t.equal(of(preferRemote, table(E, W, E)), 'failed: preference-ignored');
+  t.equal(
+    of(preferRemote, table(E, [], E)),
+    'failed: local-endpoints-only',
+    'who is not there is not passed over',
+  );
   const { rows } = table(E, W, E);
   t.equal(
     of(preferLocal, table(E, W, E, { rows: [...rows.slice(0, 3), row('nowhere', ...W)] })),

@@ -126,10 +126,7 @@ const notOffered = injectorOf('service-not-shared', async ({ fault, fleet, ledge
       const now = await cluster.objects.read(reference);
       return now?.metadata.annotations?.[ANNOTATIONS.shared] === 'false';
     },
-    mend: async () => {
-      await restore();
-      await systemClock.sleep(PUSH_MS);
-    },
+    mend: restore,
   };
 });
 
@@ -151,10 +148,7 @@ const notExported = injectorOf('service-not-shared', async ({ fault, fleet, ledg
       await systemClock.sleep(PUSH_MS);
       return (await cluster.objects.read(reference)) === undefined;
     },
-    mend: async () => {
-      await restore();
-      await systemClock.sleep(PUSH_MS);
-    },
+    mend: restore,
   };
 });
 
