@@ -113,7 +113,8 @@ async function divert(
   const exchanged = Object.entries(cluster.dns).flatMap(([family, address]) => {
     const header = family === 'ipv4' ? 'ip' : 'ip6';
     return substitute.protocols.map((protocol) => ({
-      asked: `    ${header} daddr ${address} ${protocol} dport 53 ${protocol} dport set ${port}`,
+      // What the substitute itself asks the own server comes by the loopback interface.
+      asked: `    iifname != "lo" ${header} daddr ${address} ${protocol} dport 53 ${protocol} dport set ${port}`,
       answered: `    ${header} saddr ${address} ${protocol} sport ${port} ${protocol} sport set 53`,
     }));
   });
@@ -264,7 +265,7 @@ export async function slowDns(injection: Injection<FaultOf<'dns-slow'>>): Promis
     async tookHold() {
       const answer = await lookUp(cluster, name);
       // Timers count whole milliseconds, and may end one early.
-      return answer !== undefined && answer.durationMs >= fault.milliseconds - 1;
+      return answer?.outcome === 'answered' && answer.durationMs >= fault.milliseconds - 1;
     },
     mend,
   };
