@@ -168,6 +168,7 @@ t.test('faults are injected one after another, and waited for beside each other'
   const events: string[] = [];
   let injecting = 0;
   let waiting = 0;
+  const { promise: bothWait, resolve: letGo } = Promise.withResolvers<void>();
   const { toolkit } = await bench({}, (system) => ({
     profile: {
       ...system.profile,
@@ -184,9 +185,9 @@ t.test('faults are injected one after another, and waited for beside each other'
             events.push(cluster);
             return {
               tookHold: async () => {
-                waiting++;
-                for (let turn = 0; turn < 50 && waiting < 2; turn++) await tick();
-                return waiting === 2;
+                if (++waiting === 2) letGo();
+                await bothWait;
+                return true;
               },
               mend: () => Promise.resolve(),
             };
