@@ -379,9 +379,9 @@ interface BackendDrill {
   readonly together?: AnyCheck['together'];
 }
 
-/** Each has backends of its own, and both wait for most of their time until proxies have given up on those. */
-const SUDDEN_FAILURES: AnyCheck['together'] & object = {
-  name: 'sudden failures of backends',
+/** Each has backends of its own, and all wait for most of their time until callers have given up on those. */
+const ENDS_OF_BACKENDS: AnyCheck['together'] & object = {
+  name: 'ends of backends',
   of: 'pair',
   where: 'casesAtOnce',
 };
@@ -425,6 +425,7 @@ export const graceful = backendDrill({
   level: 'core',
   connections: ['new', 'keep-alive'],
   lostShare: GRACEFUL_LOSS_SHARE,
+  together: ENDS_OF_BACKENDS,
 });
 export const crash = backendDrill({
   id: 'crash',
@@ -433,7 +434,7 @@ export const crash = backendDrill({
   event: 'crash',
   level: 'core',
   connections: ['new', 'keep-alive'],
-  together: SUDDEN_FAILURES,
+  together: ENDS_OF_BACKENDS,
 });
 export const freeze = backendDrill({
   id: 'freeze',
@@ -442,7 +443,7 @@ export const freeze = backendDrill({
   event: 'freeze',
   level: 'core',
   connections: ['new', 'keep-alive'],
-  together: SUDDEN_FAILURES,
+  together: ENDS_OF_BACKENDS,
 });
 export const errors = backendDrill({
   id: 'server-errors',

@@ -18,6 +18,8 @@ import { callCommand } from './support/calls.ts';
 
 const MEGABIT = 1e6;
 const ROUNDS = 3;
+/** Of the path, where each holds its share of every baseline: a third says no more. */
+const FEWEST_ROUNDS = 2;
 /** Of the path, while too few of them lie too far apart to say whether it holds its share. */
 const MOST_ROUNDS = 4 * ROUNDS;
 /** Before anything is called slow: what disturbed three runs may be over. */
@@ -79,7 +81,8 @@ async function measureStreams(context: PairContext, streams: number, share: numb
   const holds = () => holdsShare(ratesOf(paths), ratesOf(baselines), share);
   if (usable()) baselines.push(await baseline());
   // While the path does not hold its share, each run of it has a baseline right after it: whatever slows the machine slows both.
-  while (usable() && paths.length < ROUNDS) {
+  const allHold = () => Math.min(...ratesOf(paths)) >= share * Math.max(...ratesOf(baselines));
+  while (usable() && paths.length < (allHold() ? FEWEST_ROUNDS : ROUNDS)) {
     paths.push(await path());
     if (usable() && holds() !== 'yes') baselines.push(await baseline());
   }
@@ -126,7 +129,7 @@ function judgeThroughput(
 ): Verdict {
   const all = [...paths, ...baselines, ...(paced?.paths ?? []), ...(paced?.baselines ?? [])];
   const broken = all.find(({ outcome }) => outcome !== 'measured');
-  if (paths.length < ROUNDS || baselines.length === 0 || broken) {
+  if (paths.length < FEWEST_ROUNDS || baselines.length === 0 || broken) {
     return inconclusive(
       'probe-failed',
       `iperf3 gave no usable result: ${broken?.detail ?? 'it was not run often enough'}`,

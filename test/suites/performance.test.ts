@@ -25,6 +25,12 @@ t.test('performance.throughput', async (t) => {
     'one baseline is enough for a pass',
   );
   t.equal(
+    outcomeOf(judge(throughput, streams([380, 390], {}, [400]))),
+    'passed',
+    'each of two holds its share',
+  );
+  t.equal(outcomeOf(judge(throughput, streams([380], {}, [400]))), 'inconclusive: probe-failed');
+  t.equal(
     outcomeOf(judge(throughput, streams([900, 390, 320]))),
     'passed',
     'faster runs never fail: the gate is one-sided',
