@@ -112,8 +112,9 @@ class SharedEntries {
     for (const { alter } of changes) alter(this.#standing);
     const exported = [...names];
     await tell(this.#cluster, [
-      ...changes.flatMap(({ more }) => more),
+      // First, so that what leads callers to others begins as it is to stay.
       ...(this.#callersTold && isDeepStrictEqual(ejecting, ejectingBefore) ? [] : this.#telling(ejecting)),
+      ...changes.flatMap(({ more }) => more),
       ...(exported.toSorted().join() === before ? [] : [this.#exporting(exported)]),
     ]);
     this.#callersTold = true;
@@ -272,8 +273,10 @@ export function shareHandler(peers: Peers, shares: Shares): IntentHandler {
       await shared.change((standing) => {
         for (const port of ports) {
           if (intent.offered !== false) standing.exported.add(port.name);
-          if (failures !== undefined)
-            for (const route of routes) standing.ejecting.set(routeName(port.name, route), failures);
+          for (const route of routes.map((to) => routeName(port.name, to))) {
+            if (failures === undefined) standing.ejecting.delete(route);
+            else standing.ejecting.set(route, failures);
+          }
         }
       }, entries.map(putEntry));
       return {
@@ -300,15 +303,13 @@ export function shareHandler(peers: Peers, shares: Shares): IntentHandler {
           );
           return known.find((answer) => answer !== true) ?? true;
         },
-        // Router before resolver before defaults: what others refer to is refused to go.
+        // Router before resolver before defaults: what others refer to is refused to go. What callers were told of failures
+        // stays: it says nothing without a route, and with every change the server makes their whole configuration anew.
         undo: () =>
           shared.change(
             (standing) => {
               shared.route(names, false);
-              for (const port of ports) {
-                standing.exported.delete(port.name);
-                for (const route of routes) standing.ejecting.delete(routeName(port.name, route));
-              }
+              for (const port of ports) standing.exported.delete(port.name);
             },
             entries
               .filter(({ Kind }) => Kind !== 'service-defaults')

@@ -1,0 +1,81 @@
+import t from 'tap';
+import { Peers } from '../../../lib/profile/consul/clusters.ts';
+import { SERVICES_ANNOTATION } from '../../../lib/profile/consul/names.ts';
+import { Shares, shareHandler } from '../../../lib/profile/consul/share.ts';
+import type { Fleet, KubernetesCluster } from '../../../lib/model/cluster.ts';
+import type { ShareServiceIntent } from '../../../lib/model/intent.ts';
+import { PORTS } from '../../../lib/model/workload.ts';
+
+const REQUEST = /url = "[^"]*(\/v1\/[^"]*)"\nrequest = "(\w+)"(?:\ndata-binary = "(.*)")?/g;
+
+/** A cluster whose server takes everything, and what it was told, each time. */
+function createCluster(name: string): { cluster: KubernetesCluster; told: string[][] } {
+  const told: string[][] = [];
+  const workload = (app: string) => ({
+    spec: {
+      name: app,
+      namespace: 'mcnet',
+      annotations: { [SERVICES_ANNOTATION]: `${app}-mcnet` },
+    },
+  });
+  const cluster = {
+    kind: 'kubernetes',
+    name,
+    workloads: [workload('client')],
+    namespaceOf: (namespace: string) => namespace,
+    objects: {
+      read: () =>
+        Promise.resolve({
+          spec: { clusterIP: '10.0.0.1', ports: [{ name: 'http', port: PORTS.service, protocol: 'TCP' }] },
+        }),
+      list: () =>
+        Promise.resolve([
+          { metadata: { name: 'server' }, status: { conditions: [{ type: 'Ready', status: 'True' }] } },
+        ]),
+      exec: (_place: unknown, _command: unknown, { input }: { input: string }) => {
+        const requests = [...input.matchAll(REQUEST)].map(([, path = '', method = '', body]) => {
+          const { Kind, Name } = JSON.parse((body ?? '{}').replaceAll(String.raw`\"`, '"')) as {
+            Kind?: string;
+            Name?: string;
+          };
+          return Kind ? `${method} ${Kind} ${Name ?? ''}` : `${method} ${path.replace('/v1/config/', '')}`;
+        });
+        if (!requests.every((request) => request.startsWith('GET'))) told.push(requests);
+        return Promise.resolve(
+          requests.map((request) => `\n@@${request.startsWith('GET') ? 404 : 200}\n`).join(''),
+        );
+      },
+    },
+  } as unknown as KubernetesCluster;
+  return { cluster, told };
+}
+
+t.test('callers are told of failures once, before what leads them anywhere', async (t) => {
+  const [east, west] = [createCluster('east'), createCluster('west')];
+  const peers = new Peers();
+  peers.follow({
+    clusters: [east.cluster, west.cluster],
+    topology: { kind: 'full-mesh', hub: 'east', members: [{ name: 'east' }, { name: 'west' }] },
+  } as unknown as Fleet);
+  const handler = shareHandler(peers, new Shares(peers));
+  const share = (preference: ShareServiceIntent['preference']) =>
+    handler.apply(
+      { kind: 'share-service', namespace: 'mcnet', service: 'offered', preference },
+      east.cluster,
+    );
+  const ofCallers = (requests: readonly string[] | undefined) =>
+    requests?.findIndex((request) => request === 'PUT service-defaults client-mcnet');
+
+  const first = await share('spread');
+  t.equal(ofCallers(east.told.at(-1)), 0);
+  t.ok(east.told.at(-1)?.includes('PUT service-resolver offered-mcnet-from-west'));
+  await first.undo();
+  t.ok(east.told.at(-1)?.includes('DELETE service-resolver/offered-mcnet-from-west'));
+  t.equal(ofCallers(east.told.at(-1)), -1, 'what says nothing any more is left as it is');
+  const second = await share('spread');
+  t.equal(ofCallers(east.told.at(-1)), -1, 'they know it already');
+  await second.undo();
+  await share('prefer-local');
+  t.equal(ofCallers(east.told.at(-1)), 0, 'who comes after keeps its endpoints');
+  t.strictSame(west.told, []);
+});
