@@ -85,6 +85,8 @@ class SharedEntries {
   readonly #known: () => Promise<readonly string[]>;
   /** Services that callers here are led to. */
   readonly #routed = new Set<string>();
+  /** What leads callers here, by service; it stays when that is not shared any more. */
+  readonly #leading = new Map<string, readonly ConfigEntry[]>();
 
   constructor(cluster: KubernetesCluster, peers: Peers) {
     this.#cluster = cluster;
@@ -125,6 +127,13 @@ class SharedEntries {
       if (leads) this.#routed.add(name);
       else this.#routed.delete(name);
     }
+  }
+
+  /** @returns what stood for this service, and is nothing of what leads to it from now on */
+  lead(service: string, entries: readonly ConfigEntry[]): ConfigEntry[] {
+    const before = this.#leading.get(service) ?? [];
+    this.#leading.set(service, entries);
+    return before.filter((old) => !entries.some(({ Kind, Name }) => Kind === old.Kind && Name === old.Name));
   }
 
   /** Whether the gateway lets these peers call these services, or which it does not. */
@@ -270,15 +279,19 @@ export function shareHandler(peers: Peers, shares: Shares): IntentHandler {
       const shared = shares.in(cluster.name);
       const names = ports.map((port) => port.name);
       shared.route(names, true);
-      await shared.change((standing) => {
-        for (const port of ports) {
-          if (intent.offered !== false) standing.exported.add(port.name);
-          for (const route of routes.map((to) => routeName(port.name, to))) {
-            if (failures === undefined) standing.ejecting.delete(route);
-            else standing.ejecting.set(route, failures);
+      const superseded = shared.lead(`${intent.namespace}/${intent.service}`, entries);
+      await shared.change(
+        (standing) => {
+          for (const port of ports) {
+            if (intent.offered !== false) standing.exported.add(port.name);
+            for (const route of routes.map((to) => routeName(port.name, to))) {
+              if (failures === undefined) standing.ejecting.delete(route);
+              else standing.ejecting.set(route, failures);
+            }
           }
-        }
-      }, entries.map(putEntry));
+        },
+        [...entries.map(putEntry), ...superseded.map(deleteEntry)],
+      );
       return {
         rendered: JSON.stringify(entries),
         // Each peer's server has acknowledged it, and the proxies of callers have what was imported.
@@ -303,19 +316,14 @@ export function shareHandler(peers: Peers, shares: Shares): IntentHandler {
           );
           return known.find((answer) => answer !== true) ?? true;
         },
-        // Router before resolver before defaults: what others refer to is refused to go. What callers were told of failures
-        // stays: it says nothing without a route, and with every change the server makes their whole configuration anew.
+        // What leads callers here to peers stays, and so does what they were told of failures: where nothing is exported it
+        // leads nowhere. A server that has a way to a peer taken back forgets whom to trust of that peer, and with it all other
+        // ways of the same caller (`resetWatchesFromChain`).
         undo: () =>
-          shared.change(
-            (standing) => {
-              shared.route(names, false);
-              for (const port of ports) standing.exported.delete(port.name);
-            },
-            entries
-              .filter(({ Kind }) => Kind !== 'service-defaults')
-              .toReversed()
-              .map(deleteEntry),
-          ),
+          shared.change((standing) => {
+            shared.route(names, false);
+            for (const port of ports) standing.exported.delete(port.name);
+          }),
       };
     },
     addressFrom: (cluster, service) => cluster.serviceAddress(service),

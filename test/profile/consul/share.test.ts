@@ -70,12 +70,19 @@ t.test('callers are told of failures once, before what leads them anywhere', asy
   t.equal(ofCallers(east.told.at(-1)), 0);
   t.ok(east.told.at(-1)?.includes('PUT service-resolver offered-mcnet-from-west'));
   await first.undo();
-  t.ok(east.told.at(-1)?.includes('DELETE service-resolver/offered-mcnet-from-west'));
-  t.equal(ofCallers(east.told.at(-1)), -1, 'what says nothing any more is left as it is');
+  t.strictSame(
+    east.told.at(-1),
+    ['DELETE exported-services/default'],
+    'what leads callers stays: taken back, it took other ways of theirs along',
+  );
   const second = await share('spread');
   t.equal(ofCallers(east.told.at(-1)), -1, 'they know it already');
   await second.undo();
   await share('prefer-local');
   t.equal(ofCallers(east.told.at(-1)), 0, 'who comes after keeps its endpoints');
+  t.ok(
+    east.told.at(-1)?.includes('DELETE service-router/offered-mcnet-from-west'),
+    'what is no part of it any more goes',
+  );
   t.strictSame(west.told, []);
 });
