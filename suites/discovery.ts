@@ -20,7 +20,7 @@ import { callCommand, countOutcomes, malformed } from './support/calls.ts';
 import { endingSoon, lifetimes, read } from './support/certificates.ts';
 import { told } from './support/links.ts';
 import { recoveryTime } from './support/samples.ts';
-import { answerers, callUntilAllAnswer, reachableFrom, wayOfPair } from './support/services.ts';
+import { answerers, callUntilAllAnswer, reachableFrom, sameCalls, wayOfPair } from './support/services.ts';
 
 /** A control plane is asked by processes of its own, which cost more than calls do. */
 const ASKED_EVERY_MS = 1_000;
@@ -325,10 +325,7 @@ async function observeVisits(
   const now = () => context.elapsed() - began;
   const names = newcomers.map(({ name }) => name);
   // As many at once as may take turns: single ones, in step with the samples, would meet the same few again and again.
-  const atOnce = Array.from({ length: context.clusters.length + NEWCOMERS }, () => ({
-    ...call,
-    timeoutMs: SAMPLE_TIMEOUT_MS,
-  }));
+  const atOnce = sameCalls(call, context.clusters.length + NEWCOMERS, SAMPLE_TIMEOUT_MS);
   const look = () => caller.exchange(atOnce);
   const found = new Set<string | undefined>();
   await context.converge(look, {

@@ -12,7 +12,7 @@ import type { FaultSpec } from '../lib/model/fault.ts';
 import { type Excuses, startControl, unlessMachineIsBusy } from './support/busyMachine.ts';
 import { CLUSTER_OUTAGE, GATEWAY_OUTAGE, TUNNEL_OUTAGE } from './support/outages.ts';
 import { CALM_MS, answeringClusters, isGood, recoveryTime } from './support/samples.ts';
-import { untilKnownAtHome, wayOfPair } from './support/services.ts';
+import { sameCalls, untilKnownAtHome, wayOfPair } from './support/services.ts';
 import {
   type AnyCheck,
   type ClusterView,
@@ -472,14 +472,9 @@ const GONE_TIMEOUT_MS = 420_000;
 const SET_CALLS = 24;
 
 const callsAtOnce = (context: PairContext, address: string, port: number): Promise<readonly Exchange[]> =>
-  context.from.site(CLIENT).exchange(
-    Array.from({ length: SET_CALLS }, () => ({
-      protocol: 'http' as const,
-      address,
-      port,
-      timeoutMs: SAMPLE_TIMEOUT_MS,
-    })),
-  );
+  context.from
+    .site(CLIENT)
+    .exchange(sameCalls({ protocol: 'http', address, port }, SET_CALLS, SAMPLE_TIMEOUT_MS));
 
 /** Rounds of such calls, all answered, after which a cluster that is gone is called no more. */
 const GONE_ROUNDS = 3;

@@ -274,12 +274,7 @@ export const plaintext = defineCheck({
     const { address } = cluster.site(ECHO);
     const call = () =>
       caller.exchange(
-        Array.from({ length: PLAIN_CALLS }, () => ({
-          protocol: 'http' as const,
-          address,
-          port: PORTS.service,
-          timeoutMs: CALL_TIMEOUT_MS,
-        })),
+        sameCalls({ protocol: 'http', address, port: PORTS.service }, PLAIN_CALLS, CALL_TIMEOUT_MS),
       );
     const isOpen = (exchanges: readonly Exchange[]) =>
       exchanges.some(({ outcome }) => outcome === 'answered');

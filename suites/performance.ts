@@ -80,8 +80,8 @@ async function measureStreams(context: PairContext, streams: number, share: numb
   const usable = () => [...paths, ...baselines].every(isMeasured);
   const holds = () => holdsShare(ratesOf(paths), ratesOf(baselines), share);
   if (usable()) baselines.push(await baseline());
-  // While the path does not hold its share, each run of it has a baseline right after it: whatever slows the machine slows both.
   const allHold = () => Math.min(...ratesOf(paths)) >= share * Math.max(...ratesOf(baselines));
+  // While the path does not hold its share, each run of it has a baseline right after it: whatever slows the machine slows both.
   while (usable() && paths.length < (allHold() ? FEWEST_ROUNDS : ROUNDS)) {
     paths.push(await path());
     if (usable() && holds() !== 'yes') baselines.push(await baseline());

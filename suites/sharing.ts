@@ -9,7 +9,7 @@ import { type Verdict, failed, inconclusive, passed } from '../lib/model/verdict
 import { conflict } from './conflicts.ts';
 import { PATIENT_TIMEOUT_MS, callCommand, countOutcomes, malformed } from './support/calls.ts';
 import { told } from './support/links.ts';
-import { answerers, untilKnownAtHome, wayOfPair } from './support/services.ts';
+import { answerers, sameCalls, untilKnownAtHome, wayOfPair } from './support/services.ts';
 
 /** Where backends run while the service is called. */
 const PLACEMENTS = ['here and there', 'there only', 'here only', 'nowhere'] as const;
@@ -81,13 +81,9 @@ async function observeTable(context: PairContext, sharing: Sharing, budgetMs: nu
   const port = service.healthPort;
   const address = from.sharedService(service).addresses[family] ?? '';
   const facts = { from: from.name, to: to.name, address, port };
-  const calls = Array.from({ length: CALLS }, () => ({
-    protocol: 'http' as const,
-    address,
-    port,
-    timeoutMs: CALL_TIMEOUT_MS,
-  }));
-  const patient = calls.map((one) => ({ ...one, timeoutMs: PATIENT_TIMEOUT_MS }));
+  const one = { protocol: 'http' as const, address, port };
+  const calls = sameCalls(one, CALLS, CALL_TIMEOUT_MS);
+  const patient = sameCalls(one, CALLS, PATIENT_TIMEOUT_MS);
   const look = async (placement: Placement): Promise<Row> => {
     const expected = expectedAnswerers(sharing, placement, facts);
     // Backends that were stopped a moment ago refuse until everybody has heard of it.

@@ -44,8 +44,11 @@ export function answerers(exchanges: readonly Exchange[]): string[] {
 
 export type Call = Omit<ExchangeRequest, 'timeoutMs'>;
 
-export const sameCalls = (call: Call, count: number): ExchangeRequest[] =>
-  Array.from({ length: count }, () => ({ ...call, timeoutMs: SERVICE_TIMEOUT_MS }));
+export const sameCalls = (
+  call: Call,
+  count: number,
+  timeoutMs: number = SERVICE_TIMEOUT_MS,
+): ExchangeRequest[] => Array.from({ length: count }, () => ({ ...call, timeoutMs }));
 
 /** Calls until all of these clusters have answered, or chance can no longer explain that one has not. */
 export async function callUntilAllAnswer(
