@@ -5,8 +5,18 @@ import { failed, inconclusive, passed } from '../lib/model/verdict.ts';
 import { PORTS } from '../lib/model/workload.ts';
 import { TUNNEL_OUTAGE } from './support/outages.ts';
 
-/** What belongs on any network segment: address resolution and neighbour discovery. */
-const NEIGHBOUR_DISCOVERY = 'arp or (icmp6 and ip6[40] >= 130 and ip6[40] <= 143)';
+/** An ICMPv6 type at this byte: of neighbour discovery (RFC 4861) or multicast listener discovery (RFC 3810). */
+const signalling = (type: number): string => `(ip6[${type}] >= 130 and ip6[${type}] <= 143)`;
+/**
+ * What belongs on any network segment and carries nothing: address resolution, neighbour discovery, reports of multicast
+ * listeners. The last stand behind a header of options by hop (RFC 3810, section 5), of eight bytes.
+ */
+export const LINK_SIGNALLING = [
+  'arp',
+  'igmp',
+  `(icmp6 and ${signalling(40)})`,
+  `(ip6[6] = 0 and ip6[40] = 58 and ${signalling(48)})`,
+].join(' or ');
 const MARKED_PAYLOAD = 1_000;
 const MARKED_EXCHANGES = 20;
 /** WireGuard renews its keys every 120 s and gives up a session after 180 s (whitepaper, section 6.1). */
@@ -46,7 +56,7 @@ interface WireCaptures {
   /** Behind the gateway, before encryption: must show the marker, or the wan capture proves nothing. */
   readonly control: CaptureSummary;
   readonly wan: CaptureSummary;
-  /** On the wan, what is neither the tunnel's nor neighbour discovery. */
+  /** On the wan, what is neither the tunnel's nor the link's own signalling. */
   readonly foreign: CaptureSummary;
 }
 
@@ -62,7 +72,7 @@ async function captureWhile<T>(
     gatewayOf.capture({ interface: wanInterface, filter: tunnelFilter, marker }),
     gatewayOf.capture({
       interface: wanInterface,
-      filter: `not (${tunnelFilter}) and not (${NEIGHBOUR_DISCOVERY})`,
+      filter: `not (${tunnelFilter}) and not (${LINK_SIGNALLING})`,
       marker,
     }),
   ]);
@@ -138,7 +148,8 @@ export const wire = defineCheck({
     }
     if (foreign.packets > 0) {
       return failed('foreign-traffic-on-wan', 'The wan carries more than the tunnel', {
-        expected: "only the tunnel's packets and neighbour discovery",
+        expected:
+          "only the tunnel's packets and the link's own signalling (ARP, neighbour discovery, multicast listeners)",
         seen: `${foreign.packets} other packets: ${flowsOf(foreign)}`,
         figures,
         reproduce: { at: `${from}/gateway`, command: 'tcpdump -ni wan0 not udp port 51820' },

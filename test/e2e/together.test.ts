@@ -1,7 +1,7 @@
 /** Several runs on one machine, and several in one output folder. */
 import { existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import t from 'tap';
-import { FILE_LIMIT_MS, Home, endedWith, leftOf, runIdOf, skip, suites, tallyOf } from './fixtures/home.ts';
+import { FILE_LIMIT_MS, Home, endedWell, endedWith, leftOf, runIdOf, skip, suites } from './fixtures/home.ts';
 
 t.setTimeout(FILE_LIMIT_MS);
 
@@ -11,10 +11,8 @@ void t.test('two runs at once do not meet', { skip }, async (t) => {
   const names = ['one', 'two'] as const;
   const running = names.map((out) => home.start(['--out', out, ...selected]));
   for (const [index, out] of names.entries()) {
-    endedWith(t, await (running[index] as (typeof running)[number]).ended, 0);
-    const results = home.results(out);
-    const { failed, doubtful, blocked } = tallyOf(results);
-    t.strictSame({ failed, doubtful, blocked }, { failed: {}, doubtful: [], blocked: [] });
+    const ended = await (running[index] as (typeof running)[number]).ended;
+    const results = endedWell(t, ended, home, out);
     t.strictSame(await leftOf(results.run, home), []);
   }
   t.not(home.results('one').run, home.results('two').run);

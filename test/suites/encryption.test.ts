@@ -1,5 +1,6 @@
+import { spawnSync } from 'node:child_process';
 import t from 'tap';
-import { failsClosed, handshake, pods, wire, wrongKey } from '../../suites/encryption.ts';
+import { LINK_SIGNALLING, failsClosed, handshake, pods, wire, wrongKey } from '../../suites/encryption.ts';
 import { judge, outcomeOf } from './judging.ts';
 
 const capture = (packets: number, markerPackets: number, bytes = packets * 1_000) => ({
@@ -93,4 +94,42 @@ t.test('encryption.fails-closed', async (t) => {
   );
   t.equal(verdict({ before: 0 }), 'inconclusive: control-failed');
   t.equal(verdict({ held: false }), 'inconclusive: fault-did-not-hold');
+});
+
+t.test("what is a link's own signalling", async (t) => {
+  const ether = (type: number, packet: readonly number[]): Buffer =>
+    Buffer.from([...Array<number>(12).fill(0), type >> 8, type & 0xff, ...packet]);
+  const ipv6 = (next: number, payload: readonly number[]): Buffer =>
+    ether(0x86dd, [0x60, 0, 0, 0, 0, payload.length, next, 1, ...Array<number>(32).fill(0), ...payload]);
+  const ipv4 = (protocol: number): Buffer =>
+    ether(0x0800, [0x45, 0, 0, 28, 0, 0, 0, 0, 1, protocol, ...Array<number>(18).fill(0)]);
+  const icmpv6 = (type: number): number[] => [type, 0, ...Array<number>(22).fill(0)];
+  // Next header, length, router alert, padding.
+  const behindOptions = (next: number, payload: number[]): Buffer =>
+    ipv6(0, [next, 0, 5, 2, 0, 0, 1, 0, ...payload]);
+  const remains = (packet: Buffer): boolean => {
+    const header = Buffer.alloc(40);
+    header.writeUInt32LE(0xa1b2c3d4, 0);
+    header.writeUInt16LE(2, 4);
+    header.writeUInt16LE(4, 6);
+    header.writeUInt32LE(262_144, 16);
+    header.writeUInt32LE(1, 20);
+    header.writeUInt32LE(packet.length, 32);
+    header.writeUInt32LE(packet.length, 36);
+    const input = Buffer.concat([header, packet]);
+    const { status, stdout, stderr } = spawnSync('tcpdump', ['-nr', '-', `not (${LINK_SIGNALLING})`], {
+      input,
+    });
+    t.equal(status, 0, stderr.toString());
+    return stdout.length > 0;
+  };
+  t.notOk(remains(ether(0x0806, Array<number>(28).fill(0))), 'address resolution');
+  t.notOk(remains(ipv4(2)), 'IGMP');
+  t.notOk(remains(ipv6(58, icmpv6(135))), 'neighbour solicitation');
+  t.notOk(remains(behindOptions(58, icmpv6(143))), 'report of multicast listeners');
+  t.ok(remains(ipv6(58, icmpv6(128))), 'a ping');
+  t.ok(remains(behindOptions(58, icmpv6(128))), 'a ping with options');
+  t.ok(remains(behindOptions(17, icmpv6(143))), 'a datagram with options');
+  t.ok(remains(ipv6(17, icmpv6(143))), 'a datagram');
+  t.ok(remains(ipv4(17)));
 });
