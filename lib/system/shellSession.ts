@@ -4,45 +4,46 @@
  */
 import { type Command, CommandError, type CommandStream, quoteCommand } from './commands.ts';
 
+/** The shell, to be put after whatever leads into the container. It reads what it is to do from its standard input. */
+export const SHELL_SESSION: Command = ['sh'];
+
 /**
- * What the shell runs: three lines a request (id, input, command; the last two in base64), one line an answer (id, exit code,
- * what was printed to standard output and to standard error). Ends with its standard input. Needs base64(1) and flock(1).
+ * Lines of answers: `<id> out <base64>` and `<id> err <base64>`, as many as it takes, then `<id> <exit code>`. None is longer
+ * than what a pipe takes in one piece (PIPE_BUF, 4096 bytes on Linux), so that no two can mix. Only a program that prints
+ * something costs more than itself. Needs base64(1) and sed(1).
  */
-const SERVER = `
+const PRELUDE = `
 folder=$(mktemp -d) || exit 1
 trap 'rm -rf "$folder"' EXIT
-while IFS= read -r id && IFS= read -r input && IFS= read -r command; do
-  (
-    out=$folder/$id.out err=$folder/$id.err
-    printf %s "$input" | base64 -d | sh -c "$(printf %s "$command" | base64 -d)" > "$out" 2> "$err"
-    code=$?
-    {
-      flock 9
-      printf '%s %s ' "$id" "$code"
-      base64 -w0 "$out"
-      printf ' '
-      base64 -w0 "$err"
-      echo
-    } 9> "$folder/lock"
-    rm -f "$out" "$err"
-  ) < /dev/null &
-  # Takes note of those that have ended.
-  jobs > /dev/null
-done
+tell() {
+  [ -s "$folder/$1.$2" ] || return
+  text=$(base64 -w0 "$folder/$1.$2")
+  if [ \${#text} -le 4000 ]; then
+    printf '%s %s %s\\n' "$1" "$2" "$text"
+  else
+    base64 -w4000 "$folder/$1.$2" | sed -u "s/^/$1 $2 /"
+  fi
+  : > "$folder/$1.$2"
+}
+answer() {
+  tell "$1" out
+  tell "$1" err
+  printf '%s %s\\n' "$1" "$2"
+}
 `;
 
-/** What starts the shell, to be put after whatever leads into the container. */
-export const SHELL_SESSION: Command = ['sh', '-c', SERVER];
+/** What the shell reads to run a program in the background; then it takes note of those that have ended. */
+const request = (id: string, command: string, input: string): string => `{
+( ${input === '' ? command : `printf %s ${quoteCommand([input])} | ${command}`} ) > "$folder/${id}.out" 2> "$folder/${id}.err"
+answer ${id} $?
+} < /dev/null &
+jobs > /dev/null
+`;
 
-interface Answer {
-  readonly exitCode: number;
-  readonly stdout: Buffer;
-  readonly stderr: Buffer;
+/** What a program has printed so far; resolves with its exit code. */
+interface Waiting extends PromiseWithResolvers<number> {
+  readonly printed: { readonly out: Buffer[]; readonly err: Buffer[] };
 }
-
-type Waiting = PromiseWithResolvers<Answer>;
-
-const base64 = (text: string): string => Buffer.from(text).toString('base64');
 
 export class ShellSession {
   readonly #open: () => CommandStream;
@@ -64,7 +65,7 @@ export class ShellSession {
     { input = '', timeoutMs, shown = command }: { input?: string; timeoutMs: number; shown?: Command },
   ): Promise<Buffer> {
     const id = String(this.#count++);
-    const waiting: Waiting = Promise.withResolvers();
+    const waiting: Waiting = { ...Promise.withResolvers(), printed: { out: [], err: [] } };
     const timer = setTimeout(
       () => waiting.reject(new CommandError(shown, { output: '', timedOut: true })),
       timeoutMs,
@@ -73,10 +74,11 @@ export class ShellSession {
     try {
       const stream = this.#connect();
       stream.ref();
-      stream.write(`${id}\n${base64(input)}\n${base64(quoteCommand(command))}\n`);
-      const { exitCode, stdout, stderr } = await waiting.promise;
-      if (exitCode === 0) return stdout;
-      throw new CommandError(shown, { exitCode, output: stdout.toString() + stderr.toString() });
+      stream.write(request(id, quoteCommand(command), input));
+      const exitCode = await waiting.promise;
+      const { out, err } = waiting.printed;
+      if (exitCode === 0) return Buffer.concat(out);
+      throw new CommandError(shown, { exitCode, output: Buffer.concat([...out, ...err]).toString() });
     } finally {
       clearTimeout(timer);
       this.#waiting.delete(id);
@@ -105,15 +107,14 @@ export class ShellSession {
     });
     stream.on('error', forget).on('close', () => forget());
     this.#stream = stream;
+    stream.write(PRELUDE);
     return stream;
   }
 
   #take(line: string): void {
-    const [id = '', code, out = '', err = ''] = line.split(' ');
-    this.#waiting.get(id)?.resolve({
-      exitCode: Number(code),
-      stdout: Buffer.from(out, 'base64'),
-      stderr: Buffer.from(err, 'base64'),
-    });
+    const [id = '', what = '', text = ''] = line.split(' ');
+    const waiting = this.#waiting.get(id);
+    if (what === 'out' || what === 'err') waiting?.printed[what].push(Buffer.from(text, 'base64'));
+    else waiting?.resolve(Number(what));
   }
 }
