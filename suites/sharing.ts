@@ -28,6 +28,8 @@ const CALL_TIMEOUT_MS = 1_000;
  */
 const FEW_CALLS = 6;
 const LOOK_MS = 500;
+/** After a placement that did not settle, by which the table has failed: the others are only looked at. */
+const AFTER_FAILURE_MS = 5_000;
 
 interface Row {
   readonly placement: Placement;
@@ -84,6 +86,7 @@ async function observeTable(context: PairContext, sharing: Sharing, budgetMs: nu
   const one = { protocol: 'http' as const, address, port };
   const calls = sameCalls(one, CALLS, CALL_TIMEOUT_MS);
   const patient = sameCalls(one, CALLS, PATIENT_TIMEOUT_MS);
+  let rowBudgetMs = budgetMs;
   const look = async (placement: Placement): Promise<Row> => {
     const expected = expectedAnswerers(sharing, placement, facts);
     // Backends that were stopped a moment ago refuse until everybody has heard of it.
@@ -96,10 +99,12 @@ async function observeTable(context: PairContext, sharing: Sharing, budgetMs: nu
         const few = await call(calls.slice(0, FEW_CALLS));
         return settled(few) ? call(calls) : few;
       },
-      { succeeded: settled, budgetMs, successes: 2, intervalMs: LOOK_MS },
+      // A few and then all of them have settled: that is twice in a row.
+      { succeeded: settled, budgetMs: rowBudgetMs, successes: 1, intervalMs: LOOK_MS },
     );
     // Judged is a whole look; what is only late is no loss.
     const exchanges = last.length < CALLS || !settled(last) ? await call(patient) : last;
+    if (!settled(exchanges)) rowBudgetMs = Math.min(rowBudgetMs, AFTER_FAILURE_MS);
     return { placement, exchanges, elapsedMs };
   };
   await Promise.all([from, to].map((cluster) => place(cluster, port, true)));
