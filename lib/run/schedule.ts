@@ -7,6 +7,7 @@ import type { PlannedCase } from '../model/record.ts';
 import { type Topology, areNeighbours, linksOf, pathBetween, wayOf } from '../model/topology.ts';
 import { type Verdict, inconclusive } from '../model/verdict.ts';
 import { Company, type Member } from './company.ts';
+import { CASE_TIMEOUT_MS } from './runCase.ts';
 
 /**
  * Cases wait for the network more than they work, but agents, tunnels and probes share this machine with them: on two
@@ -147,22 +148,29 @@ const START_ORDER: readonly Exclusive[] = ['none', 'target', 'pair', 'caller', '
 /**
  * Cases that share come first, whatever their suite: beside each other they mostly wait, while one that wants
  * everything for itself would let the machine idle before and after it. Among those that want the same, first the ones
- * that others rest on, then those that have to wait for each other: their row is the longest. Where little runs at once,
- * what rests on moments waits until what was started has calmed down.
+ * that others rest on, then those that may take the longest, so that no long one is left for the end, and of them those that
+ * have to wait for each other. Where little runs at once, what rests on moments waits until what was started has calmed down.
  */
 export function inStartOrder(
   cases: readonly PlannedCase[],
-  checkOf: (planned: PlannedCase) => Pick<AnyCheck, 'exclusive' | 'oneAtATime' | 'timed'>,
+  checkOf: (planned: PlannedCase) => Pick<AnyCheck, 'exclusive' | 'oneAtATime' | 'timed' | 'timeoutMs'>,
   { casesAtOnce }: Pick<Provider['limits'], 'casesAtOnce'> = {},
 ): PlannedCase[] {
   const restedOn = new Set(cases.flatMap(({ dependsOn }) => dependsOn));
-  const rankOf = (planned: PlannedCase): number => {
-    const { exclusive = 'none', oneAtATime, timed = false } = checkOf(planned);
-    const late = timed && casesAtOnce !== undefined;
-    const row = restedOn.has(planned.id) ? 0 : oneAtATime ? 1 : 2;
-    return 3 * (late ? START_ORDER.indexOf('fleet') - 1 : START_ORDER.indexOf(exclusive)) + (late ? 2 : row);
+  const rankOf = (planned: PlannedCase): readonly number[] => {
+    const { exclusive = 'none', oneAtATime, timed = false, timeoutMs = CASE_TIMEOUT_MS } = checkOf(planned);
+    if (timed && casesAtOnce !== undefined) return [START_ORDER.indexOf('fleet') - 1, 2];
+    const place = START_ORDER.indexOf(exclusive);
+    return restedOn.has(planned.id) ? [place, 0] : [place, 1, -timeoutMs, oneAtATime ? 0 : 1];
   };
-  return cases.toSorted((a, b) => rankOf(a) - rankOf(b));
+  const ranks = new Map(cases.map((planned) => [planned, rankOf(planned)] as const));
+  return cases.toSorted((a, b) => byNumbers(ranks.get(a) ?? [], ranks.get(b) ?? []));
+}
+
+/** The first that differ decide; what one of them lacks decides nothing. */
+function byNumbers(a: readonly number[], b: readonly number[]): number {
+  const index = a.findIndex((value, at) => at < b.length && value !== b[at]);
+  return index === -1 ? 0 : (a[index] as number) - (b[index] as number);
 }
 
 function locksOfSubject(

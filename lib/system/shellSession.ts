@@ -10,7 +10,7 @@ export const SHELL_SESSION: Command = ['sh'];
 /**
  * Lines of answers: `<id> out <base64>` and `<id> err <base64>`, as many as it takes, then `<id> <exit code>`. None is longer
  * than what a pipe takes in one piece (PIPE_BUF, 4096 bytes on Linux), so that no two can mix. Only a program that prints
- * something costs more than itself. Needs base64(1) and sed(1).
+ * something costs more than itself. Needs base64(1) and awk(1).
  */
 const PRELUDE = `
 folder=$(mktemp -d) || exit 1
@@ -21,7 +21,7 @@ tell() {
   if [ \${#text} -le 4000 ]; then
     printf '%s %s %s\\n' "$1" "$2" "$text"
   else
-    base64 -w4000 "$folder/$1.$2" | sed -u "s/^/$1 $2 /"
+    base64 -w4000 "$folder/$1.$2" | awk -v name="$1 $2" '{ print name, $0; fflush() }'
   fi
   : > "$folder/$1.$2"
 }

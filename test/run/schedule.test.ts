@@ -276,7 +276,7 @@ t.test('bail stops what has not started; so does an abort', async (t) => {
 t.test(
   'what shares starts before what wants everything for itself, each in the order of the plan',
   async (t) => {
-    const checks: Record<string, Pick<AnyCheck, 'exclusive' | 'oneAtATime' | 'timed'>> = {
+    const checks: Record<string, Pick<AnyCheck, 'exclusive' | 'oneAtATime' | 'timed' | 'timeoutMs'>> = {
       a: { exclusive: 'fleet' },
       b: {},
       c: { exclusive: 'pair' },
@@ -284,14 +284,16 @@ t.test(
       e: { exclusive: 'cluster' },
       f: { oneAtATime: 'of all' },
       g: { oneAtATime: 'each way', timed: true },
+      h: { timeoutMs: 180_000 },
+      i: { timeoutMs: 180_000, oneAtATime: 'of all' },
     };
     const cases = Object.keys(checks).map((id) => plannedCase({ id }));
     const orderOf = (limits: { casesAtOnce?: number }): string[] =>
       inStartOrder(cases, ({ id }) => checks[id]!, limits).map(({ id }) => id);
-    t.strictSame(orderOf({}), ['f', 'g', 'b', 'd', 'c', 'e', 'a']);
+    t.strictSame(orderOf({}), ['i', 'h', 'f', 'g', 'b', 'd', 'c', 'e', 'a']);
     t.strictSame(
       orderOf({ casesAtOnce: 2 }),
-      ['f', 'b', 'd', 'c', 'e', 'g', 'a'],
+      ['i', 'h', 'f', 'b', 'd', 'c', 'e', 'g', 'a'],
       'what looks at the time is late',
     );
     const chain = [
