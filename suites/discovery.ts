@@ -151,6 +151,8 @@ export const status = defineCheck({
   faults: [
     { kind: 'service-not-shared', cause: 'status-contradicts-traffic' },
     { kind: 'remote-secret-deleted', cause: 'remote-secret-missing' },
+    // What is known stays known for a while: words alone say that something is wrong.
+    { kind: 'control-plane-stopped', cause: 'status-contradicts-traffic' },
   ],
   hint: 'Trust the traffic: look at what the status is made of, and since when it has not changed',
   reference: KEP,

@@ -57,6 +57,10 @@ const ratesOf = (runs: readonly { readonly bitsPerSecond: number }[]): number[] 
   runs.map(({ bitsPerSecond }) => bitsPerSecond);
 const rateOf = (runs: readonly { readonly bitsPerSecond: number }[]): number => median(ratesOf(runs));
 
+/** Whether every run of the path, even the slowest, carries the share of every baseline. */
+const allHold = ({ paths, baselines }: Runs, share: number): boolean =>
+  Math.min(...ratesOf(paths)) >= share * Math.max(...ratesOf(baselines));
+
 async function measureStreams(context: PairContext, streams: number, share: number): Promise<Streams> {
   const { from, to } = context;
   const target = to.site(ECHO);
@@ -80,9 +84,8 @@ async function measureStreams(context: PairContext, streams: number, share: numb
   const usable = () => [...paths, ...baselines].every(isMeasured);
   const holds = () => holdsShare(ratesOf(paths), ratesOf(baselines), share);
   if (usable()) baselines.push(await baseline());
-  const allHold = () => Math.min(...ratesOf(paths)) >= share * Math.max(...ratesOf(baselines));
   // While the path does not hold its share, each run of it has a baseline right after it: whatever slows the machine slows both.
-  while (usable() && paths.length < (allHold() ? FEWEST_ROUNDS : ROUNDS)) {
+  while (usable() && paths.length < (allHold({ paths, baselines }, share) ? FEWEST_ROUNDS : ROUNDS)) {
     paths.push(await path());
     if (usable() && holds() !== 'yes') baselines.push(await baseline());
   }
@@ -98,7 +101,7 @@ async function measureStreams(context: PairContext, streams: number, share: numb
   const megabits = Math.round((PACED_SHARE * rateOf(baselines)) / MEGABIT);
   const paced = { paths: [] as Throughput[], baselines: [] as Throughput[] };
   const stillUsable = () => [...paced.paths, ...paced.baselines].every(isMeasured);
-  while (stillUsable() && paced.paths.length < ROUNDS) {
+  while (stillUsable() && paced.paths.length < (allHold(paced, share) ? FEWEST_ROUNDS : ROUNDS)) {
     paced.paths.push(await path(megabits));
     if (stillUsable()) paced.baselines.push(await baseline(megabits));
   }

@@ -7,6 +7,7 @@ import { type BrokenLink, SERVICE_CLASSES } from '../lib/model/cluster.ts';
 import type { Exchange } from '../lib/model/probe.ts';
 import { type Verdict, failed, inconclusive, passed } from '../lib/model/verdict.ts';
 import { conflict } from './conflicts.ts';
+import { mutualSharing } from './mutualSharing.ts';
 import { PATIENT_TIMEOUT_MS, callCommand, countOutcomes, malformed } from './support/calls.ts';
 import { told } from './support/links.ts';
 import { answerers, sameCalls, untilKnownAtHome, wayOfPair } from './support/services.ts';
@@ -89,15 +90,18 @@ async function observeTable(context: PairContext, sharing: Sharing, budgetMs: nu
   let rowBudgetMs = budgetMs;
   const look = async (placement: Placement): Promise<Row> => {
     const expected = expectedAnswerers(sharing, placement, facts);
+    const nobody = expected.length === 0;
     // Backends that were stopped a moment ago refuse until everybody has heard of it.
     const settled = (exchanges: readonly Exchange[]): boolean =>
       answerers(exchanges).join() === expected.join() &&
-      (expected.length === 0 || exchanges.every(({ outcome }) => outcome === 'answered'));
-    const call = (some: typeof calls) => from.site(CLIENT).exchange(some, { concurrency: CALLS_AT_ONCE });
+      (nobody || exchanges.every(({ outcome }) => outcome === 'answered'));
+    // Where nobody runs, calls may be met by silence: all of them wait at once, for as long as few would.
+    const concurrency = nobody ? CALLS : CALLS_AT_ONCE;
+    const call = (some: typeof calls) => from.site(CLIENT).exchange(some, { concurrency });
     const { last, elapsedMs } = await context.converge(
       async () => {
-        const few = await call(calls.slice(0, FEW_CALLS));
-        return settled(few) ? call(calls) : few;
+        const few = nobody ? [] : await call(calls.slice(0, FEW_CALLS));
+        return nobody || settled(few) ? call(calls) : few;
       },
       // A few and then all of them have settled: that is twice in a row.
       { succeeded: settled, budgetMs: rowBudgetMs, successes: 1, intervalMs: LOOK_MS },
@@ -247,5 +251,5 @@ export const notOffered = tableCheck({
 export const sharing: Suite = {
   id: 'sharing',
   title: 'Callers are led to the backends that the way of sharing says, wherever they run',
-  checks: [spread, preferLocal, preferRemote, notOffered, conflict],
+  checks: [spread, preferLocal, preferRemote, notOffered, mutualSharing, conflict],
 };

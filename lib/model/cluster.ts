@@ -46,6 +46,8 @@ export type Feature =
   | 'export-conflicts'
   /** A service is nothing to other clusters until its own cluster exports it. */
   | 'explicit-export'
+  /** A service is one with its namesakes only while its own cluster shares it, and only with those of clusters that do too. */
+  | 'mutual-sharing'
   /** Services of other clusters are reached through gateways of the technology's own, which may be stopped. */
   | 'service-gateway'
   /** Callers leave their cluster by a gateway of its own, which may be stopped. */

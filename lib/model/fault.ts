@@ -83,7 +83,7 @@ export type FaultSpec =
   | { readonly kind: 'remote-secret-loopback'; readonly at: string; readonly cluster: string }
   /** The cluster `at` has taken back that it is joined with `cluster`: neither hears of the other's services any more. */
   | { readonly kind: 'peering-deleted'; readonly at: string; readonly cluster: string }
-  /** Everything that this cluster has is exported, whoever of its owners wants it. */
+  /** Everything that this cluster has is exported, or shared, whoever of its owners wants it. */
   | { readonly kind: 'everything-exported'; readonly cluster: string }
   /** The gateway by which the services of this cluster are reached from others does not run. */
   | { readonly kind: 'gateway-stopped'; readonly cluster: string }

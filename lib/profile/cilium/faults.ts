@@ -25,7 +25,7 @@ import {
   REMOTE_CLUSTERS,
   systemReference,
 } from './names.ts';
-import { annotated, serviceReference } from './share.ts';
+import { annotated, serviceReference, sharingAnnotations } from './share.ts';
 
 /** From a change of a service until agents of other clusters have it in their maps. */
 const PUSH_MS = 3_000;
@@ -152,6 +152,32 @@ const notExported = injectorOf('service-not-shared', async ({ fault, fleet, ledg
   };
 });
 
+/** As somebody does who shares a cluster by habit: all that stands there and is not shared yet. */
+const everythingShared = injectorOf('everything-exported', async ({ fault, fleet, ledger }) => {
+  const cluster = named(fleet, fault.cluster);
+  const namespaces = new Set(cluster.workloads.map(({ spec }) => cluster.namespaceOf(spec.namespace)));
+  const listed = await Promise.all(
+    [...namespaces].map((namespace) =>
+      cluster.objects.list({ apiVersion: 'v1', kind: 'Service', namespace }),
+    ),
+  );
+  const unshared = listed
+    .flat()
+    .filter(({ metadata: { annotations = {} } }) => annotations[ANNOTATIONS.global] !== 'true');
+  const restore = await prepareRestoring(cluster, fault, { before: unshared }, ledger);
+  const annotations = sharingAnnotations({ preference: 'spread' });
+  await cluster.objects.apply(unshared.map((service) => annotated(service, annotations)));
+  return {
+    tookHold: async () => {
+      await systemClock.sleep(PUSH_MS);
+      const [first] = unshared;
+      const now = first && (await cluster.objects.read(first));
+      return now?.metadata.annotations?.[ANNOTATIONS.global] === 'true';
+    },
+    mend: restore,
+  };
+});
+
 /** Addresses of the endpoints by which the nodes of a cluster are probed. */
 async function healthAddresses(cluster: KubernetesCluster): Promise<string[]> {
   const nodes = await cluster.objects.list({ apiVersion: POLICY_KIND.apiVersion, kind: 'CiliumNode' });
@@ -259,5 +285,5 @@ export const meshInjectors = (sharing: CiliumSharing): readonly FaultInjector[] 
   stopped,
   ending,
   probesRefused,
-  sharing === 'mcs-api' ? notExported : notOffered,
+  ...(sharing === 'mcs-api' ? [notExported] : [notOffered, everythingShared]),
 ];

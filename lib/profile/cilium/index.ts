@@ -61,7 +61,7 @@ export function createCilium(options: CiliumOptions): Profile {
       ...FEATURES,
       ...(routing === 'native' ? (['l3.hops'] as const) : []),
       ...(encrypted ? (['l3.encrypted'] as const) : []),
-      ...(exports ? (['dns.clusterset', 'export-conflicts'] as const) : []),
+      ...(exports ? (['dns.clusterset', 'export-conflicts'] as const) : (['mutual-sharing'] as const)),
     ],
     budgets: budgetsOf(options),
     requirements: () => ({
