@@ -100,8 +100,8 @@ async function observeTable(context: PairContext, sharing: Sharing, budgetMs: nu
     const call = (some: typeof calls) => from.site(CLIENT).exchange(some, { concurrency });
     const { last, elapsedMs } = await context.converge(
       async () => {
-        const few = nobody ? [] : await call(calls.slice(0, FEW_CALLS));
-        return nobody || settled(few) ? call(calls) : few;
+        const few = await call(calls.slice(0, FEW_CALLS));
+        return settled(few) ? call(calls) : few;
       },
       // A few and then all of them have settled: that is twice in a row.
       { succeeded: settled, budgetMs: rowBudgetMs, successes: 1, intervalMs: LOOK_MS },
