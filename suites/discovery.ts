@@ -82,14 +82,15 @@ export const answers = defineCheck({
         successes: 1,
       },
     );
-    const missing = sharing.filter((name) => !answerers(exchanges).includes(name));
+    // Of the own cluster nobody has to learn.
+    const unknown = sharing.filter((name) => name !== cluster.name && !answerers(exchanges).includes(name));
     return {
       cluster: cluster.name,
       address,
       sharing,
       exchanges,
       elapsedMs,
-      links: await linksTo(cluster.name, missing, context),
+      links: await linksTo(cluster.name, unknown, context),
     };
   },
 

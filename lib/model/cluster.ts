@@ -502,8 +502,11 @@ export interface Profile {
   controlPlaneCertificates?(cluster: Cluster): Promise<readonly NamedCertificate[]>;
   /** What becomes of a service that this cluster exports (feature `export-conflicts`). */
   exportState?(cluster: Cluster, service: { namespace: string; name: string }): Promise<ExportState>;
-  /** What the data plane of this cluster has dropped since, as far as it remembers. @throws where it cannot say */
-  drops?(cluster: Cluster, since: Date): Promise<readonly Drop[]>;
+  /**
+   * What the data plane of this cluster has dropped since of packets from or to these addresses, as far as it remembers.
+   * @throws where it cannot say
+   */
+  drops?(cluster: Cluster, since: Date, addresses: readonly string[]): Promise<readonly Drop[]>;
   readonly versions?: {
     components(fleet: Fleet): Promise<readonly Component[]>;
     readonly supportedSkew: SupportedSkew;

@@ -118,15 +118,22 @@ export async function withDrops(
 ): Promise<Verdict> {
   const { status, reproduce } = verdict;
   if (status !== 'failed' || !reproduce || !profile.drops) return verdict;
+  const addresses = addressesOf(fleet);
+  // Of what it remembers others may have the most: it is asked for the caller's alone.
+  const own = addresses.get(reproduce.at) ?? [];
+  if (own.length === 0) return verdict;
   try {
     const clusters = fleet.clusters.filter(({ name }) => expectation.clusters.includes(name));
     const asking = clusters.map(async (cluster) =>
-      ((await profile.drops?.(cluster, since)) ?? []).map((drop) => ({ ...drop, cluster: cluster.name })),
+      ((await profile.drops?.(cluster, since, own)) ?? []).map((drop) => ({
+        ...drop,
+        cluster: cluster.name,
+      })),
     );
     const told = await withinSignal(Promise.all(asking), signal);
     const servers = fleet.clusters.flatMap(({ dns }) => present(dns));
     const targets = targetsIn(reproduce.command, endpoints(), servers);
-    const dropped = describeDrops(told.flat(), reproduce.at, targets, addressesOf(fleet));
+    const dropped = describeDrops(told.flat(), reproduce.at, targets, addresses);
     return dropped === undefined ? verdict : { ...verdict, dropped };
   } catch (error) {
     note(messageOf(error));

@@ -95,8 +95,8 @@ t.test('only failures that name their caller are asked about, and silence change
   const asked: string[] = [];
   const notes: string[] = [];
   const profile = {
-    drops: async ({ name }: { name: string }) => {
-      asked.push(name);
+    drops: async ({ name }: { name: string }, _since: Date, of: readonly string[]) => {
+      asked.push(`${name}: ${of.join()}`);
       return name === 'west' ? [{ ...drop, packets: 3 }] : [];
     },
   } as unknown as Profile;
@@ -117,7 +117,7 @@ t.test('only failures that name their caller are asked about, and silence change
   );
   t.strictSame(asked, []);
   const explained = await withDrops(bad, planned, new Date(), facts);
-  t.strictSame(asked, ['east', 'west']);
+  t.strictSame(asked, ['east: 10.0.0.5', 'west: 10.0.0.5']);
   t.equal(explained.dropped, 'policy denied, east/x/a → west/x/b TCP 7000, 3 packets in west');
   const silent = {
     ...facts,

@@ -42,21 +42,35 @@ export function dropsIn(said: string): Drop[] {
   return [...alike.values()].map((group) => ({ ...(group[0] as Drop), packets: group.length }));
 }
 
-/** What one agent is asked. @param since RFC 3339; absent: as far back as it remembers */
-export const observeDrops = (since?: string): readonly [string, ...string[]] => [
+/** Which drops an agent is asked for; all that it remembers where nothing is said. */
+interface Wanted {
+  /** RFC 3339. */
+  readonly since?: string;
+  /** Those to or from one of these. */
+  readonly addresses?: readonly string[];
+}
+
+/** What one agent is asked. By type as well: the verdict of a policy is an event of its own, beside the drop that it leads to. */
+export const observeDrops = ({ since, addresses = [] }: Wanted = {}): readonly [string, ...string[]] => [
   'hubble',
-  ...['observe', '--server', HUBBLE_SOCKET, '--verdict', 'DROPPED', '--last', String(MOST_FLOWS)],
+  ...['observe', '--server', HUBBLE_SOCKET, '--verdict', 'DROPPED', '--type', 'drop'],
+  ...['--last', String(MOST_FLOWS)],
+  ...addresses.flatMap((address) => ['--ip', address]),
   ...(since === undefined ? [] : ['--since', since]),
 ];
 
 /** @throws what the agents say where Hubble is not enabled, or its program is not in their image */
-export async function dropsOf(cluster: KubernetesCluster, since: Date): Promise<readonly Drop[]> {
+export async function dropsOf(
+  cluster: KubernetesCluster,
+  since: Date,
+  addresses: readonly string[],
+): Promise<readonly Drop[]> {
   const pods = (await podsOf(cluster, 'agent')).filter(isReady);
   const said = await Promise.all(
     pods.map(({ metadata: { name } }) =>
       cluster.objects.exec(
         { namespace: NAMESPACE, name, container: AGENT_CONTAINER },
-        [...observeDrops(since.toISOString()), '--output', 'jsonpb'],
+        [...observeDrops({ since: since.toISOString(), addresses }), '--output', 'jsonpb'],
         { timeoutMs: QUESTION_LIMIT_MS },
       ),
     ),

@@ -103,7 +103,7 @@ export function createCilium(options: CiliumOptions): Profile {
     ...(exports && {
       exportState: (cluster, service) => lookAtExport(asKubernetes(cluster, 'Cilium'), service),
     }),
-    drops: (cluster, since) => dropsOf(asKubernetes(cluster, 'Cilium'), since),
+    drops: (cluster, since, addresses) => dropsOf(asKubernetes(cluster, 'Cilium'), since, addresses),
     versions: {
       components: (fleet) => componentsOf(kubernetesClusters(fleet)),
       supportedSkew: SUPPORTED_SKEW,

@@ -359,9 +359,10 @@ t.test('drops are counted by what is alike, whatever else is said', async (t) =>
     { reason: 'stale or unroutable ip', ...ends, port: 'ICMPv4', packets: 1 },
   ]);
   t.match(
-    observeDrops('2026-01-01T00:00:00Z').join(' '),
-    /--verdict DROPPED .*--since 2026-01-01T00:00:00Z$/,
+    observeDrops({ since: '2026-01-01T00:00:00Z', addresses: ['10.0.0.5', 'fd00::5'] }).join(' '),
+    /--verdict DROPPED --type drop .*--ip 10\.0\.0\.5 --ip fd00::5 --since 2026-01-01T00:00:00Z$/,
   );
+  t.notMatch(observeDrops().join(' '), /--ip|--since/);
 });
 
 t.test('an export says whether others contradict it, an import what holds', async (t) => {
