@@ -17,7 +17,7 @@ import type {
   SupportedSkew,
 } from './cluster.ts';
 import type { FaultExpectation, FaultSpec } from './fault.ts';
-import type { Intent, PolicyIntent, PolicySemantics } from './intent.ts';
+import type { Intent, PolicyIntent, PolicySemantics, Refusal } from './intent.ts';
 import type { Probe } from './probe.ts';
 import type { PairPath } from './topology.ts';
 import type { Verdict } from './verdict.ts';
@@ -83,6 +83,8 @@ export interface Toolkit {
   readonly tunnelFilter: string | undefined;
   handshakes(cluster: string): Promise<Readonly<Record<string, number>>>;
   readonly policySemantics: PolicySemantics;
+  /** What callers by HTTP see of a policy by identity that does not name them. */
+  readonly identityRefusal: Refusal;
   /** Policies that stand during the whole run. */
   readonly standingPolicies: readonly PolicyIntent[];
   /** Monotonic milliseconds. */

@@ -4,7 +4,7 @@ import type { Budget } from './budgets.ts';
 import type { CauseCode } from './causes.ts';
 import type { IpFamily, PerFamily } from './cidr.ts';
 import type { Disturbance, FaultKind, FaultSpec } from './fault.ts';
-import type { Intent, PolicySemantics } from './intent.ts';
+import type { Intent, PolicySemantics, Refusal } from './intent.ts';
 import type { CaptureSummary, Credentials, Probe } from './probe.ts';
 import type { Topology, Ways } from './topology.ts';
 import type { ContainerName, ContainerReading, Plane } from './usage.ts';
@@ -265,6 +265,8 @@ export interface IntentHandler {
   supports(intent: Intent): true | string;
   apply(intent: Intent, cluster: Cluster): Promise<AppliedIntent>;
   readonly policySemantics?: PolicySemantics;
+  /** Where it handles policies by identity: what callers by HTTP see of being refused. */
+  readonly identityRefusal?: Refusal;
   /** For a shared service: where a caller in this cluster finds it. */
   addressFrom?(cluster: Cluster, service: { namespace: string; name: string }): SharedAddress;
 }
@@ -527,9 +529,14 @@ export interface Profile {
   readonly injectors: readonly FaultInjector[];
   /**
    * What a workload needs to take part, added to it; pure. `services`: those that stand in this cluster when it starts, of
-   * which a technology may have to tell its proxy beforehand.
+   * which a technology may have to tell its proxy beforehand; `intents`: those that are put in place for the whole run.
    */
-  decorate(spec: WorkloadSpec, cluster: string, services: readonly ServiceSpec[]): WorkloadSpec;
+  decorate(
+    spec: WorkloadSpec,
+    cluster: string,
+    services: readonly ServiceSpec[],
+    intents?: readonly Intent[],
+  ): WorkloadSpec;
   /** The same for services; absent: as they are. */
   decorateService?(spec: ServiceSpec): ServiceSpec;
   /** The same technology by its vendor's Helm chart, with what these fixtures share and allow. Pure. */

@@ -77,12 +77,15 @@ export interface IdentityPolicyIntent {
 
 export type Intent = PolicyIntent | ShareServiceIntent | MutualTlsIntent | IdentityPolicyIntent;
 
+/** What a caller sees of being refused: nothing, a RST, or a proxy's own answer (403 by HTTP). */
+export type Refusal = 'silence' | 'reset' | 'proxy';
+
 /** What a policy handler can express and how its refusal looks. */
 export interface PolicySemantics {
   readonly protocols: readonly Protocol[];
   /** Whether namespace and label selectors also match workloads of other clusters. */
   readonly selectorsMatchRemote: boolean;
-  readonly refusal: 'silence' | 'reset' | 'proxy';
+  readonly refusal: Refusal;
   /** Whom a selector means that names no cluster, as it is configured (feature `policy.clusters`). */
   readonly unsaidCluster?: 'local' | 'every';
 }

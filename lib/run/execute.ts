@@ -380,7 +380,7 @@ class Run {
       ledger: this.#state as StateFile,
       configuredPathMtu: this.#plan.requirements.pathMtu,
       services: this.#plan.fixtures.services,
-      standingPolicies: this.#plan.fixtures.intents.filter((intent) => intent.kind === 'policy'),
+      intents: this.#plan.fixtures.intents,
       record: (body) => this.#journal.record(body),
     };
     const { limits } = this.#with.provider;

@@ -1,6 +1,6 @@
 /** Which handler makes an intent true: the most specific one that supports it. */
 import type { Cluster, IntentHandler, Profile, Provider } from '../model/cluster.ts';
-import type { Intent, PolicySemantics } from '../model/intent.ts';
+import type { Intent, PolicySemantics, Refusal } from '../model/intent.ts';
 import type { SharedAddress } from '../model/workload.ts';
 import { InternalError } from '../model/errors.ts';
 
@@ -45,6 +45,10 @@ const NO_POLICY: PolicySemantics = { protocols: [], selectorsMatchRemote: false,
 export function policySemanticsOf(sources: Sources): PolicySemantics {
   return handlersOf(sources).find((handler) => handler.policySemantics)?.policySemantics ?? NO_POLICY;
 }
+
+/** What callers by HTTP see of a policy by identity that does not name them; silence where nobody says anything of it. */
+export const identityRefusalOf = (sources: Sources): Refusal =>
+  handlersOf(sources).find((handler) => handler.identityRefusal)?.identityRefusal ?? 'silence';
 
 /** Where callers in a cluster find a shared service; undefined where nobody shares any. */
 export function sharedAddressIfAny(

@@ -94,7 +94,7 @@ export async function prove(
       ledger,
       configuredPathMtu: requirements.pathMtu,
       services: standing.services,
-      standingPolicies: standing.intents.filter((intent) => intent.kind === 'policy'),
+      intents: standing.intents,
     };
     const result = proving.conduct(toolkit, world);
     conducting = result.catch(() => undefined);

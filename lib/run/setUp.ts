@@ -124,10 +124,13 @@ function missingWorkloads(fleet: Fleet, { fixtures, profile }: SetUpOptions): Mi
   return fleet.clusters.flatMap((cluster) => {
     const running = new Set(cluster.workloads.map(({ spec }) => keyOf(spec)));
     const services = fixtures.services.filter((service) => existsIn(service, cluster.name));
+    const intents = fixtures.intents.filter((intent) =>
+      intentBelongsTo(intent, cluster.name, fixtures.services),
+    );
     return fixtures.workloads
       .filter((spec) => !running.has(keyOf(spec)))
       .map((wanted) => {
-        const spec = profile.decorate(wanted, cluster.name, services);
+        const spec = profile.decorate(wanted, cluster.name, services, intents);
         return { cluster, spec, decorated: spec !== wanted };
       });
   });

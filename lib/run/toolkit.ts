@@ -18,7 +18,7 @@ import type {
 import { InternalError, NotApplicableError, messageOf } from '../model/errors.ts';
 import type { Disturbance, FaultSpec } from '../model/fault.ts';
 import { clusterOf } from '../model/injection.ts';
-import type { Intent, PolicyIntent } from '../model/intent.ts';
+import type { Intent } from '../model/intent.ts';
 import type { Probe } from '../model/probe.ts';
 import type { PlannedCase, RecordBody } from '../model/record.ts';
 import { type Topology, pathBetween } from '../model/topology.ts';
@@ -28,8 +28,14 @@ import { takingBack } from '../system/takingBack.ts';
 import type { Member, SharedDisturbance } from './company.ts';
 import { deadlineAfter } from './deadline.ts';
 import { digest } from './digest.ts';
-import { existsIn } from './fixtures.ts';
-import { handlerFor, inexpressible, policySemanticsOf, sharedAddress } from './handlers.ts';
+import { existsIn, intentBelongsTo } from './fixtures.ts';
+import {
+  handlerFor,
+  identityRefusalOf,
+  inexpressible,
+  policySemanticsOf,
+  sharedAddress,
+} from './handlers.ts';
 import { identitiesOf, joinTokensOf, movableCluster, technologyOf } from './technology.ts';
 import { withinSignal } from '../system/withinSignal.ts';
 
@@ -42,9 +48,9 @@ export interface World {
   readonly ledger: Ledger;
   readonly clock: Clock;
   readonly configuredPathMtu: number | undefined;
-  readonly standingPolicies: readonly PolicyIntent[];
   /** Those of the fixtures, for what starts later. */
   readonly services: readonly ServiceSpec[];
+  readonly intents: readonly Intent[];
   readonly record: (body: RecordBody) => void;
 }
 
@@ -340,6 +346,8 @@ export function toolkitFor(
   };
 
   const servicesOf = (name: string) => world.services.filter((service) => existsIn(service, name));
+  const intentsOf = (name: string) =>
+    world.intents.filter((intent) => intentBelongsTo(intent, name, world.services));
   const exposeService: Toolkit['exposeService'] = async (spec, name) => {
     const cluster = clusterOf(fleet, name);
     const usual = servicesOf(name).find((service) => keyOf(service) === keyOf(spec));
@@ -366,7 +374,10 @@ export function toolkitFor(
     const workload = await step(
       `start ${what}`,
       spec,
-      () => (starting.current = cluster.startWorkload(world.profile.decorate(spec, name, servicesOf(name)))),
+      () =>
+        (starting.current = cluster.startWorkload(
+          world.profile.decorate(spec, name, servicesOf(name), intentsOf(name)),
+        )),
     );
     const made = site(cluster, keyOf(spec), workload, spec);
     started.set(made, { entry });
@@ -401,7 +412,8 @@ export function toolkitFor(
       );
     },
     policySemantics: policySemanticsOf(world),
-    standingPolicies: world.standingPolicies,
+    identityRefusal: identityRefusalOf(world),
+    standingPolicies: world.intents.filter((intent) => intent.kind === 'policy'),
     elapsed: () => clock.monotonic(),
     now: () => clock.now(),
     sleep: (milliseconds) => withinSignal(clock.sleep(milliseconds, signal), signal),
@@ -474,6 +486,9 @@ export function planToolkit(
     tunnelFilter: undefined,
     handshakes: absent,
     get policySemantics() {
+      return absent();
+    },
+    get identityRefusal() {
       return absent();
     },
     standingPolicies: [],

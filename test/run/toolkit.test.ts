@@ -63,7 +63,7 @@ async function bench(
     clock: fastClock,
     configuredPathMtu: 1420,
     services: [],
-    standingPolicies: [],
+    intents: [],
     record: (body) => records.push(body),
     ...change(system),
   };

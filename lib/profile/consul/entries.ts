@@ -20,6 +20,18 @@ export const meshEntries = (mode: ConsulGateways): readonly ConfigEntry[] => [
   },
 ];
 
+/**
+ * A splitter of nobody's. A server looks for one of every service that callers are led to, and waits for it to come where
+ * there is none; of the first kind that has no entry at all it waits for anything of a name that begins alike, so that with
+ * every policy, and with every other service that is shared, it forgot whom callers know of their peers and asked anew.
+ * `agent/consul/watch` and `resetWatchesFromChain` in `agent/proxycfg` have it; where this stands, others' entries wake nobody.
+ */
+export const LONE_SPLITTER: ConfigEntry = {
+  Kind: 'service-splitter',
+  Name: 'nobody',
+  Splits: [{ Weight: 100 }],
+};
+
 /** There is one for all services of a cluster, and it is written as a whole. */
 export const exportedServices = (services: readonly string[], peers: readonly string[]): ConfigEntry => ({
   Kind: 'exported-services',
@@ -64,15 +76,30 @@ const isEjecting = (sharing: Sharing, place: Place): boolean =>
       .some((where) => where !== place.cluster),
   );
 
+/** What callers make of an endpoint that fails: they leave it alone after so many failures in a row, or keep it. */
+export type Treatment = number | 'kept';
+
 /**
  * Failures in a row by which callers leave an endpoint alone. Where nobody has asked for it, only those that come from a
  * peer without anything left, not from a moment's trouble.
  */
-const FAILURES = { asked: 3, otherwise: 10 };
+const FAILURES = { asked: 3, otherwise: 10 } as const;
 
-/** @returns undefined where callers keep their endpoints */
-export const failuresOf = (sharing: Sharing, place: Place): number | undefined =>
-  isEjecting(sharing, place) ? FAILURES[sharing.ejectFailing ? 'asked' : 'otherwise'] : undefined;
+/** Of every route that nothing else is said of: with the treatment of one more its callers' whole configuration changes. */
+export const USUAL: Treatment = FAILURES.otherwise;
+
+const treatmentOf = (sharing: Sharing, place: Place): Treatment =>
+  isEjecting(sharing, place) ? FAILURES[sharing.ejectFailing ? 'asked' : 'otherwise'] : 'kept';
+
+/** By route. @param names of the services of Consul that are shared */
+export const treatments = (
+  sharing: Sharing,
+  names: readonly string[],
+  place: Place,
+): (readonly [string, Treatment])[] =>
+  names.flatMap((name) =>
+    [place.cluster, ...place.peers].map((to) => [routeName(name, to), treatmentOf(sharing, place)] as const),
+  );
 
 /** No instance has the name of a route, so that all of it is failover. */
 export function routeEntries(sharing: Sharing, { name, protocol }: CarriedPort, place: Place): ConfigEntry[] {
@@ -81,7 +108,7 @@ export function routeEntries(sharing: Sharing, { name, protocol }: CarriedPort, 
   return [cluster, ...peers].flatMap((route): ConfigEntry[] => {
     const Name = routeName(name, route);
     return [
-      ...(protocol === 'tcp' ? [{ Kind: 'service-defaults', Name, Protocol: 'tcp' }] : []),
+      ...protocolEntries({ name: Name, protocol }),
       {
         Kind: 'service-resolver',
         Name,
@@ -110,44 +137,55 @@ export function routeEntries(sharing: Sharing, { name, protocol }: CarriedPort, 
   });
 }
 
-export const protocolEntries = ({ name, protocol }: CarriedPort): ConfigEntry[] =>
+export const protocolEntries = ({ name, protocol }: Pick<CarriedPort, 'name' | 'protocol'>): ConfigEntry[] =>
   protocol === 'tcp' ? [{ Kind: 'service-defaults', Name: name, Protocol: 'tcp' }] : [];
 
 /** How often failures are counted. */
 const COUNTED = '1s';
-/**
- * The one endpoint of a peer is a gateway: callers that give it up for half a minute because of the backends behind it
- * would lose the whole peer.
- */
-const KEEP = { EnforcingConsecutive5xx: 0 };
+const passiveHealthCheck = (treatment: Treatment): object =>
+  treatment === 'kept' ? { EnforcingConsecutive5xx: 0 } : { Interval: COUNTED, MaxFailures: treatment };
 
-/** How a caller treats endpoints that fail. @param ejecting failures in a row that it takes, by route */
-export const callerDefaults = (caller: string, ejecting: ReadonlyMap<string, number>): ConfigEntry => ({
+/**
+ * How a caller treats endpoints that fail. Of a peer's service that it calls by name the one endpoint is a gateway: giving
+ * it up for half a minute because of the backends behind it would lose the whole peer.
+ *
+ * @param treated what is not usual, by route
+ */
+export const callerDefaults = (
+  { name, byPeerName = false }: { readonly name: string; readonly byPeerName?: boolean },
+  treated: ReadonlyMap<string, Treatment>,
+): ConfigEntry => ({
   Kind: 'service-defaults',
-  Name: caller,
+  Name: name,
   Protocol: 'http',
   UpstreamConfig: {
-    Defaults: { PassiveHealthCheck: KEEP },
-    ...(ejecting.size > 0 && {
-      Overrides: [...ejecting.keys()].toSorted().map((Name) => ({
-        Name,
-        PassiveHealthCheck: { Interval: COUNTED, MaxFailures: ejecting.get(Name) },
-      })),
+    Defaults: { PassiveHealthCheck: passiveHealthCheck(byPeerName ? 'kept' : USUAL) },
+    ...(treated.size > 0 && {
+      Overrides: [...treated]
+        .toSorted(([one], [other]) => (one < other ? -1 : 1))
+        .map(([Name, treatment]) => ({ Name, PassiveHealthCheck: passiveHealthCheck(treatment) })),
     }),
   },
 });
 
-/** What such an entry says of failures in a row, by route. */
-export function ejectingIn(entry: ConfigEntry | undefined): Map<string, number> {
+/** What such an entry says that is not usual, by route. */
+export function treatedIn(entry: ConfigEntry | undefined): Map<string, Treatment> {
   const { Overrides } = (entry?.['UpstreamConfig'] ?? {}) as {
     readonly Overrides?:
-      | readonly { readonly Name: string; readonly PassiveHealthCheck?: { readonly MaxFailures?: number } }[]
+      | readonly {
+          readonly Name: string;
+          readonly PassiveHealthCheck?: {
+            readonly MaxFailures?: number;
+            readonly EnforcingConsecutive5xx?: number;
+          };
+        }[]
       | null;
   };
   return new Map(
-    (Overrides ?? []).flatMap(({ Name, PassiveHealthCheck }) =>
-      PassiveHealthCheck?.MaxFailures === undefined ? [] : [[Name, PassiveHealthCheck.MaxFailures] as const],
-    ),
+    (Overrides ?? []).flatMap(({ Name, PassiveHealthCheck: said }): [string, Treatment][] => {
+      if (said?.MaxFailures) return [[Name, said.MaxFailures]];
+      return said?.EnforcingConsecutive5xx === 0 ? [[Name, 'kept']] : [];
+    }),
   );
 }
 

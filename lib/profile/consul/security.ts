@@ -86,6 +86,7 @@ export function identityPolicyHandler(peers: Peers): IntentHandler {
   const name = 'consul-intentions';
   return {
     name,
+    identityRefusal: 'proxy',
     supports: (intent) => {
       if (intent.kind !== 'identity-policy') return `${name} knows no intent of kind ${intent.kind}`;
       return intent.allow.every(({ serviceAccount }) => serviceAccount !== undefined)

@@ -9,25 +9,32 @@ import type {
 } from '../../model/cluster.ts';
 import { InternalError, UserError } from '../../model/errors.ts';
 import type { ShareServiceIntent } from '../../model/intent.ts';
-import { type ServiceSpec, keyOf } from '../../model/workload.ts';
+import { type ServiceSpec, type WorkloadSpec, keyOf } from '../../model/workload.ts';
 import { systemClock } from '../../system/clock.ts';
 import { type Peers, asKubernetes } from './clusters.ts';
 import {
   type ConfigEntry,
+  type Treatment,
+  USUAL,
   callerDefaults,
-  ejectingIn,
   exportedServices,
-  failuresOf,
   protocolEntries,
   routeEntries,
+  treatedIn,
+  treatments,
 } from './entries.ts';
-import { type CarriedPort, carriedPorts, routeName, servicesOf } from './names.ts';
+import { type CarriedPort, carriedPorts, servicesOf } from './names.ts';
 import { endpointsOfPeers, knowsService, namesTaken, takesFor } from './proxies.ts';
 import { type Peering, type Request, deleteEntry, peeringsOf, putEntry, readEntry, tell } from './server.ts';
 
 const isActive = ({ State }: Peering): boolean => State === 'ACTIVE';
 
 export const EXPORTED = { Kind: 'exported-services', Name: 'default' } as const;
+
+const callerOf = (spec: WorkloadSpec) => ({
+  name: servicesOf(spec)[0] ?? '',
+  byPeerName: spec.callsByPeerName ?? false,
+});
 
 export const exportedIn = (entry: ConfigEntry | undefined): string[] =>
   ((entry?.['Services'] ?? []) as readonly { Name: string }[]).map(({ Name }) => Name);
@@ -64,8 +71,8 @@ const LOOK_MS = 500;
 
 interface Standing {
   readonly exported: Set<string>;
-  /** Failures in a row that callers take, by route. */
-  readonly ejecting: Map<string, number>;
+  /** What callers make of endpoints that fail, where it is not usual, by route. */
+  readonly treated: Map<string, Treatment>;
 }
 
 /** What stands in one cluster in entries that several services share: written by one change at a time. */
@@ -73,8 +80,6 @@ class SharedEntries {
   readonly #cluster: KubernetesCluster;
   readonly #peers: Peers;
   #standing: Standing | undefined;
-  /** Callers that have been told how to treat endpoints that fail; the last words hold. */
-  #callersTold = false;
   #pending: { readonly alter: (standing: Standing) => void; readonly more: readonly Request[] }[] = [];
   readonly #write = coalescing(() => this.#writeAll());
   /** As this cluster's server says it; asked once for all who ask at the same time. */
@@ -108,18 +113,18 @@ class SharedEntries {
   async #writeAll(): Promise<void> {
     const changes = this.#pending.splice(0);
     this.#standing ??= await this.#read();
-    const { exported: names, ejecting } = this.#standing;
+    const { exported: names, treated } = this.#standing;
     const before = [...names].toSorted().join();
-    const ejectingBefore = new Map(ejecting);
+    const treatedBefore = new Map(treated);
     for (const { alter } of changes) alter(this.#standing);
     const exported = [...names];
     await tell(this.#cluster, [
-      // First, so that what leads callers to others begins as it is to stay.
-      ...(this.#callersTold && isDeepStrictEqual(ejecting, ejectingBefore) ? [] : this.#telling(ejecting)),
+      // First, so that what leads callers to others begins as it is to stay. Of what stands from the beginning they were
+      // told before they registered: with every change the server makes their whole configuration anew.
+      ...(isDeepStrictEqual(treated, treatedBefore) ? [] : this.#telling(treated)),
       ...changes.flatMap(({ more }) => more),
       ...(exported.toSorted().join() === before ? [] : [this.#exporting(exported)]),
     ]);
-    this.#callersTold = true;
   }
 
   route(names: readonly string[], leads: boolean): void {
@@ -180,27 +185,17 @@ class SharedEntries {
       : putEntry(exportedServices(exported, this.#peers.of(this.#cluster.name)));
   }
 
-  /** Callers by names of peers keep the gateways of these as well, though nothing leads them to shared services. */
-  #telling(ejecting: Standing['ejecting']): Request[] {
-    return this.#callerNames().map((caller) => putEntry(callerDefaults(caller, ejecting)));
-  }
-
-  #callerNames(): string[] {
-    return this.#cluster.workloads
-      .filter(({ spec }) => spec.callsByPeerName || !spec.answersOnly)
-      .flatMap(({ spec }) => servicesOf(spec).slice(0, 1));
+  #telling(treated: Standing['treated']): Request[] {
+    return this.#callers().map(({ spec }) => putEntry(callerDefaults(callerOf(spec), treated)));
   }
 
   /** As another process may have written it, to all callers alike. */
   async #read(): Promise<Standing> {
-    const [caller] = this.#callerNames();
-    const told =
-      caller === undefined
-        ? undefined
-        : await readEntry(this.#cluster, { Kind: 'service-defaults', Name: caller });
+    const [caller] = this.#callers();
+    const told = caller && (await readEntry(this.#cluster, callerDefaults(callerOf(caller.spec), new Map())));
     return {
       exported: new Set(exportedIn(await readEntry(this.#cluster, EXPORTED))),
-      ejecting: ejectingIn(told),
+      treated: treatedIn(told),
     };
   }
 
@@ -269,25 +264,20 @@ export function shareHandler(peers: Peers, shares: Shares): IntentHandler {
       const cluster = asKubernetes(at);
       const ports = await portsOf(cluster, intent);
       const place = { cluster: cluster.name, peers: peers.of(cluster.name) };
-      const routes = [place.cluster, ...place.peers];
       const entries = ports.flatMap((port) => [
         ...protocolEntries(port),
         ...routeEntries(intent, port, place),
       ]);
-      // Whoever falls back on the others must not give up the way to them because of this cluster's own instances.
-      const failures = failuresOf(intent, place);
       const shared = shares.in(cluster.name);
       const names = ports.map((port) => port.name);
       shared.route(names, true);
       const superseded = shared.lead(`${intent.namespace}/${intent.service}`, entries);
       await shared.change(
         (standing) => {
-          for (const port of ports) {
-            if (intent.offered !== false) standing.exported.add(port.name);
-            for (const route of routes.map((to) => routeName(port.name, to))) {
-              if (failures === undefined) standing.ejecting.delete(route);
-              else standing.ejecting.set(route, failures);
-            }
+          if (intent.offered !== false) for (const name of names) standing.exported.add(name);
+          for (const [route, treatment] of treatments(intent, names, place)) {
+            if (treatment === USUAL) standing.treated.delete(route);
+            else standing.treated.set(route, treatment);
           }
         },
         [...entries.map(putEntry), ...superseded.map(deleteEntry)],

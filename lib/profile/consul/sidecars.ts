@@ -3,6 +3,7 @@
  * answers, since a proxy of Consul stands for one service and has that one's identity. Pure.
  */
 import type { Profile } from '../../model/cluster.ts';
+import type { Intent } from '../../model/intent.ts';
 import { pathBetween } from '../../model/topology.ts';
 import {
   COMPANION_FOLDER,
@@ -11,8 +12,17 @@ import {
   type ServiceSpec,
   TIMED_CPU,
   type WorkloadSpec,
+  keyOf,
   selects,
 } from '../../model/workload.ts';
+import {
+  type ConfigEntry,
+  type Treatment,
+  USUAL,
+  callerDefaults,
+  protocolEntries,
+  treatments,
+} from './entries.ts';
 import {
   type CarriedPort,
   PROXIES,
@@ -43,6 +53,9 @@ const CHECK_TIMEOUT = '3s';
 interface Upstream {
   readonly host: string;
   readonly port: number;
+  /** Of Consul. */
+  readonly name: string;
+  readonly protocol: CarriedPort['protocol'];
   /** One for each cluster whose instances come first; connections are spread over them. */
   readonly routes: readonly string[];
 }
@@ -56,9 +69,11 @@ function upstreamsOf(
   const inCluster = (namespace: string): string =>
     prefix === undefined ? namespace : `${prefix}-${namespace}`;
   return services.flatMap((service) =>
-    carriedPorts(service, service.namespace).map(({ name, port }) => ({
+    carriedPorts(service, service.namespace).map(({ name, port, protocol }) => ({
       host: `${service.name}.${inCluster(service.namespace)}.svc`,
       port,
+      name,
+      protocol,
       routes: clusters.map((cluster) => routeName(name, cluster)),
     })),
   );
@@ -79,6 +94,42 @@ function answered(spec: WorkloadSpec, services: readonly ServiceSpec[]): Carried
     .flatMap((service) => carriedPorts(service, service.namespace))
     .filter(({ name }) => name !== own.name);
   return [own, ...others];
+}
+
+/**
+ * What servers must know of a caller before it registers: with every change of it they make its whole configuration anew, and
+ * what then changes while word of endpoints is under way takes these from its proxy for 15 s (hashicorp/consul#19866).
+ */
+function beforehand(
+  caller: Parameters<typeof callerDefaults>[0],
+  upstreams: readonly Upstream[],
+  treated: ReadonlyMap<string, Treatment>,
+): ConfigEntry[] {
+  return [
+    callerDefaults(caller, treated),
+    ...upstreams.flatMap(({ name, protocol, routes }) =>
+      [name, ...routes].flatMap((one) => protocolEntries({ name: one, protocol })),
+    ),
+  ];
+}
+
+/** How callers in this cluster treat endpoints that fail, where it is not usual, of services that are shared from the beginning. */
+function treatedFrom(
+  intents: readonly Intent[],
+  services: readonly ServiceSpec[],
+  clusters: readonly string[],
+  cluster: string,
+): Map<string, Treatment> {
+  const place = { cluster, peers: clusters.filter((name) => name !== cluster) };
+  return new Map(
+    intents.flatMap((intent) => {
+      if (intent.kind !== 'share-service') return [];
+      const key = keyOf({ namespace: intent.namespace, name: intent.service });
+      const service = services.find((one) => keyOf(one) === key);
+      const names = service ? carriedPorts(service, service.namespace).map(({ name }) => name) : [];
+      return treatments(intent, names, place).filter(([, treatment]) => treatment !== USUAL);
+    }),
+  );
 }
 
 /** What a workload calls by one of its proxies. */
@@ -189,13 +240,13 @@ function interception({ upstreams = [], transparent = false }: Calling): string[
 const quoted = (text: string): string => `'${text.replaceAll("'", String.raw`'\''`)}'`;
 
 /** As curl reads it: all of them by one process, each tried again while the server is not there. */
-const registrationsOf = (services: readonly CarriedPort[], pod: string, calling: Calling): string =>
-  `fail-early\n${services
-    .map((service, index) =>
+const saying = (requests: readonly { readonly path: string; readonly body: unknown }[]): string =>
+  `fail-early\n${requests
+    .map(({ path, body }) =>
       [
-        `url = "${HTTP}/v1/agent/service/register"`,
+        `url = "${HTTP}${path}"`,
         'request = "PUT"',
-        `data-binary = ${inQuotes(JSON.stringify(registrationOf(service, index, pod, index === 0 ? calling : {})))}`,
+        `data-binary = ${inQuotes(JSON.stringify(body))}`,
         'output = "/dev/null"',
         'silent',
         'show-error',
@@ -226,11 +277,19 @@ function registering(
   services: readonly CarriedPort[],
   { pod, tuning }: { readonly pod: string; readonly tuning: ConsulOptions['tuning'] },
   calling: Calling,
+  entries: readonly ConfigEntry[],
 ): string[] {
   const proxyOf = ({ name }: CarriedPort): string => `${name}-${pod}-sidecar-proxy`;
   const [first] = services as readonly [CarriedPort, ...CarriedPort[]];
+  const requests = [
+    ...entries.map((body) => ({ path: '/v1/config', body })),
+    ...services.map((service, index) => ({
+      path: '/v1/agent/service/register',
+      body: registrationOf(service, index, pod, index === 0 ? calling : {}),
+    })),
+  ];
   return [
-    `printf %s ${quoted(registrationsOf(services, pod, calling))} | sed "s/${POD_IP}/$POD_IP/g" | curl --config -`,
+    `printf %s ${quoted(saying(requests))} | sed "s/${POD_IP}/$POD_IP/g" | curl --config -`,
     `consul connect envoy -sidecar-for ${first.name}-${pod} -bootstrap -http-addr ${HTTP} -grpc-addr ${SERVER_HOST}:${SERVER_PORTS.grpc} \\`,
     `  -admin-bind 127.0.0.1:${PROXY_PORTS.admin} > ${FIRST}`,
     ...ejecting(tuning),
@@ -243,9 +302,12 @@ function registering(
   ];
 }
 
-/** How Envoy is started: a refusal has to reach connections that are open already, at once. */
+/**
+ * How Envoy is started: a refusal has to reach connections that are open already, at once. Of what it calls deprecated in
+ * Consul's words it would say several hundred lines, and nothing else would be left of its log.
+ */
 export const ENVOY_OPTIONS =
-  '--disable-hot-restart --concurrency 1 --drain-time-s 1 --drain-strategy immediate --log-level warning';
+  '--disable-hot-restart --concurrency 1 --drain-time-s 1 --drain-strategy immediate --log-level warning --component-log-level misc:error';
 
 /** How often proxies that do not last are looked after. */
 const LOOK_SECONDS = 0.5;
@@ -287,16 +349,24 @@ function proxying(own: readonly CarriedPort[]): string {
 export function decorateFor(options: ConsulOptions): Profile['decorate'] {
   const { topology, kubernetes, tuning } = options;
   const images = imagesOf(options);
-  return (spec, cluster, services) => {
+  return (spec, cluster, services, intents = []) => {
     if (!spec.overServices) return spec;
     const reachable = topology.members
       .map(({ name }) => name)
       .filter((name) => name === cluster || pathBetween(topology, cluster, name).kind !== 'forbidden');
-    const calling: Calling = {
-      upstreams: spec.answersOnly ? [] : upstreamsOf(services, reachable, kubernetes.namespace),
-      transparent: spec.callsByPeerName ?? false,
-    };
+    const upstreams = spec.answersOnly ? [] : upstreamsOf(services, reachable, kubernetes.namespace);
+    const byPeerName = spec.callsByPeerName ?? false;
+    const calling: Calling = { upstreams, transparent: byPeerName };
     const own = answered(spec, services);
+    const caller = { name: identityName(spec, spec.namespace), byPeerName };
+    const entries =
+      spec.answersOnly && !byPeerName
+        ? []
+        : beforehand(
+            caller,
+            upstreams,
+            spec.answersOnly ? new Map() : treatedFrom(intents, services, reachable, cluster),
+          );
     const lasting = own.filter(({ started }) => !started);
     const small = { cpu: '5m', memory: '16Mi', memoryLimit: '128Mi' };
     const companions: Companion[] = [
@@ -306,7 +376,11 @@ export function decorateFor(options: ConsulOptions): Profile['decorate'] {
         command: [
           'sh',
           '-ec',
-          [...interception(calling), ...registering(own, { pod: spec.name, tuning }, calling), ''].join('\n'),
+          [
+            ...interception(calling),
+            ...registering(own, { pod: spec.name, tuning }, calling, entries),
+            '',
+          ].join('\n'),
         ],
         first: true,
         ownsNetwork: true,

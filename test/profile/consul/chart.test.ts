@@ -159,7 +159,7 @@ t.test('values and resources are what the chart takes', async (t) => {
     t.ok(values.safeParse(ofChart).success, `values of ${cluster}`);
     for (const object of [
       ...objects,
-      entryResource(callerDefaults('client', new Map([['echo-from-west', 3]]))),
+      entryResource(callerDefaults({ name: 'client' }, new Map([['echo-from-west', 3]]))),
     ]) {
       const { kind, metadata, spec } = resource.parse(object);
       const { error } = SPECS[kind].safeParse(spec);
@@ -271,7 +271,7 @@ t.test(
     for (const { objects } of rendered.clusters) {
       for (const { kind, spec } of [
         ...objects,
-        entryResource(callerDefaults('client', new Map([['echo-from-west', 3]]))),
+        entryResource(callerDefaults({ name: 'client' }, new Map([['echo-from-west', 3]]))),
       ]) {
         t.strictSame(strayFields(spec, schemas.get(kind) ?? {}, kind), []);
       }

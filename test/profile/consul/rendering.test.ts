@@ -5,14 +5,15 @@ import { type AddressInfo, createServer } from 'node:net';
 import path from 'node:path';
 import t from 'tap';
 import {
+  type Treatment,
   callerDefaults,
-  ejectingIn,
   exportedServices,
-  failuresOf,
   intentions,
   meshEntries,
   protocolEntries,
   routeEntries,
+  treatedIn,
+  treatments,
 } from '../../../lib/profile/consul/entries.ts';
 import {
   authorityRequest,
@@ -125,7 +126,9 @@ t.test('what stands beside a workload', async (t) => {
   );
   t.equal(redirects.length, 4 * 3);
   const answering = { ...workload('client'), answersOnly: true as const };
-  t.notMatch(decorate(answering, 'east', services).companions?.[0]?.command.at(-1), 'DestinationName');
+  const answers = decorate(answering, 'east', services).companions?.[0]?.command.at(-1);
+  t.notMatch(answers, 'DestinationName');
+  t.notMatch(answers, '/v1/config');
   t.match(
     caller.replaceAll('\\"', '"'),
     /"DestinationName":"guarded-mcnet-tcp-from-north".*"LocalBindPort":21008/,
@@ -357,7 +360,7 @@ t.test('routes lead to one cluster first and to the others after it', async (t) 
   t.strictSame(protocolEntries(tcp), [{ Kind: 'service-defaults', Name: 'echo-mcnet', Protocol: 'tcp' }]);
 });
 
-t.test('exports name each peer, and callers keep gateways', async (t) => {
+t.test('exports name each peer, and callers by name keep gateways', async (t) => {
   t.strictSame(exportedServices(['b', 'a'], ['west']), {
     Kind: 'exported-services',
     Name: 'default',
@@ -366,13 +369,78 @@ t.test('exports name each peer, and callers keep gateways', async (t) => {
       { Name: 'b', Consumers: [{ Peer: 'west' }] },
     ],
   });
-  t.match(callerDefaults('client-mcnet', new Map()), {
+  const client = { name: 'client-mcnet' };
+  t.match(callerDefaults({ ...client, byPeerName: true }, new Map()), {
     UpstreamConfig: { Defaults: { PassiveHealthCheck: { EnforcingConsecutive5xx: 0 } } },
   });
-  t.notMatch(JSON.stringify(callerDefaults('client-mcnet', new Map())), 'Overrides');
-  t.match(callerDefaults('client-mcnet', new Map([['x', 3]])), {
-    UpstreamConfig: { Overrides: [{ Name: 'x', PassiveHealthCheck: { MaxFailures: 3 } }] },
+  t.match(callerDefaults(client, new Map()), {
+    UpstreamConfig: { Defaults: { PassiveHealthCheck: { MaxFailures: 10 } } },
   });
+  t.notMatch(JSON.stringify(callerDefaults(client, new Map())), 'Overrides');
+  const treated = new Map<string, Treatment>([
+    ['y', 'kept'],
+    ['x', 3],
+  ]);
+  t.match(callerDefaults(client, treated), {
+    UpstreamConfig: {
+      Overrides: [
+        { Name: 'x', PassiveHealthCheck: { MaxFailures: 3 } },
+        { Name: 'y', PassiveHealthCheck: { EnforcingConsecutive5xx: 0 } },
+      ],
+    },
+  });
+});
+
+t.test('servers know of callers what they must before these register', async (t) => {
+  const { decorate } = createConsul(OPTIONS);
+  const services = [
+    service('echo', PORTS.service),
+    service('guarded', PORTS.serviceTcp),
+    service('near', PORTS.backends),
+  ];
+  const share = (name: string, preference: 'spread' | 'prefer-local') => ({
+    kind: 'share-service' as const,
+    namespace: 'mcnet',
+    service: name,
+    preference,
+  });
+  const saidOf = (spec: WorkloadSpec) => {
+    const script =
+      decorate(spec, 'east', services, [
+        share('echo', 'spread'),
+        { ...share('near', 'prefer-local'), ejectFailing: true },
+        share('elsewhere', 'prefer-local'),
+      ]).companions?.[0]?.command.at(-1) ?? '';
+    const told = [...script.matchAll(/url = "[^"]*(\/v1\/[^"]*)"\nrequest = "PUT"\ndata-binary = "(.*)"/g)];
+    return told.map(([, path = '', body = '']) => ({
+      path,
+      body: JSON.parse(body.replaceAll(/\\(.)/g, '$1')) as { Name: string },
+    }));
+  };
+  const said = saidOf(workload('client'));
+  const last = said.findLastIndex(({ path }) => path === '/v1/config');
+  t.ok(said.slice(last + 1).every(({ path }) => path === '/v1/agent/service/register'));
+  t.strictSame(
+    said.slice(0, last + 1).map(({ body }) => body.Name),
+    [
+      'client-mcnet',
+      'guarded-mcnet-tcp',
+      ...['east', 'west', 'north'].map((to) => `guarded-mcnet-tcp-from-${to}`),
+    ],
+  );
+  t.match(said[0]?.body, {
+    UpstreamConfig: {
+      Overrides: ['east', 'north', 'west'].map((to) => ({
+        Name: `near-mcnet-from-${to}`,
+        PassiveHealthCheck: { MaxFailures: 3 },
+      })),
+    },
+  });
+  const byName = saidOf({ ...workload('client'), answersOnly: true, callsByPeerName: true });
+  t.match(byName[0]?.body, {
+    UpstreamConfig: { Defaults: { PassiveHealthCheck: { EnforcingConsecutive5xx: 0 } } },
+  });
+  t.equal(byName.filter(({ path }) => path === '/v1/config').length, 1);
 });
 
 t.test('who asks while something is under way is served by the next time', async (t) => {
@@ -395,21 +463,34 @@ t.test('who asks while something is under way is served by the next time', async
 });
 
 t.test('what callers were told of failures is read again by whoever comes after', async (t) => {
-  const told = new Map([['echo-mcnet-from-west', 10]]);
-  t.strictSame(ejectingIn(callerDefaults('client-mcnet', told)), told);
-  t.strictSame(ejectingIn(callerDefaults('client-mcnet', new Map())), new Map());
-  t.strictSame(ejectingIn(undefined), new Map());
+  const told = new Map<string, Treatment>([
+    ['echo-mcnet-from-east', 'kept'],
+    ['echo-mcnet-from-west', 3],
+  ]);
+  t.strictSame(treatedIn(callerDefaults({ name: 'client-mcnet' }, told)), told);
+  t.strictSame(treatedIn(callerDefaults({ name: 'client-mcnet' }, new Map())), new Map());
+  t.strictSame(treatedIn(undefined), new Map());
 });
 
 t.test('callers give a peer up only where it may come before others', async (t) => {
   const two = { cluster: 'east', peers: ['west'] };
   const three = { cluster: 'east', peers: ['west', 'north'] };
-  t.equal(failuresOf({ preference: 'prefer-local', ejectFailing: true }, two), undefined);
-  t.equal(failuresOf({ preference: 'prefer-local', ejectFailing: true }, three), 3);
-  t.ok((failuresOf({ preference: 'prefer-local' }, three) ?? 0) > 3);
-  t.equal(failuresOf({ preference: 'spread', offered: false }, two), undefined);
-  t.equal(failuresOf({ preference: 'spread', ejectFailing: true }, two), 3);
-  t.ok((failuresOf({ preference: 'spread' }, two) ?? 0) > 3);
+  const of = (sharing: Parameters<typeof treatments>[0], place: typeof two): unknown => {
+    const all = treatments(sharing, ['echo-mcnet'], place);
+    t.strictSame(
+      all.map(([route]) => route),
+      [place.cluster, ...place.peers].map((cluster) => `echo-mcnet-from-${cluster}`),
+    );
+    const [treatment, ...others] = new Set(all.map(([, one]) => one));
+    t.strictSame(others, []);
+    return treatment;
+  };
+  t.equal(of({ preference: 'prefer-local', ejectFailing: true }, two), 'kept');
+  t.equal(of({ preference: 'prefer-local', ejectFailing: true }, three), 3);
+  t.equal(of({ preference: 'prefer-local' }, three), 10);
+  t.equal(of({ preference: 'spread', offered: false }, two), 'kept');
+  t.equal(of({ preference: 'spread', ejectFailing: true }, two), 3);
+  t.equal(of({ preference: 'spread' }, two), 10);
   const budgetsOf = (members: Topology['members']) =>
     Object.keys(createConsul({ ...OPTIONS, topology: { ...TOPOLOGY, members } }).budgets ?? {});
   t.ok(budgetsOf(TOPOLOGY.members).includes('sharing.prefer-local.convergence'));
