@@ -22,6 +22,7 @@ import {
 import { type JoinToken, type PairContext, type Suite, defineCheck } from '../lib/model/check.ts';
 import type { BrokenLink, ConformanceClass } from '../lib/model/cluster.ts';
 import { messageOf } from '../lib/model/errors.ts';
+import type { Refusal } from '../lib/model/intent.ts';
 import { ADDRESS_RECORD, type Exchange, type Sample } from '../lib/model/probe.ts';
 import { type Figures, type Verdict, failed, inconclusive, passed } from '../lib/model/verdict.ts';
 import { PORTS, type ServiceSpec } from '../lib/model/workload.ts';
@@ -57,6 +58,8 @@ interface Passage {
   readonly from: string;
   readonly to: string;
   readonly address: string;
+  /** What callers must see while it is shut: silence may be somebody else's fault. Absent in older records. */
+  readonly refusal?: Refusal;
   /** Before it is opened: calls, held for a while. */
   readonly before: readonly Exchange[];
   readonly opened: Look;
@@ -72,6 +75,8 @@ interface Passage {
 
 interface Door {
   readonly service: ServiceSpec;
+  /** What callers see while it is shut. */
+  readonly refusal: Refusal;
   /** Makes sure that it is shut, as nobody has opened it. */
   prepare(): Promise<void>;
   open(): Promise<void>;
@@ -81,9 +86,13 @@ interface Door {
 /** By this many calls chance can no longer explain that the other cluster never answered. */
 const CALLS = callsToMeetAll(2);
 
+/** Whether somebody refused out loud, where that can be heard: of the caller's own cluster nobody does. */
+const isHeard = (refusal: Refusal | undefined, exchanges: readonly Exchange[]): boolean =>
+  refusal !== 'proxy' || exchanges.some(({ status }) => status === 403);
+
 async function passThrough(
   context: PairContext,
-  { service, prepare, open, close }: Door,
+  { service, refusal, prepare, open, close }: Door,
   { convergence, holds }: { convergence: number; holds: number },
 ): Promise<Passage> {
   const { from, to, family } = context;
@@ -92,25 +101,28 @@ async function passThrough(
   const call = { protocol: 'http' as const, address, port: PORTS.service };
   const many = () => caller.exchange(sameCalls(call, CALLS), { concurrency: 8 });
   const isAnswered = (exchanges: readonly Exchange[]) => answerers(exchanges).includes(to.name);
-  const until = async (wanted: boolean): Promise<Look> => {
+  const until = async (wanted: boolean, also: typeof isAnswered = () => true): Promise<Look> => {
     const look = await context.converge(wanted ? () => callUntilAllAnswer(caller, call, [to.name]) : many, {
-      succeeded: (exchanges) => isAnswered(exchanges) === wanted,
+      succeeded: (exchanges) => isAnswered(exchanges) === wanted && also(exchanges),
       budgetMs: convergence,
       successes: wanted ? ANSWERS_IN_A_ROW : 1,
     });
     return { exchanges: look.last, converged: look.converged, elapsedMs: look.elapsedMs };
   };
   await prepare();
-  // It may have been open for somebody else a moment ago.
-  await until(false);
+  // It may have been open for somebody else a moment ago, or out of reach.
+  await until(false, (exchanges) => isHeard(refusal, exchanges));
   const early = await many();
   await context.sleep(holds);
   const before = [...early, ...(await many())];
   const never: Look = { exchanges: [], converged: false, elapsedMs: 0 };
   const rest = { closed: never, held: [], keptAlive: [], closedAt: 0, endedAt: 0, links: [] };
-  const shut = { from: from.name, to: to.name, address, before };
-  // What was open all the time cannot be opened.
+  const shut = { from: from.name, to: to.name, address, refusal, before };
+  // What was open all the time cannot be opened, and of what is out of reach nobody can say that it is shut.
   if (isAnswered(before)) return { ...shut, opened: never, ...rest };
+  if (!isHeard(refusal, before)) {
+    return { ...shut, opened: never, ...rest, links: await context.brokenLinks(from.name, to.name) };
+  }
   await open();
   const opened = await until(true);
   const facts = { ...shut, opened };
@@ -156,7 +168,7 @@ interface Words {
 }
 
 function judgePassage(
-  { from, to, address, before, opened, closed, held, keptAlive, closedAt, endedAt, links }: Passage,
+  { from, to, address, refusal, before, opened, closed, held, keptAlive, closedAt, endedAt, links }: Passage,
   { before: whenBefore, open: whenOpen, after: whenAfter, early }: Words,
   { keptAlive: budgetMs, convergence }: { keptAlive: number; convergence: number },
 ): Verdict {
@@ -174,8 +186,19 @@ function judgePassage(
       reproduce,
     });
   }
+  const [likeliest] = told(links);
+  if (!isHeard(refusal, before)) {
+    return failed(
+      likeliest?.cause ?? 'remote-endpoints-missing',
+      likeliest?.what ?? `${to} neither answers nor refuses ${from} ${whenBefore}`,
+      {
+        expected: `HTTP 403 of ${to} in ${before.length} calls`,
+        seen: `${shown(before)}${links.map(({ what }) => `; ${what}`).join('')}`,
+        reproduce,
+      },
+    );
+  }
   if (!opened.converged) {
-    const [likeliest] = told(links);
     return failed(
       likeliest?.cause ?? 'remote-endpoints-missing',
       likeliest?.what ?? `${to} does not answer ${from} ${whenOpen}`,
@@ -197,6 +220,13 @@ function judgePassage(
       figures,
       reproduce,
     });
+  }
+  if (!isHeard(refusal, [...closed.exchanges, ...held])) {
+    return inconclusive(
+      'control-failed',
+      `${to} neither answers nor refuses ${from} ${whenAfter}, so nothing is known of the policy`,
+      { figures, seen: shown(held) },
+    );
   }
   const answered = keptAlive.filter(({ outcome, cluster }) => outcome === 'answered' && cluster === to);
   if (!answered.some(({ at }) => at < closedAt)) {
@@ -249,6 +279,8 @@ export const exported = defineCheck({
       context,
       {
         service: offeredService,
+        // Nobody is there who could refuse.
+        refusal: 'silence',
         // Callers are led to every cluster, whether or not it has anything for them.
         prepare: () => context.apply(intent, from.name),
         open: () => context.apply(intent, to.name),
@@ -285,6 +317,7 @@ export const permission = defineCheck({
   faults: [{ kind: 'peering-deleted', cause: 'peering-missing' }],
   hint: 'Compare the policies of the called cluster with who calls: the same name in another cluster is somebody else',
   reference: 'https://developer.hashicorp.com/consul/docs/connect/config-entries/service-intentions',
+  judgeVersion: 2,
   timeoutMs: 240_000,
 
   async observe(context, budgets) {
@@ -294,6 +327,7 @@ export const permission = defineCheck({
       context,
       {
         service: permittedService,
+        refusal: context.identityRefusal,
         prepare: () => context.apply(nobody, to.name),
         open: async () => {
           await context.withdraw(nobody, to.name);

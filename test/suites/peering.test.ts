@@ -69,6 +69,26 @@ t.test('refusal by a proxy is a refusal, and an answer to somebody without permi
   t.equal(verdict({ before: [...refused, ...refused], held: refused }), 'passed');
   t.equal(verdict({ before: [...both, ...local] }), 'failed: identity-not-enforced');
   t.equal(verdict({ keptAlive: keptAlive(4_900) }), 'failed: identity-not-enforced');
+  const heard = { refusal: 'proxy', before: [...local, ...refused] };
+  t.equal(verdict({ ...heard, held: refused }), 'passed');
+  t.equal(
+    verdict({ refusal: 'proxy', before: [...local, ...local], held: refused }),
+    'failed: remote-endpoints-missing',
+    'who is out of reach refuses nobody',
+  );
+  t.equal(
+    verdict({
+      refusal: 'proxy',
+      before: [...local, ...local],
+      links: [{ cause: 'peering-missing', what: 'east has no peering with west' }],
+    }),
+    'failed: peering-missing',
+  );
+  t.equal(
+    verdict(heard),
+    'inconclusive: control-failed',
+    'silence after it was closed says nothing of the policy',
+  );
 });
 
 const found = lookup({ name: 'echo-mcnet.virtual.west.consul', addresses: ['240.0.0.1'] });
