@@ -74,6 +74,12 @@ function deployment(app: string, pod: Record<string, unknown>): KubernetesObject
   };
 }
 
+/**
+ * As the vendor's chart has it: what every call to another cluster goes through, and what tells proxies of endpoints, must
+ * not stand behind pods that are starting.
+ */
+const CHART_CPU = '100m';
+
 /** @param node that keeps the data */
 export function serverObjects(
   { run, cluster, node }: { run: string; cluster: string; node: string },
@@ -128,7 +134,7 @@ export function serverObjects(
             timeoutSeconds: 5,
             failureThreshold: 3,
           },
-          resources: { requests: { cpu: '50m', memory: '128Mi' }, limits: { memory: '1Gi' } },
+          resources: { requests: { cpu: CHART_CPU, memory: '128Mi' }, limits: { memory: '1Gi' } },
           volumeMounts: [
             { name: 'config', mountPath: '/consul/config' },
             { name: 'data', mountPath: '/consul/data' },
@@ -200,7 +206,7 @@ export function gatewayObjects({ consul, consulEnvoy }: Images): KubernetesObjec
           imagePullPolicy: 'IfNotPresent',
           command: ['sh', '-c', `exec envoy -c /bootstrap/envoy.json ${ENVOY_OPTIONS}`],
           readinessProbe: { tcpSocket: { port: GATEWAY_PORT }, periodSeconds: 1 },
-          resources: small,
+          resources: { ...small, requests: { ...small.requests, cpu: CHART_CPU } },
           volumeMounts: [bootstrap],
         },
       ],
