@@ -85,7 +85,9 @@ async function measureStreams(context: PairContext, streams: number, share: numb
   const holds = () => holdsShare(ratesOf(paths), ratesOf(baselines), share);
   if (usable()) baselines.push(await baseline());
   // While the path does not hold its share, each run of it has a baseline right after it: whatever slows the machine slows both.
-  while (usable() && paths.length < (allHold({ paths, baselines }, share) ? FEWEST_ROUNDS : ROUNDS)) {
+  // Where the machine itself is what slows them, more runs say no more: a pace will.
+  const fewWillDo = () => allHold({ paths, baselines }, share) || isSaturated(paths);
+  while (usable() && paths.length < (fewWillDo() ? FEWEST_ROUNDS : ROUNDS)) {
     paths.push(await path());
     if (usable() && holds() !== 'yes') baselines.push(await baseline());
   }
