@@ -236,6 +236,51 @@ t.test('the profile comes before the provider, and nobody is a reason to skip', 
   await t.rejects(toolkit.handshakes('east'), NotApplicableError);
 });
 
+t.test('who speaks of refusals by identity is asked, and nobody means silence', async (t) => {
+  const { toolkit: silent } = await bench();
+  t.equal(silent.identityRefusal, 'silence');
+  const { toolkit } = await bench({}, (system) => ({
+    profile: { ...system.profile, handlers: [{ ...system.handler, identityRefusal: 'proxy' }] },
+  }));
+  t.equal(toolkit.identityRefusal, 'proxy');
+});
+
+t.test('what starts later is told of what stands in its cluster, services and intents', async (t) => {
+  const service = (name: string, onlyIn?: readonly string[]): ServiceSpec => ({
+    name,
+    namespace: 'mcnet',
+    selector: {},
+    ports: [{ name: 'http', port: 1, protocol: 'tcp' }],
+    healthPort: 1,
+    ...(onlyIn && { onlyIn }),
+  });
+  const share = (name: string): Intent => ({
+    kind: 'share-service',
+    namespace: 'mcnet',
+    service: name,
+    preference: 'spread',
+  });
+  const told: unknown[] = [];
+  const { toolkit, fleet } = await bench({}, (system) => {
+    const original = system.profile;
+    return {
+      services: [service('everywhere'), service('elsewhere', ['west'])],
+      intents: [share('everywhere'), share('elsewhere')],
+      profile: {
+        ...original,
+        decorate: (spec, cluster, services, intents = []) => {
+          const shared = intents.map((intent) => intent.kind === 'share-service' && intent.service);
+          told.push([cluster, services.map(({ name }) => name), shared]);
+          return spec;
+        },
+      },
+    };
+  });
+  for (const cluster of fleet.clusters) Object.assign(cluster, { kind: 'kubernetes' });
+  await toolkit.startWorkload({ name: 'late', namespace: 'mcnet', labels: {} }, 'east');
+  t.strictSame(told, [['east', ['everywhere'], ['everywhere']]]);
+});
+
 t.test(
   'a fault that changes more than the run made is refused where a cluster existed before it',
   async (t) => {
