@@ -123,16 +123,21 @@ export async function withDrops(
   const own = addresses.get(reproduce.at) ?? [];
   if (own.length === 0) return verdict;
   try {
-    const clusters = fleet.clusters.filter(({ name }) => expectation.clusters.includes(name));
-    const asking = clusters.map(async (cluster) =>
+    const servers = fleet.clusters.flatMap(({ dns }) => present(dns));
+    const targets = targetsIn(reproduce.command, endpoints(), servers);
+    // Of a service, whoever is behind it may run in clusters that the case does not name.
+    const asked = fleet.clusters.filter(
+      ({ name, workloads }) =>
+        expectation.clusters.includes(name) ||
+        workloads.some((workload) => present(workload.addresses).some((address) => targets.has(address))),
+    );
+    const asking = asked.map(async (cluster) =>
       ((await profile.drops?.(cluster, since, own)) ?? []).map((drop) => ({
         ...drop,
         cluster: cluster.name,
       })),
     );
     const told = await withinSignal(Promise.all(asking), signal);
-    const servers = fleet.clusters.flatMap(({ dns }) => present(dns));
-    const targets = targetsIn(reproduce.command, endpoints(), servers);
     const dropped = describeDrops(told.flat(), reproduce.at, targets, addresses);
     return dropped === undefined ? verdict : { ...verdict, dropped };
   } catch (error) {

@@ -119,6 +119,13 @@ t.test('only failures that name their caller are asked about, and silence change
   const explained = await withDrops(bad, planned, new Date(), facts);
   t.strictSame(asked, ['east: 10.0.0.5', 'west: 10.0.0.5']);
   t.equal(explained.dropped, 'policy denied, east/x/a → west/x/b TCP 7000, 3 packets in west');
+  const own = plannedCase({ id: 's.a[east]' });
+  const alone = { ...own, expectation: { ...own.expectation, clusters: ['east'] } };
+  const calling = { ...details, reproduce: { at: 'east/x/a', command: 'curl http://10.11.0.7:80' } };
+  const behind = { ...facts, endpoints: () => new Map([['10.11.0.7', ['10.16.0.9']]]) };
+  asked.length = 0;
+  t.ok((await withDrops(failed('request-lost', 'bad', calling), alone, new Date(), behind)).dropped);
+  t.strictSame(asked, ['east: 10.0.0.5', 'west: 10.0.0.5'], 'so is the cluster of who is behind a service');
   const silent = {
     ...facts,
     profile: { drops: () => Promise.reject(new Error('no Hubble here')) } as unknown as Profile,

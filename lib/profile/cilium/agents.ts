@@ -2,7 +2,7 @@
 import type { KubernetesCluster, KubernetesObject } from '../../model/cluster.ts';
 import { UserError } from '../../model/errors.ts';
 import { isReady, kubectl } from '../common/clusters.ts';
-import { AGENT_CONTAINER, NAMESPACE, SELECTORS } from './names.ts';
+import { AGENT_CONTAINER, API_SERVER, MESH_CONTAINER, NAMESPACE, SELECTORS } from './names.ts';
 
 const QUESTION_LIMIT_MS = 10_000;
 
@@ -55,31 +55,54 @@ export interface RemoteCluster {
   readonly nodes: number;
 }
 
+interface SaidOfCluster {
+  readonly name?: string;
+  readonly ready?: boolean;
+  readonly status?: string;
+  readonly 'num-endpoints'?: number;
+  readonly 'num-shared-services'?: number;
+  readonly 'num-identities'?: number;
+  readonly 'num-nodes'?: number;
+}
+
+const remoteClusterOf = (one: SaidOfCluster): RemoteCluster => ({
+  name: one.name ?? '',
+  ready: one.ready ?? false,
+  status: one.status ?? '',
+  endpoints: one['num-endpoints'] ?? 0,
+  services: one['num-shared-services'] ?? 0,
+  identities: one['num-identities'] ?? 0,
+  nodes: one['num-nodes'] ?? 0,
+});
+
 /** Clusters of the mesh besides its own, as an agent says. Pure. @param said `cilium-dbg status --output json` */
 export function remoteClustersIn(said: string): readonly RemoteCluster[] {
-  const status = JSON.parse(said) as {
-    'cluster-mesh'?: {
-      clusters?: readonly {
-        name?: string;
-        ready?: boolean;
-        status?: string;
-        'num-endpoints'?: number;
-        'num-shared-services'?: number;
-        'num-identities'?: number;
-        'num-nodes'?: number;
-      }[];
-    };
-  };
-  return (status['cluster-mesh']?.clusters ?? []).map((one) => ({
-    name: one.name ?? '',
-    ready: one.ready ?? false,
-    status: one.status ?? '',
-    endpoints: one['num-endpoints'] ?? 0,
-    services: one['num-shared-services'] ?? 0,
-    identities: one['num-identities'] ?? 0,
-    nodes: one['num-nodes'] ?? 0,
-  }));
+  const status = JSON.parse(said) as { 'cluster-mesh'?: { clusters?: readonly SaidOfCluster[] } };
+  return (status['cluster-mesh']?.clusters ?? []).map(remoteClusterOf);
 }
 
 export const remoteClusters = async (cluster: KubernetesCluster): Promise<readonly RemoteCluster[]> =>
   remoteClustersIn(await askAgent(cluster, 'status', '--output', 'json'));
+
+/**
+ * The store that news of a cluster is read from, by its id: each that starts has another. Undefined while there is no
+ * connection, or where agents of before 1.17 do not say. Pure.
+ */
+export const storeOf = (clusters: readonly RemoteCluster[], name: string): string | undefined => {
+  const known = clusters.find((one) => one.name === name);
+  return known?.ready ? /\bID: ([0-9a-f]+)/.exec(known.status)?.[1] : undefined;
+};
+
+/** What fetches the state of the others says of them, nothing while it does not run; undefined where agents fetch it themselves. */
+export async function fetchedClusters(
+  cluster: KubernetesCluster,
+): Promise<readonly RemoteCluster[] | undefined> {
+  const pod = (await podsOf(cluster, 'apiServer')).find(isReady);
+  if (!pod) return [];
+  const where = { namespace: NAMESPACE, name: pod.metadata.name, container: MESH_CONTAINER };
+  const command = [API_SERVER, 'kvstoremesh-dbg', 'status', '--output', 'json'] as const;
+  const said = await cluster.objects
+    .exec(where, command, { timeoutMs: QUESTION_LIMIT_MS })
+    .catch(() => undefined);
+  return said === undefined ? undefined : (JSON.parse(said) as readonly SaidOfCluster[]).map(remoteClusterOf);
+}

@@ -6,11 +6,12 @@ import type { Disturbance } from '../../model/fault.ts';
 import { clusterOf, injectorOf } from '../../model/injection.ts';
 import { prepareRestoring } from '../../model/mending.ts';
 import type { CiliumSharing } from '../../model/spec.ts';
+import { reachableFrom } from '../../model/topology.ts';
 import { systemClock, within } from '../../system/clock.ts';
 import { asKubernetes, encoded, existing, holds, isReady, secretText } from '../common/clusters.ts';
 import { DAY_MS, reissued, validFor } from '../common/certificates.ts';
 import { certificatesOf } from './certificates.ts';
-import { inAgent, podsOf, remoteClusters } from './agents.ts';
+import { fetchedClusters, inAgent, podsOf, remoteClusters, storeOf } from './agents.ts';
 import { exportOf } from './export.ts';
 import { nodeHealthOf } from './health.ts';
 import {
@@ -33,20 +34,66 @@ const PUSH_MS = 3_000;
 const named = (fleet: Fleet, name: string): KubernetesCluster =>
   asKubernetes(clusterOf(fleet, name), 'Cilium');
 
+/** The clusters that this one is joined with. */
+const joinedWith = (fleet: Fleet, { name }: KubernetesCluster): KubernetesCluster[] =>
+  reachableFrom(fleet.topology, name).map((other) => named(fleet, other));
+
+/**
+ * Where news of a cluster is read by others, and news of others by its agents, as of now: that somebody is called ready may
+ * be a word on what was known before a server went.
+ * @returns whether none of them reads where it read then, and all others that did read news of this cluster do again
+ */
+async function storesReplaced(
+  cluster: KubernetesCluster,
+  others: readonly KubernetesCluster[],
+): Promise<() => Promise<boolean>> {
+  const stores = async () => {
+    const own = await remoteClusters(cluster).catch(() => []);
+    const fetched = await Promise.all(others.map(async (other) => (await fetchedClusters(other)) ?? []));
+    return {
+      own: others.map(({ name }) => storeOf(own, name)),
+      ofOthers: fetched.map((clusters) => storeOf(clusters, cluster.name)),
+    };
+  };
+  const before = await stores();
+  return async () => {
+    const now = await stores();
+    return (
+      now.own.every((store, index) => store === undefined || store !== before.own[index]) &&
+      now.ofOthers.every((store, index) => {
+        const then = before.ofOthers[index];
+        return then === undefined || (store !== undefined && store !== then);
+      })
+    );
+  };
+}
+
 /** As an update does: a pod sees its Secrets change only after a minute. */
-async function restartApiServer(cluster: KubernetesCluster): Promise<void> {
+async function restartApiServer(
+  cluster: KubernetesCluster,
+  others: readonly KubernetesCluster[],
+): Promise<void> {
+  const replaced = await storesReplaced(cluster, others);
   const pods = await podsOf(cluster, 'apiServer');
   const old = new Set(pods.map(({ metadata: { name } }) => name));
   await cluster.objects.delete([...old].map((name) => systemReference('v1', 'Pod', name)));
   await holds(async () =>
     (await podsOf(cluster, 'apiServer')).some((pod) => isReady(pod) && !old.has(pod.metadata.name)),
   );
+  await holds(replaced);
 }
 
 const knows = async (cluster: KubernetesCluster, other: string): Promise<boolean> =>
   (await remoteClusters(cluster)).some(
     ({ name, ready, services }) => name === other && ready && services > 0,
   );
+
+/** Whether news of a cluster comes to another: to its agents, and to what fetches it for them. */
+async function hears(cluster: KubernetesCluster, other: string): Promise<boolean> {
+  const fetched = await fetchedClusters(cluster);
+  const isFetched = fetched === undefined || fetched.some(({ name, ready }) => name === other && ready);
+  return isFetched && knows(cluster, other);
+}
 
 /** Changes the entry by which a cluster finds another. @param change to what; undefined: it goes */
 const entryChanged = (
@@ -58,6 +105,7 @@ const entryChanged = (
     async ({ fault, fleet, ledger }): Promise<Disturbance> => {
       const cluster = named(fleet, fault.at);
       const other = fault.cluster;
+      const others = joinedWith(fleet, cluster);
       const secret = await existing(cluster, systemReference('v1', 'Secret', REMOTE_CLUSTERS));
       const { [other]: _gone, ...rest } = secret.data as Readonly<Record<string, string>>;
       const changed = change(secretText(secret, other) ?? '');
@@ -66,13 +114,13 @@ const entryChanged = (
       // The chart's own keys stay when somebody else applies the Secret without them.
       await cluster.objects.delete([secret]);
       await cluster.objects.apply([{ ...applicable(secret), data }]);
-      await restartApiServer(cluster);
+      await restartApiServer(cluster, others);
       return {
         tookHold: () => holds(async () => !(await knows(cluster, other))),
         mend: async () => {
           await restore();
-          await restartApiServer(cluster);
-          await holds(() => knows(cluster, other));
+          await restartApiServer(cluster, others);
+          await holds(() => hears(cluster, other));
         },
       };
     },
@@ -92,15 +140,18 @@ const stopped = injectorOf(
     const deployment = systemReference('apps/v1', 'Deployment', API_SERVER);
     const scaled = (replicas: number): KubernetesObject => ({ ...deployment, spec: { replicas } });
     const restore = await prepareRestoring(cluster, fault, { before: [scaled(1)] }, ledger);
-    const others = fleet.clusters.filter(({ name }) => name !== fault.cluster).map(({ name }) => name);
+    const others = joinedWith(fleet, cluster);
+    const replaced = await storesReplaced(cluster, others);
     await cluster.objects.apply([scaled(0)]);
     return {
       tookHold: () => holds(async () => !(await podsOf(cluster, 'apiServer')).some(isReady)),
       mend: async () => {
         await restore();
         await holds(async () => {
-          const known = await Promise.all(others.map((other) => knows(cluster, other)));
-          return known.every(Boolean);
+          const heard = await Promise.all(
+            others.flatMap((other) => [hears(cluster, other.name), hears(other, cluster.name)]),
+          );
+          return heard.every(Boolean) && (await replaced());
         });
       },
     };

@@ -15,6 +15,8 @@ export const SELECTORS = {
 } as const;
 /** The Deployment that offers a cluster's state to others, and fetches theirs. */
 export const API_SERVER = 'clustermesh-apiserver';
+/** In its pod: what fetches the state of others, where the chart has it. */
+export const MESH_CONTAINER = 'kvstoremesh';
 /** Secret by which it finds the other clusters: a key for each. */
 export const REMOTE_CLUSTERS = 'cilium-kvstoremesh';
 /** The authority that all clusters of a mesh have in common. */

@@ -3,7 +3,7 @@ import type { IpFamily } from '../../../lib/model/cidr.ts';
 import { overheadOf } from '../../../lib/model/cilium.ts';
 import type { KubernetesObject } from '../../../lib/model/cluster.ts';
 import { otherwise, scopeIn } from '../../../lib/profile/cilium/adopt.ts';
-import { remoteClustersIn } from '../../../lib/profile/cilium/agents.ts';
+import { remoteClustersIn, storeOf } from '../../../lib/profile/cilium/agents.ts';
 import { dropsIn, observeDrops } from '../../../lib/profile/cilium/drops.ts';
 import { servingZone } from '../../../lib/profile/cilium/dns.ts';
 import { exportStateOf } from '../../../lib/profile/cilium/export.ts';
@@ -274,6 +274,13 @@ t.test('what agents and entries say', async (t) => {
   t.match(problemOf({ ...west, nodes: 0 }), /nodes/);
   t.match(problemOf(undefined), /no cluster/);
   t.same(remoteClustersIn('{}'), []);
+  const connected = {
+    ...west,
+    status: 'etcd: 1/1 connected, leases=0, has-quorum=true: , ID: 8e9e05c52164694d',
+  };
+  t.equal(storeOf([connected], 'west'), '8e9e05c52164694d');
+  t.equal(storeOf([{ ...connected, ready: false }], 'west'), undefined, 'what was read before is no news');
+  t.equal(storeOf([connected], 'north'), undefined);
   const entry = [
     'endpoints:',
     '- https://west.mesh.cilium.io:32380',
