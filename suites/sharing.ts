@@ -24,10 +24,10 @@ const CALLS = 24;
 const CALLS_AT_ONCE = 8;
 const CALL_TIMEOUT_MS = 1_000;
 /**
- * Whether a look is worth its calls: several tables are filled at once, and each call is several where proxies retry. Looked
- * at no more often than this, where nothing has settled.
+ * Whether a look is worth its calls, for each cluster that should answer: several tables are filled at once, and each call
+ * is several where proxies retry. Looked at no more often than this, where nothing has settled.
  */
-const FEW_CALLS = 6;
+const FEW_CALLS = 3;
 const LOOK_MS = 500;
 /** After a placement that did not settle, by which the table has failed: the others are only looked at. */
 const AFTER_FAILURE_MS = 5_000;
@@ -100,7 +100,7 @@ async function observeTable(context: PairContext, sharing: Sharing, budgetMs: nu
     const call = (some: typeof calls) => from.site(CLIENT).exchange(some, { concurrency });
     const { last, elapsedMs } = await context.converge(
       async () => {
-        const few = await call(calls.slice(0, FEW_CALLS));
+        const few = await call(calls.slice(0, FEW_CALLS * Math.max(1, expected.length)));
         return settled(few) ? call(calls) : few;
       },
       // A few and then all of them have settled: that is twice in a row.

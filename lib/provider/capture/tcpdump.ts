@@ -8,7 +8,6 @@ import { summarisePcap } from './pcap.ts';
 
 const CATCH_UP_MS = 2_000;
 const END_MS = 5_000;
-const POLL_MS = 10;
 /** The largest packet that offloading makes, and its Ethernet header. */
 const SNAPSHOT_BYTES = 65_600;
 /** Each packet takes a whole frame of the largest size in immediate mode: there is room for 250. */
@@ -20,6 +19,8 @@ export type View = Omit<CaptureRequest, 'marker'>;
 
 /** A tcpdump that runs, as whoever started it can reach it; its clock is that of this process. */
 export interface RunningTcpdump {
+  /** Between two questions, in milliseconds: what a question costs depends on who is asked. */
+  readonly pollMs: number;
   /** Whatever it has printed so far. */
   log(): Promise<string>;
   signal(name: 'SIGUSR1' | 'SIGINT'): Promise<void>;
@@ -128,7 +129,7 @@ class Tap {
   async end(): Promise<void> {
     await this.#tcpdump.signal('SIGINT');
     const ended = await repeatUntil(END_MS, async () => {
-      await systemClock.sleep(POLL_MS);
+      await systemClock.sleep(this.#tcpdump.pollMs);
       return this.#tcpdump.hasEnded();
     });
     if (!ended) throw new Error(`tcpdump did not end as it should: ${(await this.#tcpdump.log()).trim()}`);
@@ -141,7 +142,7 @@ async function catchUp(tcpdump: RunningTcpdump): Promise<void> {
   let wanted: number | undefined;
   await repeatUntil(CATCH_UP_MS, async () => {
     await tcpdump.signal('SIGUSR1');
-    await systemClock.sleep(POLL_MS);
+    await systemClock.sleep(tcpdump.pollMs);
     const printed = countsIn(await tcpdump.log()).slice(printedBefore);
     // More may come for as long as others send.
     wanted ??= printed[0]?.received;

@@ -159,6 +159,8 @@ export class KindGateway implements Gateway {
       await systemClock.sleep(POLL_MS);
     }
     return {
+      // Each question starts a few programs in the container.
+      pollMs: 100,
       log,
       signal: async (signal) => {
         await this.exec(['sh', '-c', `kill -${signal.slice(3)} ${pid} || true`]);

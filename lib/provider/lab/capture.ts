@@ -28,6 +28,7 @@ export async function startTcpdump(
   );
   const startTime = (await startTimeOf(pid)) ?? '';
   return {
+    pollMs: 10,
     log,
     async signal(name) {
       sendSignal(pid, name);
