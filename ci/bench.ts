@@ -262,8 +262,9 @@ async function joined(technology: Technology): Promise<Row[]> {
   for (let round = 0; round < JOINED_ROUNDS; round++) {
     raw.push(await joinedByHand(technology));
     const out = await mkdtemp(path.join(tmpdir(), 'mcnet-bench-'));
+    // A run of which no case is executed fails: this one is, whatever the technology.
     const words = ['--profile', technology, '--underlay', 'direct', '--tuning', 'fast'];
-    await $`node ${BIN} --quiet --provider kind ${words} --check reachability.tcp --out ${out}`;
+    await $`node ${BIN} --quiet --provider kind ${words} --check versions.skew --out ${out}`;
     const installed = (await phasesOf(path.join(out, 'record.ndjson'))).find(
       ({ phase }) => phase === INSTALLATION,
     );
