@@ -9,15 +9,12 @@ import { failed, inconclusive, passed } from '../lib/model/verdict.ts';
 import { PORTS } from '../lib/model/workload.ts';
 import { PATIENT_TIMEOUT_MS, callCommand, countOutcomes, malformed } from './support/calls.ts';
 import { told } from './support/links.ts';
-import { answerers, sameCalls } from './support/services.ts';
+import { CALLS_AT_ONCE, CALLS_TO_MEET_BOTH, answerers, sameCalls } from './support/services.ts';
 
 /** Who shares the service, in the order in which callers see it: what one alone says comes before both have agreed, and after. */
 const SHARERS = ['nobody', 'the caller’s cluster only', 'both', 'the other cluster only'] as const;
 type Sharers = (typeof SHARERS)[number];
 
-/** Enough to meet both of two clusters that share calls evenly (odds of missing one: one in 10⁷). */
-const CALLS = 24;
-const CALLS_AT_ONCE = 8;
 const LOOK_MS = 500;
 
 interface Row {
@@ -61,7 +58,11 @@ export const mutualSharing = defineCheck({
     const { from, to, family } = context;
     const address = from.sharedService(mutualService).addresses[family] ?? '';
     const facts = { from: from.name, to: to.name, address };
-    const calls = sameCalls({ protocol: 'http', address, port: PORTS.service }, CALLS, PATIENT_TIMEOUT_MS);
+    const calls = sameCalls(
+      { protocol: 'http', address, port: PORTS.service },
+      CALLS_TO_MEET_BOTH,
+      PATIENT_TIMEOUT_MS,
+    );
     const call = () => from.site(CLIENT).exchange(calls, { concurrency: CALLS_AT_ONCE });
     const look = async (sharers: Sharers): Promise<Row> => {
       const expected = expectedOf(sharers, facts).join();
@@ -104,7 +105,7 @@ export const mutualSharing = defineCheck({
       return inconclusive('probe-failed', 'Not every row of the truth table was observed');
     }
     const broken = rows
-      .map(({ exchanges }) => malformed(exchanges, Math.max(CALLS, exchanges.length)))
+      .map(({ exchanges }) => malformed(exchanges, Math.max(CALLS_TO_MEET_BOTH, exchanges.length)))
       .find(Boolean);
     if (broken) return broken;
     const figures = Object.fromEntries(

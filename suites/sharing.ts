@@ -10,18 +10,21 @@ import { conflict } from './conflicts.ts';
 import { mutualSharing } from './mutualSharing.ts';
 import { PATIENT_TIMEOUT_MS, callCommand, countOutcomes, malformed } from './support/calls.ts';
 import { told } from './support/links.ts';
-import { answerers, sameCalls, untilKnownAtHome, wayOfPair } from './support/services.ts';
+import {
+  CALLS_AT_ONCE,
+  CALLS_TO_MEET_BOTH,
+  answerers,
+  sameCalls,
+  untilKnownAtHome,
+  wayOfPair,
+} from './support/services.ts';
 
 /** Where backends run while the service is called. */
 const PLACEMENTS = ['here and there', 'there only', 'here only', 'nowhere'] as const;
 type Placement = (typeof PLACEMENTS)[number];
 
-/**
- * Enough to meet both of two clusters that share calls evenly (odds of missing one: one in 10⁷), and more than a few that
- * go where they should not.
- */
-const CALLS = 24;
-const CALLS_AT_ONCE = 8;
+/** And more than a few that go where they should not. */
+const CALLS = CALLS_TO_MEET_BOTH;
 const CALL_TIMEOUT_MS = 1_000;
 /**
  * Whether a look is worth its calls, for each cluster that should answer: several tables are filled at once, and each call

@@ -30,11 +30,22 @@ export function existsIn(service: ServiceSpec, cluster: string): boolean {
   return service.onlyIn?.includes(cluster) ?? true;
 }
 
-export function intentBelongsTo(intent: Intent, cluster: string, services: readonly ServiceSpec[]): boolean {
+function intentBelongsTo(intent: Intent, cluster: string, services: readonly ServiceSpec[]): boolean {
   if (intent.kind !== 'share-service') return true;
   const key = keyOf({ namespace: intent.namespace, name: intent.service });
   const service = services.find((candidate) => keyOf(candidate) === key);
   return service === undefined || existsIn(service, cluster);
+}
+
+/** What one cluster has of services and intents. */
+export function standingIn(
+  { services, intents }: { readonly services: readonly ServiceSpec[]; readonly intents: readonly Intent[] },
+  cluster: string,
+): { services: ServiceSpec[]; intents: Intent[] } {
+  return {
+    services: services.filter((service) => existsIn(service, cluster)),
+    intents: intents.filter((intent) => intentBelongsTo(intent, cluster, services)),
+  };
 }
 
 /** What a check uses in a fleet of so many clusters. */

@@ -13,7 +13,7 @@ import { InternalError } from '../model/errors.ts';
 import type { RunSpec } from '../model/spec.ts';
 import { type WorkloadSpec, keyOf } from '../model/workload.ts';
 import type { Clock } from '../system/clock.ts';
-import { type Fixtures, existsIn, intentBelongsTo, intentKey } from './fixtures.ts';
+import { type Fixtures, existsIn, intentKey, standingIn } from './fixtures.ts';
 import { handlerFor } from './handlers.ts';
 import type { Journal } from './journal.ts';
 import type { StateFile } from './state.ts';
@@ -123,10 +123,7 @@ interface MissingWorkload {
 function missingWorkloads(fleet: Fleet, { fixtures, profile }: SetUpOptions): MissingWorkload[] {
   return fleet.clusters.flatMap((cluster) => {
     const running = new Set(cluster.workloads.map(({ spec }) => keyOf(spec)));
-    const services = fixtures.services.filter((service) => existsIn(service, cluster.name));
-    const intents = fixtures.intents.filter((intent) =>
-      intentBelongsTo(intent, cluster.name, fixtures.services),
-    );
+    const { services, intents } = standingIn(fixtures, cluster.name);
     return fixtures.workloads
       .filter((spec) => !running.has(keyOf(spec)))
       .map((wanted) => {
@@ -165,9 +162,10 @@ async function applyIntents(fleet: Fleet, options: SetUpOptions): Promise<void> 
   const standing = new Set(state.standing.intents.map(intentKey));
   const missing = fixtures.intents.filter((intent) => !standing.has(intentKey(intent)));
   const wanted = fleet.clusters.flatMap((cluster) =>
-    missing
-      .filter((intent) => intentBelongsTo(intent, cluster.name, fixtures.services))
-      .map((intent) => ({ cluster, intent })),
+    standingIn({ services: fixtures.services, intents: missing }, cluster.name).intents.map((intent) => ({
+      cluster,
+      intent,
+    })),
   );
   const inPlace: { what: string; applied: AppliedIntent }[] = [];
   const width = REQUESTS_AT_ONCE * fleet.clusters.length;

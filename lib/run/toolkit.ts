@@ -28,7 +28,7 @@ import { takingBack } from '../system/takingBack.ts';
 import type { Member, SharedDisturbance } from './company.ts';
 import { deadlineAfter } from './deadline.ts';
 import { digest } from './digest.ts';
-import { existsIn, intentBelongsTo } from './fixtures.ts';
+import { standingIn } from './fixtures.ts';
 import {
   handlerFor,
   identityRefusalOf,
@@ -345,12 +345,9 @@ export function toolkitFor(
     };
   };
 
-  const servicesOf = (name: string) => world.services.filter((service) => existsIn(service, name));
-  const intentsOf = (name: string) =>
-    world.intents.filter((intent) => intentBelongsTo(intent, name, world.services));
   const exposeService: Toolkit['exposeService'] = async (spec, name) => {
     const cluster = clusterOf(fleet, name);
-    const usual = servicesOf(name).find((service) => keyOf(service) === keyOf(spec));
+    const usual = standingIn(world, name).services.find((service) => keyOf(service) === keyOf(spec));
     if (!usual) throw new InternalError(`no fixture of ${planned.check} has a service ${keyOf(spec)}`);
     const expose = (service: ServiceSpec): Promise<void> =>
       cluster.exposeService(world.profile.decorateService?.(service) ?? service);
@@ -371,14 +368,12 @@ export function toolkitFor(
         if (workload) await cluster.stopWorkload(workload);
       },
     });
-    const workload = await step(
-      `start ${what}`,
-      spec,
-      () =>
-        (starting.current = cluster.startWorkload(
-          world.profile.decorate(spec, name, servicesOf(name), intentsOf(name)),
-        )),
-    );
+    const workload = await step(`start ${what}`, spec, () => {
+      const { services, intents } = standingIn(world, name);
+      return (starting.current = cluster.startWorkload(
+        world.profile.decorate(spec, name, services, intents),
+      ));
+    });
     const made = site(cluster, keyOf(spec), workload, spec);
     started.set(made, { entry });
     return made;

@@ -10,7 +10,10 @@ import type { ServiceSpec } from '../../lib/model/workload.ts';
 export const SERVICE_TIMEOUT_MS = 3_000;
 
 /** The callers of a large fleet together call every cluster at the same time: few at once of each, or they drown it. */
-const CALLS_AT_ONCE = 8;
+export const CALLS_AT_ONCE = 8;
+
+/** Enough to meet both of two clusters that share calls evenly (odds of missing one: one in 10⁷). */
+export const CALLS_TO_MEET_BOTH = 24;
 
 /** Odds of one in a million that random balancing over `count` equals never picks one of them. */
 export function callsToMeetAll(count: number): number {
