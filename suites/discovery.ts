@@ -7,7 +7,7 @@ import {
   ROOT_DAYS_LEFT,
   WITHDRAWAL_MS,
 } from '../lib/model/budgets.ts';
-import { type PairContext, type Suite, type Toolkit, defineCheck } from '../lib/model/check.ts';
+import { type Level, type PairContext, type Suite, type Toolkit, defineCheck } from '../lib/model/check.ts';
 import { SERVICE_CLASSES, type BrokenLink } from '../lib/model/cluster.ts';
 import { messageOf } from '../lib/model/errors.ts';
 import type { Exchange, Sample } from '../lib/model/probe.ts';
@@ -242,8 +242,8 @@ export const controlPlaneCertificates = defineCheck({
   },
 });
 
-/** Of each way: every one is a pod to be started, which costs the machine more than all calls of this check. */
-const NEWCOMERS = 2;
+/** At once: as many as a roll-out of a small service starts. Each is a pod, which costs more than all calls of a check. */
+const MANY_NEWCOMERS = 5;
 const SAMPLES_PER_SECOND = 20;
 const SAMPLE_TIMEOUT_MS = 1_000;
 const SAMPLING_LIMIT_MS = 120_000;
@@ -278,9 +278,9 @@ interface Visits {
 }
 
 /** Starts the newcomers, all at once. */
-async function startNewcomers(context: PairContext, start: () => Promise<unknown>) {
+async function startNewcomers(context: PairContext, count: number, start: () => Promise<unknown>) {
   const way = wayOfPair(context);
-  const specs = Array.from({ length: NEWCOMERS }, (_, index) => newcomer(context.from.name, index + 1, way));
+  const specs = Array.from({ length: count }, (_, index) => newcomer(context.from.name, index + 1, way));
   // Calls begin when the first is ready: what takes longest here, its start, need not be sampled.
   let calling: Promise<unknown> | undefined;
   const outcomes = await Promise.allSettled(
@@ -299,6 +299,7 @@ async function startNewcomers(context: PairContext, start: () => Promise<unknown
 /** What callers see of workloads of another cluster that start and, when they have been found, are deleted. */
 async function observeVisits(
   context: PairContext,
+  count: number,
   address: string,
   budgets: { discovery: number; withdrawal: number },
 ): Promise<Pick<Visits, 'visits' | 'samples' | 'control' | 'endedAt'>> {
@@ -309,7 +310,7 @@ async function observeVisits(
   let began = 0;
   const stop = () => Promise.all(samplers.map((sampler) => caller.stopSampling(sampler)));
   const limits = { timeoutMs: SAMPLE_TIMEOUT_MS, durationMs: SAMPLING_LIMIT_MS };
-  const newcomers = await startNewcomers(context, async () => {
+  const newcomers = await startNewcomers(context, count, async () => {
     samplers = await Promise.all([
       caller.startSampling({
         address,
@@ -328,7 +329,7 @@ async function observeVisits(
   const now = () => context.elapsed() - began;
   const names = newcomers.map(({ name }) => name);
   // As many at once as may take turns: single ones, in step with the samples, would meet the same few again and again.
-  const atOnce = sameCalls(call, context.clusters.length + NEWCOMERS, SAMPLE_TIMEOUT_MS);
+  const atOnce = sameCalls(call, context.clusters.length + count, SAMPLE_TIMEOUT_MS);
   const look = () => caller.exchange(atOnce);
   const found = new Set<string | undefined>();
   await context.converge(look, {
@@ -381,51 +382,73 @@ export function withdrawnAfter(
   return silent === undefined ? undefined : answeredUntil - deletedAt + silent;
 }
 
-export const newWorkload = defineCheck({
-  id: 'discovery.new-workload',
+const visitsCheck = (
+  id: string,
+  { title, level, count, after }: { title: string; level: Level; count: number; after: readonly string[] },
+) =>
+  defineCheck({
+    id,
+    title,
+    level,
+    scope: 'pair',
+    classes: SERVICE_CLASSES,
+    requires: ['endpoint-discovery', 'share-service'],
+    dependsOn: ['discovery.answers', ...after],
+    uses: [client, echo, ...discoverable],
+    // A failure must have come from nobody else's deletion.
+    oneAtATime: 'each way',
+    backends: 'discoverable',
+    mostlyWaits: true,
+    budgets: { discovery: DISCOVERY_MS, withdrawal: WITHDRAWAL_MS },
+    faults: [{ kind: 'control-plane-stopped', cause: 'control-plane-down' }],
+    hint: 'Is the control plane of the caller’s cluster up, and how far behind is it? Look at its log and its push times',
+    reference: KEP,
+    judgeVersion: 2,
+    timeoutMs: 240_000,
+
+    async observe(context, budgets): Promise<Visits> {
+      const { from, to, family } = context;
+      const address = from.sharedService(discoverableService(wayOfPair(context))).addresses[family] ?? '';
+      const facts = { from: from.name, to: to.name, address };
+      const links = async (): Promise<readonly BrokenLink[]> =>
+        (
+          await Promise.all([
+            context.brokenLinks(from.name, to.name),
+            context.brokenLinks(to.name, from.name),
+          ])
+        ).flat();
+      try {
+        const seen = await observeVisits(context, count, address, budgets);
+        // Links are best looked at while somebody is missing.
+        const missing = seen.visits.some((visit) => appearedAfter(visit, seen.samples) === undefined);
+        return { ...facts, ...seen, links: missing ? await links() : [] };
+      } catch (error) {
+        context.signal.throwIfAborted();
+        const notStarted = messageOf(error);
+        return { ...facts, visits: [], samples: [], endedAt: 0, notStarted, links: await links() };
+      }
+    },
+
+    judge: (observed, budgets) =>
+      unlessMachineIsBusy(judgeVisits(observed, budgets), observed, {
+        excuses: EXCUSES,
+        timeoutMs: SAMPLE_TIMEOUT_MS,
+      }),
+  });
+
+export const newWorkload = visitsCheck('discovery.new-workload', {
   title:
     'A workload that starts now answers from the other cluster in time, and one that is deleted is left alone',
   level: 'core',
-  scope: 'pair',
-  classes: SERVICE_CLASSES,
-  requires: ['endpoint-discovery', 'share-service'],
-  dependsOn: ['discovery.answers'],
-  uses: [client, echo, ...discoverable],
-  // A failure must have come from nobody else's deletion.
-  oneAtATime: 'each way',
-  mostlyWaits: true,
-  budgets: { discovery: DISCOVERY_MS, withdrawal: WITHDRAWAL_MS },
-  faults: [{ kind: 'control-plane-stopped', cause: 'control-plane-down' }],
-  hint: 'Is the control plane of the caller’s cluster up, and how far behind is it? Look at its log and its push times',
-  reference: KEP,
-  judgeVersion: 2,
-  timeoutMs: 240_000,
+  count: 1,
+  after: [],
+});
 
-  async observe(context, budgets): Promise<Visits> {
-    const { from, to, family } = context;
-    const address = from.sharedService(discoverableService(wayOfPair(context))).addresses[family] ?? '';
-    const facts = { from: from.name, to: to.name, address };
-    const links = async (): Promise<readonly BrokenLink[]> =>
-      (
-        await Promise.all([context.brokenLinks(from.name, to.name), context.brokenLinks(to.name, from.name)])
-      ).flat();
-    try {
-      const seen = await observeVisits(context, address, budgets);
-      // Links are best looked at while somebody is missing.
-      const missing = seen.visits.some((visit) => appearedAfter(visit, seen.samples) === undefined);
-      return { ...facts, ...seen, links: missing ? await links() : [] };
-    } catch (error) {
-      context.signal.throwIfAborted();
-      const notStarted = messageOf(error);
-      return { ...facts, visits: [], samples: [], endedAt: 0, notStarted, links: await links() };
-    }
-  },
-
-  judge: (observed, budgets) =>
-    unlessMachineIsBusy(judgeVisits(observed, budgets), observed, {
-      excuses: EXCUSES,
-      timeoutMs: SAMPLE_TIMEOUT_MS,
-    }),
+export const rollOut = visitsCheck('discovery.roll-out', {
+  title: 'Workloads that start at once, and are deleted at once, are known and left alone in time',
+  level: 'extended',
+  count: MANY_NEWCOMERS,
+  after: ['discovery.new-workload'],
 });
 
 function judgeVisits(
@@ -493,5 +516,5 @@ function judgeVisits(
 export const discovery: Suite = {
   id: 'discovery',
   title: 'Control planes know the endpoints of all clusters, soon after they come and go',
-  checks: [answers, status, nodeHealth, newWorkload, controlPlaneCertificates],
+  checks: [answers, status, nodeHealth, newWorkload, rollOut, controlPlaneCertificates],
 };

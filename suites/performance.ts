@@ -61,6 +61,10 @@ const rateOf = (runs: readonly { readonly bitsPerSecond: number }[]): number => 
 const allHold = ({ paths, baselines }: Runs, share: number): boolean =>
   Math.min(...ratesOf(paths)) >= share * Math.max(...ratesOf(baselines));
 
+/** So low that a busy CPU, from which both suffer, hardly explains it. */
+const isFarBelow = ({ paths, baselines }: Runs, share: number): boolean =>
+  rateOf(paths) / rateOf(baselines) < share / 2;
+
 async function measureStreams(context: PairContext, streams: number, share: number): Promise<Streams> {
   const { from, to } = context;
   const target = to.site(ECHO);
@@ -84,10 +88,12 @@ async function measureStreams(context: PairContext, streams: number, share: numb
   const usable = () => [...paths, ...baselines].every(isMeasured);
   const holds = () => holdsShare(ratesOf(paths), ratesOf(baselines), share);
   if (usable()) baselines.push(await baseline());
+  // Where the machine itself is what slows both, more runs say no more: a pace will.
+  const paceDecides = () => usable() && isSaturated(paths) && holds() !== 'yes';
+  const atOnce = () => paceDecides() && !isFarBelow({ paths, baselines }, share);
+  const enough = () => (allHold({ paths, baselines }, share) || isSaturated(paths) ? FEWEST_ROUNDS : ROUNDS);
   // While the path does not hold its share, each run of it has a baseline right after it: whatever slows the machine slows both.
-  // Where the machine itself is what slows them, more runs say no more: a pace will.
-  const fewWillDo = () => allHold({ paths, baselines }, share) || isSaturated(paths);
-  while (usable() && paths.length < (fewWillDo() ? FEWEST_ROUNDS : ROUNDS)) {
+  while (usable() && !atOnce() && paths.length < enough()) {
     paths.push(await path());
     if (usable() && holds() !== 'yes') baselines.push(await baseline());
   }
@@ -99,7 +105,7 @@ async function measureStreams(context: PairContext, streams: number, share: numb
     paths.push(await path());
     if (usable()) baselines.push(await baseline());
   }
-  if (!usable() || holds() === 'yes' || !isSaturated(paths)) return { paths, baselines };
+  if (!paceDecides()) return { paths, baselines };
   const megabits = Math.round((PACED_SHARE * rateOf(baselines)) / MEGABIT);
   const paced = { paths: [] as Throughput[], baselines: [] as Throughput[] };
   const stillUsable = () => [...paced.paths, ...paced.baselines].every(isMeasured);
@@ -134,7 +140,7 @@ function judgeThroughput(
 ): Verdict {
   const all = [...paths, ...baselines, ...(paced?.paths ?? []), ...(paced?.baselines ?? [])];
   const broken = all.find(({ outcome }) => outcome !== 'measured');
-  if (paths.length < FEWEST_ROUNDS || baselines.length === 0 || broken) {
+  if (paths.length < (paced ? 1 : FEWEST_ROUNDS) || baselines.length === 0 || broken) {
     return inconclusive(
       'probe-failed',
       `iperf3 gave no usable result: ${broken?.detail ?? 'it was not run often enough'}`,
@@ -155,8 +161,7 @@ function judgeThroughput(
   };
   const holds = holdsShare(ratesOf(paths), ratesOf(baselines), share);
   if (holds === 'yes') return passed(`limited by ${limit}`, figures);
-  // So low that a busy CPU, from which both suffer, does not explain it.
-  const beyondDoubt = holds === 'no' && ratio < share / 2;
+  const beyondDoubt = holds === 'no' && isFarBelow({ paths, baselines }, share);
   if (!beyondDoubt && isSaturated(paths)) {
     if (paced && holdsShare(ratesOf(paced.paths), ratesOf(paced.baselines), share) === 'yes') {
       return passed(

@@ -217,6 +217,8 @@ export interface Check<S extends Scope = Scope, B extends Budgets = Budgets, O =
    * topology.ts), where each way has its own; or one for `each target`, where a case changes nothing but the called cluster.
    */
   readonly oneAtATime?: 'of all' | 'each way' | 'each target';
+  /** Names those backends, where checks have them in common: then one case of all these checks runs at a time. */
+  readonly backends?: string;
   /**
    * Its cases start at the same time as all others of this name: of the whole fleet, or of the same two clusters. What one
    * of them injects stands until all have seen enough, and what they want for themselves they share with each other.

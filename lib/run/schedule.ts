@@ -86,25 +86,26 @@ export interface Locks {
   readonly own?: readonly string[];
 }
 
-type Declared = Pick<AnyCheck, 'id' | 'exclusive' | 'oneAtATime' | 'staysInside' | 'together'>;
+type Declared = Pick<AnyCheck, 'id' | 'exclusive' | 'oneAtATime' | 'backends' | 'staysInside' | 'together'>;
 
 /**
  * - `none` shares the fleet, the clusters it can meet and the links it crosses.
  * - `pair` takes its links alone, `caller` and `target` that cluster of its subject, `cluster` all clusters of its
  *   subject, `fleet` everything.
  * A cluster's case may meet answers of every cluster, so it shares them all unless it stays inside or is exclusive
- * itself. A check that runs one case at a time also takes itself, its way, or its target.
+ * itself. A check that runs one case at a time also takes itself or its backends: all, of its way, or of its target.
  */
 export function locksOf(check: Declared, subject: Subject, topology: Topology): Locks {
   const locks = locksOfSubject(check, subject, topology);
   if (check.together?.where === 'separateUplinks' && subject.scope === 'pair')
     return { ...locks, own: wiresOf(topology, subject) };
   if (!check.oneAtATime) return locks;
-  if (check.oneAtATime === 'of all') return { ...locks, own: [`check ${check.id}`] };
+  const backends = check.backends ? `backends ${check.backends}` : `check ${check.id}`;
+  if (check.oneAtATime === 'of all') return { ...locks, own: [backends] };
   if (subject.scope !== 'pair') throw new InternalError('only a pair has a way and a target');
-  if (check.oneAtATime === 'each target') return { ...locks, own: [`check ${check.id} ${subject.to}`] };
+  if (check.oneAtATime === 'each target') return { ...locks, own: [`${backends} ${subject.to}`] };
   const names = topology.members.map(({ name }) => name);
-  return { ...locks, own: [`check ${check.id} ${wayOf(names, subject)}`] };
+  return { ...locks, own: [`${backends} ${wayOf(names, subject)}`] };
 }
 
 /** The uplinks by which a pair's traffic leaves, and the downlink at its end. */

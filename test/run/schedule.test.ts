@@ -162,6 +162,10 @@ t.test('what each kind takes', (t) => {
   );
   t.ok(conflict(there!, again!));
   t.notOk(conflict(there!, onBack!), 'each way has backends of its own');
+  const [used, usedByAnother] = ['s.few', 's.many'].map((id) =>
+    locksOf({ ...eachWay, id, backends: 'theirs' }, { scope: 'pair', ...ends }, topology),
+  );
+  t.ok(conflict(used!, usedByAnother!), 'checks have backends in common');
   const eachTarget = { id: 's.target', oneAtATime: 'each target' } as const;
   const [called, calledByAnother, calling] = [ends, { from: 'b', to: 'a' }, { from: 'a', to: 'hub' }].map(
     (each) => locksOf(eachTarget, { scope: 'pair', ...each }, topology),

@@ -60,8 +60,8 @@ t.test('performance.throughput', async (t) => {
     'inconclusive: cpu-saturated',
     'a shaper leaves the machine idle, so what is slow on a busy machine may be the machine',
   );
-  const paced = (paths: number[]) => {
-    const observed = streams([300, 310, 305], { cpuBusy: 0.92 });
+  const paced = (paths: number[], before = [300, 310, 305]) => {
+    const observed = streams(before, { cpuBusy: 0.92 });
     const runs = {
       paths: paths.map((path) => run(path)),
       baselines: [200, 199, 200].map((rate) => run(rate)),
@@ -73,6 +73,16 @@ t.test('performance.throughput', async (t) => {
     reason: /at a pace of 200; more is/,
   });
   t.equal(outcomeOf(judge(throughput, paced([140, 150, 145]))), 'inconclusive: cpu-saturated');
+  t.equal(
+    outcomeOf(judge(throughput, paced([199, 200], [300]))),
+    'passed',
+    'one run at full speed will do where a pace decides',
+  );
+  t.equal(
+    outcomeOf(judge(throughput, paced([199, 200], [100, 102]))),
+    'failed: throughput-low',
+    'a busy CPU does not explain a quarter',
+  );
   t.equal(
     outcomeOf(judge(throughput, streams([300, 310, 305], { outcome: 'error', detail: 'x' }))),
     'inconclusive: probe-failed',
