@@ -114,7 +114,17 @@ t.test('performance.latency', async (t) => {
   });
   t.equal(outcomeOf(judge(latency, observed([4]))), 'passed');
   t.equal(outcomeOf(judge(latency, observed([50, 4, 4.5]))), 'passed', 'the median of three decides');
-  t.equal(outcomeOf(judge(latency, observed([50, 40, 4]))), 'failed: latency-high');
+  t.equal(outcomeOf(judge(latency, observed([50, 40, 45]))), 'failed: latency-high');
+  t.equal(
+    outcomeOf(judge(latency, observed([50, 40, 4]))),
+    'inconclusive: spread-too-wide',
+    'a path that is slow is so in every run',
+  );
+  t.equal(
+    outcomeOf(judge(latency, observed([50, 40, 4, 45, 60, 40, 42]))),
+    'failed: latency-high',
+    'one of seven may be luck',
+  );
   t.equal(outcomeOf(judge(latency, observed([4], { failures: 10 }))), 'failed: requests-lost');
   const late = observed([60]);
   for (const round of late.rounds) round.gateways = { ...percentiles(200), p50: 2, p95: 100 };
