@@ -343,17 +343,20 @@ async function observeVisits(
   });
   await context.sleep(CALM_MS);
   const deletedAt = now();
-  await Promise.all(newcomers.map(({ site }) => context.stopWorkload(site)));
-  await context.converge(look, {
-    succeeded: (exchanges) =>
-      exchanges.every(
-        ({ outcome, answeredBy }) => outcome === 'answered' && !names.includes(answeredBy?.workload ?? ''),
-      ),
-    budgetMs: budgets.withdrawal,
-    successes: CALM_LOOKS,
-    intervalMs: LOOK_MS,
-  });
-  // Shows in the samples that it stays so.
+  const ended = await Promise.allSettled([
+    Promise.all(newcomers.map(({ site }) => context.stopWorkload(site))),
+    context.converge(look, {
+      succeeded: (exchanges) =>
+        exchanges.every(
+          ({ outcome, answeredBy }) => outcome === 'answered' && !names.includes(answeredBy?.workload ?? ''),
+        ),
+      budgetMs: budgets.withdrawal,
+      successes: CALM_LOOKS,
+      intervalMs: LOOK_MS,
+    }),
+  ]);
+  for (const outcome of ended) if (outcome.status === 'rejected') throw outcome.reason;
+  // Shows in the samples that it stays so, once none of them is there any more.
   await context.sleep(CALM_MS);
   const endedAt = now();
   const [{ samples } = { samples: [] }, control] = await stop();

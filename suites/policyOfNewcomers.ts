@@ -1,6 +1,6 @@
 /** The check of the suite `policy` that watches workloads while they are new. */
 import { GOVERNED_CALLER, GOVERNED_TARGET, governed, newcomerLike } from '../fixtures/policy.ts';
-import { DISCOVERY_MS } from '../lib/model/budgets.ts';
+import { DENY_HOLDS_MS, DISCOVERY_MS } from '../lib/model/budgets.ts';
 import { type PairContext, type Site, defineCheck } from '../lib/model/check.ts';
 import { SERVICE_CLASSES } from '../lib/model/cluster.ts';
 import { type CellExpectation, expectedOfPolicy } from '../lib/model/intent.ts';
@@ -13,8 +13,6 @@ import { peerOf } from './support/cells.ts';
 /** What is refused in silence costs this at every look; what is allowed may take its time on a busy machine. */
 const TIMEOUT_MS: Readonly<Record<CellExpectation, number>> = { allow: 2_000, deny: 500, inexpressible: 500 };
 const LOOK_MS = 100;
-/** Of looks in a row at which everything is as the policies say; what is refused must stay so for as long. */
-const CALM_LOOKS = 10;
 
 const FLOWS: readonly { readonly port: number; readonly protocol: Protocol }[] = [
   { port: PORTS.echo, protocol: 'tcp' },
@@ -49,7 +47,7 @@ async function watch(
   context: PairContext,
   end: Newcomer['end'],
   { caller, target }: { readonly caller: Site; readonly target: Site },
-  budgetMs: number,
+  budgets: { readonly known: number; readonly holds: number },
 ): Promise<Newcomer> {
   const { standingPolicies, policySemantics } = context;
   const flows = FLOWS.map((flow) => ({
@@ -68,18 +66,22 @@ async function watch(
   }));
   const began = context.elapsed();
   const looks: { atMs: number; outcomes: Outcome[] }[] = [];
+  let calmSince: number | undefined;
   await context.converge(
     async () => {
       const atMs = context.elapsed() - began;
       const outcomes = (await caller.exchange(calls)).map(({ outcome }) => outcome);
       looks.push({ atMs, outcomes });
-      return outcomes;
+      const isAsPoliciesSay = flows.every(
+        ({ expected }, index) => (expected === 'allow') === (outcomes[index] === 'answered'),
+      );
+      calmSince = isAsPoliciesSay ? (calmSince ?? atMs) : undefined;
+      return calmSince;
     },
     {
-      succeeded: (outcomes) =>
-        flows.every(({ expected }, index) => (expected === 'allow') === (outcomes[index] === 'answered')),
-      budgetMs,
-      successes: CALM_LOOKS,
+      succeeded: (since) => since !== undefined && context.elapsed() - began - since >= budgets.holds,
+      budgetMs: budgets.known + budgets.holds,
+      successes: 1,
       intervalMs: LOOK_MS,
     },
   );
@@ -114,7 +116,7 @@ export const ofNewcomers = defineCheck({
   dependsOn: ['policy.truth-table'],
   uses: [governed],
   mostlyWaits: true,
-  budgets: { known: DISCOVERY_MS },
+  budgets: { known: DISCOVERY_MS, holds: DENY_HOLDS_MS },
   faults: [
     { kind: 'policy-ignored', cause: 'policy-not-enforced' },
     { kind: 'policy-added', cause: 'policy-too-strict' },
@@ -123,12 +125,12 @@ export const ofNewcomers = defineCheck({
   reference: 'Kubernetes, Network Policies: "Pod lifecycle"',
   timeoutMs: 180_000,
 
-  async observe(context, { known }): Promise<Newcomers> {
+  async observe(context, budgets): Promise<Newcomers> {
     const { from, to } = context;
     const site = await context.startWorkload(newcomerLike(GOVERNED_TARGET, from.name), to.name);
     const newcomers = await Promise.all([
-      watch(context, 'target', { caller: from.site(GOVERNED_CALLER), target: site }, known),
-      watch(context, 'caller', { caller: site, target: from.site(GOVERNED_TARGET) }, known),
+      watch(context, 'target', { caller: from.site(GOVERNED_CALLER), target: site }, budgets),
+      watch(context, 'caller', { caller: site, target: from.site(GOVERNED_TARGET) }, budgets),
     ]);
     return { from: from.name, to: to.name, newcomers };
   },
