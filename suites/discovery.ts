@@ -11,6 +11,7 @@ import { type Level, type PairContext, type Suite, type Toolkit, defineCheck } f
 import { SERVICE_CLASSES, type BrokenLink } from '../lib/model/cluster.ts';
 import { messageOf } from '../lib/model/errors.ts';
 import type { Exchange, Sample } from '../lib/model/probe.ts';
+import { allEnded } from '../lib/model/promises.ts';
 import { median } from '../lib/model/statistics.ts';
 import { type Figures, type Verdict, failed, inconclusive, passed } from '../lib/model/verdict.ts';
 import { PORTS } from '../lib/model/workload.ts';
@@ -283,7 +284,7 @@ async function startNewcomers(context: PairContext, count: number, start: () => 
   const specs = Array.from({ length: count }, (_, index) => newcomer(context.from.name, index + 1, way));
   // Calls begin when the first is ready: what takes longest here, its start, need not be sampled.
   let calling: Promise<unknown> | undefined;
-  const outcomes = await Promise.allSettled(
+  return allEnded(
     specs.map(async (spec) => {
       const site = await context.startWorkload(spec, context.to.name);
       calling ??= start();
@@ -291,9 +292,6 @@ async function startNewcomers(context: PairContext, count: number, start: () => 
       return { site, name: spec.name, readyAt: context.elapsed() };
     }),
   );
-  const failure = outcomes.find((outcome) => outcome.status === 'rejected');
-  if (failure) throw failure.reason;
-  return outcomes.flatMap((outcome) => (outcome.status === 'fulfilled' ? [outcome.value] : []));
 }
 
 /** What callers see of workloads of another cluster that start and, when they have been found, are deleted. */
@@ -343,9 +341,8 @@ async function observeVisits(
   });
   await context.sleep(CALM_MS);
   const deletedAt = now();
-  const ended = await Promise.allSettled([
-    Promise.all(newcomers.map(({ site }) => context.stopWorkload(site))),
-    context.converge(look, {
+  const untilLeftAlone = async () => {
+    await context.converge(look, {
       succeeded: (exchanges) =>
         exchanges.every(
           ({ outcome, answeredBy }) => outcome === 'answered' && !names.includes(answeredBy?.workload ?? ''),
@@ -353,11 +350,11 @@ async function observeVisits(
       budgetMs: budgets.withdrawal,
       successes: CALM_LOOKS,
       intervalMs: LOOK_MS,
-    }),
-  ]);
-  for (const outcome of ended) if (outcome.status === 'rejected') throw outcome.reason;
-  // Shows in the samples that it stays so, once none of them is there any more.
-  await context.sleep(CALM_MS);
+    });
+    // Shows in the samples that it stays so: what is called no more while it still could answer.
+    await context.sleep(CALM_MS);
+  };
+  await allEnded([untilLeftAlone(), ...newcomers.map(({ site }) => context.stopWorkload(site))]);
   const endedAt = now();
   const [{ samples } = { samples: [] }, control] = await stop();
   const visits = newcomers.map(({ name, readyAt }) => ({ name, readyAt: readyAt - began, deletedAt }));

@@ -149,23 +149,47 @@ const START_ORDER: readonly Exclusive[] = ['none', 'target', 'pair', 'caller', '
 /**
  * Cases that share come first, whatever their suite: beside each other they mostly wait, while one that wants
  * everything for itself would let the machine idle before and after it. Among those that want the same, first the ones
- * that others rest on, then those that may take the longest, so that no long one is left for the end, and of them those that
- * have to wait for each other. Where little runs at once, what rests on moments waits until what was started has calmed down.
+ * that others rest on, first of these those on which the longest rest, then those that may take the longest, so that no long
+ * one is left for the end, and of them those that have to wait for each other. Where little runs at once, what rests on
+ * moments waits until what was started has calmed down.
  */
 export function inStartOrder(
   cases: readonly PlannedCase[],
   checkOf: (planned: PlannedCase) => Pick<AnyCheck, 'exclusive' | 'oneAtATime' | 'timed' | 'timeoutMs'>,
   { casesAtOnce }: Pick<Provider['limits'], 'casesAtOnce'> = {},
 ): PlannedCase[] {
-  const restedOn = new Set(cases.flatMap(({ dependsOn }) => dependsOn));
+  const limitOf = (planned: PlannedCase): number => checkOf(planned).timeoutMs ?? CASE_TIMEOUT_MS;
+  const placeOf = (planned: PlannedCase): number => START_ORDER.indexOf(checkOf(planned).exclusive ?? 'none');
+  const dependants = dependantsOf(cases);
+  const longest = new Map<PlannedCase, number>();
+  /** Of it and of what rests on it, as far as that may start as early. */
+  const longestOn = (planned: PlannedCase): number => {
+    const known = longest.get(planned);
+    if (known !== undefined) return known;
+    const on = (dependants.get(planned.id) ?? []).filter((one) => placeOf(one) === placeOf(planned));
+    const value = Math.max(limitOf(planned), ...on.map(longestOn));
+    longest.set(planned, value);
+    return value;
+  };
   const rankOf = (planned: PlannedCase): readonly number[] => {
-    const { exclusive = 'none', oneAtATime, timed = false, timeoutMs = CASE_TIMEOUT_MS } = checkOf(planned);
+    const { oneAtATime, timed = false } = checkOf(planned);
     if (timed && casesAtOnce !== undefined) return [START_ORDER.indexOf('fleet') - 1, 2];
-    const place = START_ORDER.indexOf(exclusive);
-    return restedOn.has(planned.id) ? [place, 0] : [place, 1, -timeoutMs, oneAtATime ? 0 : 1];
+    const place = placeOf(planned);
+    return dependants.has(planned.id)
+      ? [place, 0, -longestOn(planned)]
+      : [place, 1, -limitOf(planned), oneAtATime ? 0 : 1];
   };
   const ranks = new Map(cases.map((planned) => [planned, rankOf(planned)] as const));
   return cases.toSorted((a, b) => byNumbers(ranks.get(a) ?? [], ranks.get(b) ?? []));
+}
+
+/** Those that rest on each case, by its id. */
+function dependantsOf(cases: readonly PlannedCase[]): ReadonlyMap<string, readonly PlannedCase[]> {
+  const dependants = new Map<string, PlannedCase[]>();
+  for (const planned of cases) {
+    for (const id of planned.dependsOn) dependants.set(id, [...(dependants.get(id) ?? []), planned]);
+  }
+  return dependants;
 }
 
 /** The first that differ decide; what one of them lacks decides nothing. */
@@ -337,7 +361,7 @@ export async function runSchedule(options: ScheduleOptions): Promise<PlannedCase
   const verdicts = new Map(options.known);
   const position = new Map(cases.map((planned, index) => [planned.id, index]));
   const waitingFor = new Map<string, number>();
-  const dependants = new Map<string, PlannedCase[]>();
+  const dependants = dependantsOf(cases);
   /** Sorted by position. */
   const ready: PlannedCase[] = [];
   const unstarted = new Set(cases.map((planned) => planned.id));
@@ -482,11 +506,6 @@ export async function runSchedule(options: ScheduleOptions): Promise<PlannedCase
     const open = planned.dependsOn.filter((id) => position.has(id) && !verdicts.has(id));
     waitingFor.set(planned.id, open.length);
     if (open.length === 0) free.push(planned);
-    for (const id of open) {
-      const list = dependants.get(id);
-      if (list) list.push(planned);
-      else dependants.set(id, [planned]);
-    }
   }
   free.forEach(release);
 

@@ -10,6 +10,7 @@ import type {
   Underlay,
 } from '../model/cluster.ts';
 import { InternalError } from '../model/errors.ts';
+import { allEnded } from '../model/promises.ts';
 import type { RunSpec } from '../model/spec.ts';
 import { type WorkloadSpec, keyOf } from '../model/workload.ts';
 import type { Clock } from '../system/clock.ts';
@@ -82,19 +83,12 @@ export async function setUp(options: SetUpOptions): Promise<Fleet> {
       await phase('workloads', () => startWorkloads(plain, signal));
     await phase('services', () => exposeServices(fleet, options));
   };
-  await allSettled([join(), populate()]);
+  await allEnded([join(), populate()]);
   // What the technology adds to a workload must be there before the workload is.
   if (carried.length > 0) await phase('workloads', () => startWorkloads(carried, signal));
   await phase('intents', () => applyIntents(fleet, options));
   await state.update({ standing: union(state.standing, options.fixtures) });
   return fleet;
-}
-
-/** Like `Promise.all`, but waits for all even when one fails: what goes on unseen could still create things. */
-async function allSettled(promises: readonly Promise<void>[]): Promise<void> {
-  const results = await Promise.allSettled(promises);
-  const failure = results.find((result) => result.status === 'rejected');
-  if (failure) throw failure.reason;
 }
 
 async function eachLimited<T>(
@@ -110,7 +104,7 @@ async function eachLimited<T>(
       await action(item);
     }
   };
-  await allSettled(Array.from({ length: width }, worker));
+  await allEnded(Array.from({ length: width }, worker));
 }
 
 interface MissingWorkload {

@@ -1,6 +1,7 @@
 /** What every underlay does with gateways. */
 import type { Fleet, Gateway } from '../model/cluster.ts';
 import { InternalError, messageOf } from '../model/errors.ts';
+import { allEnded } from '../model/promises.ts';
 import { randomHex } from '../system/clock.ts';
 import { type Command, quoteCommand } from '../system/commands.ts';
 
@@ -49,9 +50,7 @@ export async function forEachOf<T>(
       }
     }
   });
-  for (const result of await Promise.allSettled(workers)) {
-    if (result.status === 'rejected') throw result.reason;
-  }
+  await allEnded(workers);
 }
 
 /** Output of commands by file name; the error in its place where one fails. `wg show` hides keys, unless told not to. */

@@ -312,6 +312,26 @@ t.test(
       ['root', 'middle', 'f', 'd', 'b'],
       'what others rest on starts first',
     );
+    const long = [
+      plannedCase({ id: 'first' }),
+      plannedCase({ id: 'root' }),
+      plannedCase({ id: 'd', dependsOn: ['first'] }),
+      plannedCase({ id: 'middle', dependsOn: ['root'] }),
+      plannedCase({ id: 'h', dependsOn: ['middle'] }),
+    ];
+    t.strictSame(
+      inStartOrder(long, ({ id }) => checks[id] ?? {}).map(({ id }) => id),
+      ['root', 'middle', 'first', 'h', 'd'],
+      'and of that first what the longest rests on',
+    );
+    const late = [...long.slice(0, 3), plannedCase({ id: 'e', dependsOn: ['root'] })];
+    t.strictSame(
+      inStartOrder(late, ({ id }) => (id === 'e' ? { ...checks['e'], timeoutMs: 240_000 } : {})).map(
+        ({ id }) => id,
+      ),
+      ['first', 'root', 'd', 'e'],
+      'unless that cannot start as early',
+    );
   },
 );
 

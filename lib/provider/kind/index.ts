@@ -3,6 +3,7 @@ import { availableParallelism } from 'node:os';
 import type { Provider, ProviderLimits, ProviderOptions } from '../../model/cluster.ts';
 import { CILIUM_IMAGES } from '../../model/cilium.ts';
 import { UserError } from '../../model/errors.ts';
+import { allEnded } from '../../model/promises.ts';
 import { readIfPresent, removePath, writeAtomically } from '../../system/files.ts';
 import { rangesInUse } from '../ranges.ts';
 import { KUBERNETES_FEATURES, kubernetesHandlers } from '../kubernetes/index.ts';
@@ -88,7 +89,7 @@ async function createFleet(options: ProviderOptions, dependencies: KindDependenc
     if (installsCilium) await installCilium(options, name, dependencies);
     return addressesOn(controlPlaneName(run, name), clusterName(run, name));
   });
-  const [nodeAddresses, gatewayFacts] = await bothEnded(clusters, gateways);
+  const [nodeAddresses, gatewayFacts] = await allEnded([allEnded(clusters), allEnded(gateways)]);
   const archive = await saving;
   if (archive) await removePath(archive.folder);
   const state: KindFleetState = {
@@ -111,15 +112,6 @@ async function createFleet(options: ProviderOptions, dependencies: KindDependenc
   const fleet = assembleFleet(state, options, dependencies);
   await Promise.all(fleet.clusters.map((cluster) => connectNodes(cluster, state, signal)));
   return fleet;
-}
-
-/** Rejects with the first failure, but only when nothing is being built any more. */
-async function bothEnded<A, B>(
-  first: readonly Promise<A>[],
-  second: readonly Promise<B>[],
-): Promise<[A[], B[]]> {
-  await Promise.allSettled([...first, ...second]);
-  return [await Promise.all(first), await Promise.all(second)];
 }
 
 function imageNamed(

@@ -3,6 +3,7 @@ import { availableParallelism } from 'node:os';
 import path from 'node:path';
 import type { Fleet, Provider, ProviderLimits, ProviderOptions } from '../../model/cluster.ts';
 import { UserError } from '../../model/errors.ts';
+import { allEnded } from '../../model/promises.ts';
 import { quoteCommand } from '../../system/commands.ts';
 import { makePrivateFolder, readIfPresent, runtimeFolder, writeAtomically } from '../../system/files.ts';
 import { stillExists } from '../../system/undo.ts';
@@ -75,12 +76,6 @@ async function createFleet(options: ProviderOptions, dependencies: LabDependenci
   });
   await context.save();
   return fleetOf(context);
-}
-
-/** Rejects with the first failure, but only when nothing is being built any more. */
-async function allEnded(tasks: readonly Promise<void>[]): Promise<void> {
-  await Promise.allSettled(tasks);
-  await Promise.all(tasks);
 }
 
 /** A gateway's namespace is called after its cluster, beside the one of the wan. */
