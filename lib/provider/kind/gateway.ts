@@ -34,6 +34,24 @@ export const DAEMON_MARK = 'MCNET_DAEMON';
 
 const inFolder = (name: string): string => `${GATEWAY_FOLDER}/${name}`;
 
+/** A program that is being executed has no environment for a moment: longer, where it must be read from a busy disk. */
+const EXECUTED_POLLS = 100;
+
+/** For `sh`: prints the process id in this file if a daemon of this name runs under it. `proc` is for tests. */
+export const runningDaemon = (pidFile: string, name: string, proc = '/proc'): string =>
+  [
+    `[ -s ${pidFile} ] || exit 0`,
+    `read -r pid < ${pidFile}`,
+    `for poll in $(seq ${EXECUTED_POLLS}); do`,
+    `  marks=$( (tr '\\0' '\\n' < ${proc}/$pid/environ) 2> /dev/null) || exit 0`,
+    '  [ -z "$marks" ] || break',
+    // A zombie has no environment any more.
+    `  grep -q '^State:.*Z' ${proc}/$pid/status 2> /dev/null && exit 0`,
+    '  sleep 0.05',
+    'done',
+    `if echo "$marks" | grep -qxF ${DAEMON_MARK}=${name}; then echo $pid; fi`,
+  ].join('\n');
+
 /** A container on exactly its cluster's network and the wan. */
 export class KindGateway implements Gateway {
   readonly run: string;
@@ -122,12 +140,7 @@ export class KindGateway implements Gateway {
 
   /** Process id, inside the container, of a daemon that runs; undefined when it does not. */
   async daemonPid(name: string): Promise<number | undefined> {
-    const script = [
-      `[ -s ${inFolder(`${name}.pid`)} ] || exit 0`,
-      `read -r pid < ${inFolder(`${name}.pid`)}`,
-      // A zombie has no environment any more.
-      `if tr '\\0' '\\n' < /proc/$pid/environ 2> /dev/null | grep -qxF ${DAEMON_MARK}=${name}; then echo $pid; fi`,
-    ].join('\n');
+    const script = runningDaemon(inFolder(`${name}.pid`), name);
     const shown = (await this.exec(['sh', '-c', script])).trim();
     return shown === '' ? undefined : Number(shown);
   }
