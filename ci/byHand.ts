@@ -14,7 +14,7 @@ import { CHART, NAMESPACE, RELEASE } from '../lib/profile/cilium/names.ts';
 import { CACHE_TTL_MS, PROBE_RATIO } from '../lib/profile/cilium/options.ts';
 import { meshValues } from '../lib/profile/cilium/values.ts';
 import { createIntermediate, createRoot, validFor } from '../lib/profile/common/certificates.ts';
-import { LONE_SPLITTER, meshEntries } from '../lib/profile/consul/entries.ts';
+import { meshEntries } from '../lib/profile/consul/entries.ts';
 import { gatewayObjects, serverObjects } from '../lib/profile/consul/objects.ts';
 import {
   GATEWAY,
@@ -267,8 +267,7 @@ async function consul(clusters: readonly Cluster[], spec: RunSpec): Promise<void
       const place = { run: NETWORK, cluster: cluster.name, node: (nodeName ?? '').replace('node/', '') };
       await apply(cluster, serverObjects(place, images));
       await rolledOut(cluster, SERVER);
-      for (const entry of [...meshEntries(spec.consulGateways), LONE_SPLITTER])
-        await ask(cluster, putEntry(entry));
+      for (const entry of meshEntries(spec.consulGateways)) await ask(cluster, putEntry(entry));
       await apply(cluster, gatewayObjects(images));
       await rolledOut(cluster, GATEWAY);
       await until('the gateway', async () => {

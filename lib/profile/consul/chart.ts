@@ -103,6 +103,7 @@ const ENTRY_KINDS = {
   'service-resolver': 'ServiceResolver',
   'service-router': 'ServiceRouter',
   'service-defaults': 'ServiceDefaults',
+  'service-splitter': 'ServiceSplitter',
 } as const;
 type EntryKind = (typeof ENTRY_KINDS)[keyof typeof ENTRY_KINDS];
 export type EntryResource = Resource<EntryKind, Readonly<Record<string, unknown>>>;

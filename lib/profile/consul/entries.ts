@@ -9,17 +9,6 @@ export interface ConfigEntry {
   readonly [field: string]: unknown;
 }
 
-/** Peers' servers talk through the gateways too, whichever of them callers go by. */
-export const meshEntries = (mode: ConsulGateways): readonly ConfigEntry[] => [
-  { Kind: 'mesh', Name: 'mesh', Peering: { PeerThroughMeshGateways: true } },
-  {
-    Kind: 'proxy-defaults',
-    Name: 'global',
-    MeshGateway: { Mode: mode },
-    Config: { protocol: 'http' },
-  },
-];
-
 /**
  * A splitter of nobody's. A server looks for one of every service that callers are led to, and waits for it to come where
  * there is none; of the first kind that has no entry at all it waits for anything of a name that begins alike, so that with
@@ -31,6 +20,18 @@ export const LONE_SPLITTER: ConfigEntry = {
   Name: 'nobody',
   Splits: [{ Weight: 100 }],
 };
+
+/** What every cluster has. Peers' servers talk through the gateways too, whichever of them callers go by. */
+export const meshEntries = (mode: ConsulGateways): readonly ConfigEntry[] => [
+  { Kind: 'mesh', Name: 'mesh', Peering: { PeerThroughMeshGateways: true } },
+  {
+    Kind: 'proxy-defaults',
+    Name: 'global',
+    MeshGateway: { Mode: mode },
+    Config: { protocol: 'http' },
+  },
+  LONE_SPLITTER,
+];
 
 /** There is one for all services of a cluster, and it is written as a whole. */
 export const exportedServices = (services: readonly string[], peers: readonly string[]): ConfigEntry => ({

@@ -3,7 +3,7 @@ import type { KubernetesCluster, KubernetesNode } from '../../model/cluster.ts';
 import { UserError } from '../../model/errors.ts';
 import { systemClock, within } from '../../system/clock.ts';
 import type { Peers } from './clusters.ts';
-import { LONE_SPLITTER, meshEntries } from './entries.ts';
+import { meshEntries } from './entries.ts';
 import { DNS, GATEWAY, SERVER, SYSTEM_NAMESPACE, ZONE, systemReference } from './names.ts';
 import { gatewayObjects, serverObjects } from './objects.ts';
 import { type ConsulOptions, imagesOf } from './options.ts';
@@ -34,7 +34,7 @@ export async function installConsul(peers: Peers, options: ConsulOptions): Promi
       const place = { run: fleet.run, cluster: cluster.name, node: node.name };
       await cluster.objects.apply(serverObjects(place, images));
       await Promise.all([untilReady(cluster, SERVER), serveNames(cluster)]);
-      await tell(cluster, [...meshEntries(options.consulGateways), LONE_SPLITTER].map(putEntry));
+      await tell(cluster, meshEntries(options.consulGateways).map(putEntry));
       await cluster.objects.apply(gatewayObjects(images));
       await untilReady(cluster, GATEWAY);
       await untilListed(cluster);

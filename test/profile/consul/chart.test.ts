@@ -51,6 +51,7 @@ const SPECS = {
     connectTimeout: duration,
     failover: z.strictObject({ '*': z.strictObject({ targets: z.array(target).min(1) }) }),
   }),
+  ServiceSplitter: z.strictObject({ splits: z.array(z.strictObject({ weight: z.number() })).min(1) }),
   ServiceRouter: z.strictObject({
     routes: z.array(
       z.strictObject({
@@ -236,8 +237,8 @@ function strayFields(value: unknown, schema: Structure, where: string): string[]
     return value.flatMap((one, index) => strayFields(one, schema.items ?? {}, `${where}[${index}]`));
   }
   if (typeof value !== 'object' || value === null) {
-    const type = typeof value === 'number' ? 'integer' : typeof value;
-    return schema.type === type ? [] : [`${where} is a ${type}, not ${schema.type}`];
+    const fits = typeof value === (schema.type === 'integer' ? 'number' : schema.type);
+    return fits ? [] : [`${where} is a ${typeof value}, not ${schema.type}`];
   }
   return [
     ...(schema.required ?? [])
