@@ -6,6 +6,7 @@ import { applicable } from '../../model/applicable.ts';
 import { prepareRestoring } from '../../model/mending.ts';
 import type { WorkloadSpec } from '../../model/workload.ts';
 import { systemClock } from '../../system/clock.ts';
+import { quoteCommand } from '../../system/commands.ts';
 import type { Peers } from './clusters.ts';
 import type { ConfigEntry } from './entries.ts';
 import { type Pair, join, pairsOf, untilJoined } from './install.ts';
@@ -20,7 +21,7 @@ import {
   systemReference,
 } from './names.ts';
 import type { ConsulOptions } from './options.ts';
-import { governed, letPast, pastRule } from './security.ts';
+import { destinationsOf, governed, letPast, pastRule } from './security.ts';
 import { EXPORTED, type Shares, portsOf } from './share.ts';
 import { existing, holds, isReady } from '../common/clusters.ts';
 import {
@@ -32,7 +33,17 @@ import {
   withAnotherRoot,
 } from './authority.ts';
 import { shownLeaves, trustBundle } from './proxies.ts';
-import { type Request, deleteEntry, peeringsOf, podsOf, putEntry, tell } from './server.ts';
+import {
+  type Request,
+  deleteEntry,
+  isActive,
+  isJoined,
+  peeringsOf,
+  podsOf,
+  putEntry,
+  readEntries,
+  tell,
+} from './server.ts';
 import { removalRequest, tokenRequest } from './tokens.ts';
 
 /** From a change of the server's configuration until proxies of peers have it. */
@@ -44,40 +55,46 @@ const FAULT_CHAIN = 'PREROUTING';
 /** In an entry of exports it stands for all services. */
 const EVERYTHING = '*';
 
-const quoted = (text: string): string => `'${text.replaceAll("'", String.raw`'\''`)}'`;
-
 const requestCommand = ({ method, path, body }: Request): string =>
-  [
-    `curl -sS --fail -m 10 -X ${method}`,
-    ...(body === undefined ? [] : [`--data-binary ${quoted(JSON.stringify(body))}`]),
-    quoted(`http://127.0.0.1:${SERVER_PORTS.http}${path}`),
-  ].join(' ');
+  quoteCommand([
+    ...['curl', '-sS', '--fail', '-m', '10', '-X', method],
+    ...(body === undefined ? [] : ['--data-binary', JSON.stringify(body)]),
+    `http://127.0.0.1:${SERVER_PORTS.http}${path}`,
+  ]);
 
 export function consulInjectors(
   peers: Peers,
   shares: Shares,
   { tools }: Pick<ConsulOptions, 'tools'>,
 ): readonly FaultInjector[] {
-  /** A shell command in a container, for another process. */
+  /** A shell command in a container, for another process. @param place its `stdin`: whether it reads */
   const execIn = (
     cluster: KubernetesCluster,
-    { namespace, target, container }: { namespace: string; target: string; container?: string },
+    {
+      namespace,
+      target,
+      container,
+      stdin = false,
+    }: { namespace: string; target: string; container?: string; stdin?: boolean },
     script: string,
   ): readonly [string, ...string[]] => [
     tools.kubectl ?? 'kubectl',
     ...['--kubeconfig', cluster.kubeconfig, '--context', cluster.context],
-    ...['--namespace', namespace, 'exec', target],
+    ...['--namespace', namespace, 'exec', target, ...(stdin ? ['--stdin'] : [])],
     ...(container === undefined ? [] : ['--container', container]),
     ...['--', 'sh', '-ec', script],
   ];
-  const atServer = (cluster: KubernetesCluster, script: string): readonly [string, ...string[]] =>
-    execIn(cluster, { namespace: SYSTEM_NAMESPACE, target: `deployment/${SERVER}` }, script);
+  const atServer = (
+    cluster: KubernetesCluster,
+    script: string,
+    stdin = false,
+  ): readonly [string, ...string[]] =>
+    execIn(cluster, { namespace: SYSTEM_NAMESPACE, target: `deployment/${SERVER}`, stdin }, script);
   const undoing = (cluster: KubernetesCluster, requests: readonly Request[]): UndoAction => ({
     kind: 'run',
     command: atServer(cluster, requests.map(requestCommand).join('\n')),
   });
-  const shellAt = (cluster: KubernetesCluster, script: string): string =>
-    atServer(cluster, script).map(quoted).join(' ');
+  const shellAt = (...at: Parameters<typeof atServer>): string => quoteCommand(atServer(...at));
   /** Joins a pair by a fresh token, for another process. @param before it, in a shell here */
   const joining = ({ acceptor, dialer }: Pair, before: readonly string[]): UndoAction => ({
     kind: 'run',
@@ -94,7 +111,8 @@ export function consulInjectors(
         `    ${shellAt(
           peers.named(dialer),
           `curl -sS --fail -m 10 -X POST --data-binary @- http://127.0.0.1:${SERVER_PORTS.http}/v1/peering/establish`,
-        ).replace("'exec'", "'exec' '--stdin'")} && exit 0`,
+          true,
+        )} && exit 0`,
         'done; exit 1',
       ].join('\n'),
     ],
@@ -103,8 +121,7 @@ export function consulInjectors(
 
   /** What puts back what is exported now. */
   const exportsOf = async (cluster: KubernetesCluster): Promise<Request[]> => {
-    const [text = '[]'] = await tell(cluster, [{ method: 'GET', path: '/v1/config/exported-services' }]);
-    const standing = ((JSON.parse(text) ?? []) as ConfigEntry[]).map(writable);
+    const standing = (await readEntries(cluster, EXPORTED.Kind)).map(writable);
     return standing.length > 0 ? standing.map(putEntry) : [deleteEntry(EXPORTED)];
   };
 
@@ -176,14 +193,7 @@ export function consulInjectors(
           return true;
         },
         mend: async () => {
-          const whole = await Promise.all(
-            [at, other].map(async (cluster) =>
-              (await peeringsOf(cluster)).some(
-                ({ Name, State }) =>
-                  State === 'ACTIVE' && Name === (cluster === at ? fault.cluster : fault.at),
-              ),
-            ),
-          );
+          const whole = await Promise.all([isJoined(at, fault.cluster), isJoined(other, fault.at)]);
           if (whole.every(Boolean)) return;
           await tell(acceptor, [removalRequest(pair.dialer)]);
           await tell(dialer, [removalRequest(pair.acceptor)]);
@@ -213,7 +223,7 @@ export function consulInjectors(
         .of(cluster.name)
         .map(
           async (name) =>
-            peerings.some(({ Name, State }) => Name === name && State === 'ACTIVE') ||
+            peerings.some((peering) => peering.Name === name && isActive(peering)) ||
             !(await runs(peers.named(name))),
         ),
     );
@@ -284,11 +294,9 @@ export function consulInjectors(
   const policyMissing = injectorOf('identity-policy-missing', async ({ fault, ledger }) => {
     const cluster = peers.named(fault.cluster);
     const standing = async (): Promise<ConfigEntry[]> => {
-      const [text = '[]'] = await tell(cluster, [{ method: 'GET', path: '/v1/config/service-intentions' }]);
-      return ((JSON.parse(text) ?? []) as ConfigEntry[]).filter(({ Name }) =>
-        governed(cluster, { namespace: fault.namespace, target: {} }).some(({ spec }) =>
-          servicesOf(spec).includes(Name),
-        ),
+      const destinations = destinationsOf(cluster, { namespace: fault.namespace, target: {} });
+      return (await readEntries(cluster, 'service-intentions')).filter(({ Name }) =>
+        destinations.includes(Name),
       );
     };
     const policies = await standing();

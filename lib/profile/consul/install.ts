@@ -9,7 +9,7 @@ import { gatewayObjects, serverObjects } from './objects.ts';
 import { type ConsulOptions, imagesOf } from './options.ts';
 import { existing, isReady } from '../common/clusters.ts';
 import { configureCoreDns, forwardingZone } from '../common/coreDns.ts';
-import { ask, peeringsOf, podsOf, putEntry, tell } from './server.ts';
+import { ask, isActive, peeringsOf, podsOf, putEntry, tell } from './server.ts';
 import { establishRequest, tokenIn, tokenRequest } from './tokens.ts';
 
 const START_LIMIT_MS = 180_000;
@@ -122,7 +122,8 @@ export async function untilJoined(cluster: KubernetesCluster, others: readonly s
   const joined = async () => {
     const peerings = await peeringsOf(cluster);
     seen = peerings.map(({ Name, State }) => `${Name} ${State}`).join(', ') || 'none';
-    return others.every((name) => peerings.some(({ Name, State }) => Name === name && State === 'ACTIVE'));
+    const active = peerings.filter(isActive).map(({ Name }) => Name);
+    return others.every((name) => active.includes(name));
   };
   if (await within(JOIN_LIMIT_MS, joined, LOOK_MS)) return;
   throw new UserError(`${cluster.name} does not become a peer of ${others.join(', ')}`, {

@@ -4,7 +4,7 @@ import { keyOf } from '../../model/workload.ts';
 import { GATEWAY, SERVER, SYSTEM_NAMESPACE, servicesOf } from './names.ts';
 import { isReady } from '../common/clusters.ts';
 import { lookAtLinks } from '../common/links.ts';
-import { type Peering, peeringsOf, podsOf } from './server.ts';
+import { type Peering, isActive, peeringsOf, podsOf } from './server.ts';
 
 const kubectl = (cluster: KubernetesCluster, words: string): string =>
   `kubectl --kubeconfig ${cluster.kubeconfig} --context ${cluster.context} -n ${SYSTEM_NAMESPACE} ${words}`;
@@ -17,7 +17,7 @@ export function peeringLink(
 ): Pick<BrokenLink, 'cause' | 'what'> | undefined {
   const peering = peerings.find(({ Name }) => Name === other);
   if (!peering) return { cause: 'peering-missing', what: `${at} has no peering with ${other}` };
-  return peering.State === 'ACTIVE'
+  return isActive(peering)
     ? undefined
     : { cause: 'peering-missing', what: `the peering of ${at} with ${other} is ${peering.State}` };
 }

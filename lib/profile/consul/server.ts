@@ -118,6 +118,12 @@ export async function readEntry(
   return answer?.status === 200 ? (JSON.parse(answer.body) as ConfigEntry) : undefined;
 }
 
+/** All of a kind. */
+export async function readEntries(cluster: KubernetesCluster, Kind: string): Promise<readonly ConfigEntry[]> {
+  const [text = '[]'] = await tell(cluster, [{ method: 'GET', path: `/v1/config/${Kind}` }]);
+  return (JSON.parse(text) ?? []) as ConfigEntry[];
+}
+
 export interface Peering {
   readonly Name: string;
   readonly State: string;
@@ -132,3 +138,9 @@ export async function peeringsOf(cluster: KubernetesCluster): Promise<readonly P
   const [text = '[]'] = await tell(cluster, [{ method: 'GET', path: '/v1/peerings' }]);
   return (JSON.parse(text) ?? []) as Peering[];
 }
+
+export const isActive = ({ State }: Peering): boolean => State === 'ACTIVE';
+
+/** Whether this cluster's server says that it is joined with a peer of this name. */
+export const isJoined = async (cluster: KubernetesCluster, name: string): Promise<boolean> =>
+  (await peeringsOf(cluster)).some((peering) => peering.Name === name && isActive(peering));

@@ -25,9 +25,16 @@ import {
 } from './entries.ts';
 import { type CarriedPort, carriedPorts, servicesOf } from './names.ts';
 import { endpointsOfPeers, knowsService, namesTaken, takesFor } from './proxies.ts';
-import { type Peering, type Request, deleteEntry, peeringsOf, putEntry, readEntry, tell } from './server.ts';
-
-const isActive = ({ State }: Peering): boolean => State === 'ACTIVE';
+import {
+  type Peering,
+  type Request,
+  deleteEntry,
+  isActive,
+  peeringsOf,
+  putEntry,
+  readEntry,
+  tell,
+} from './server.ts';
 
 export const EXPORTED = { Kind: 'exported-services', Name: 'default' } as const;
 

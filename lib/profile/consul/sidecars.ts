@@ -15,6 +15,7 @@ import {
   keyOf,
   selects,
 } from '../../model/workload.ts';
+import { quoteCommand } from '../../system/commands.ts';
 import {
   type ConfigEntry,
   type Treatment,
@@ -237,8 +238,6 @@ function interception({ upstreams = [], transparent = false }: Calling): string[
   ];
 }
 
-const quoted = (text: string): string => `'${text.replaceAll("'", String.raw`'\''`)}'`;
-
 /** As curl reads it: all of them by one process, each tried again while the server is not there. */
 const saying = (requests: readonly { readonly path: string; readonly body: unknown }[]): string =>
   `fail-early\n${requests
@@ -289,7 +288,7 @@ function registering(
     })),
   ];
   return [
-    `printf %s ${quoted(saying(requests))} | sed "s/${POD_IP}/$POD_IP/g" | curl --config -`,
+    `${quoteCommand(['printf', '%s', saying(requests)])} | sed "s/${POD_IP}/$POD_IP/g" | curl --config -`,
     `consul connect envoy -sidecar-for ${first.name}-${pod} -bootstrap -http-addr ${HTTP} -grpc-addr ${SERVER_HOST}:${SERVER_PORTS.grpc} \\`,
     `  -admin-bind 127.0.0.1:${PROXY_PORTS.admin} > ${FIRST}`,
     ...ejecting(tuning),

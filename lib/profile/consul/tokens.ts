@@ -2,7 +2,7 @@
 import type { JoinTokens } from '../../model/cluster.ts';
 import { InternalError } from '../../model/errors.ts';
 import { asKubernetes } from './clusters.ts';
-import { type Request, ask, peeringsOf, tell } from './server.ts';
+import { type Request, ask, isJoined, tell } from './server.ts';
 
 export const tokenRequest = (PeerName: string): Request => ({
   method: 'POST',
@@ -37,9 +37,6 @@ export const joinTokens: JoinTokens = {
     if (isRefusal(words)) return words;
     throw new Error(`the server of ${cluster.name} could not use a token: ${answer.status} ${words}`);
   },
-  isJoined: async (cluster, name) =>
-    (await peeringsOf(asKubernetes(cluster))).some(
-      (peering) => peering.Name === name && peering.State === 'ACTIVE',
-    ),
+  isJoined: (cluster, name) => isJoined(asKubernetes(cluster), name),
   remove: async (cluster, name) => void (await tell(asKubernetes(cluster), [removalRequest(name)])),
 };
