@@ -62,34 +62,37 @@ const requestCommand = ({ method, path, body }: Request): string =>
     `http://127.0.0.1:${SERVER_PORTS.http}${path}`,
   ]);
 
+interface Shell {
+  readonly namespace: string;
+  readonly target: string;
+  readonly container?: string;
+  /** Whether it is given what it reads. */
+  readonly reads?: boolean;
+}
+
 export function consulInjectors(
   peers: Peers,
   shares: Shares,
   { tools }: Pick<ConsulOptions, 'tools'>,
 ): readonly FaultInjector[] {
-  /** A shell command in a container, for another process. @param place its `stdin`: whether it reads */
+  /** A shell command in a container, for another process. */
   const execIn = (
     cluster: KubernetesCluster,
-    {
-      namespace,
-      target,
-      container,
-      stdin = false,
-    }: { namespace: string; target: string; container?: string; stdin?: boolean },
+    { namespace, target, container, reads }: Shell,
     script: string,
   ): readonly [string, ...string[]] => [
     tools.kubectl ?? 'kubectl',
     ...['--kubeconfig', cluster.kubeconfig, '--context', cluster.context],
-    ...['--namespace', namespace, 'exec', target, ...(stdin ? ['--stdin'] : [])],
+    ...['--namespace', namespace, 'exec', target, ...(reads ? ['--stdin'] : [])],
     ...(container === undefined ? [] : ['--container', container]),
     ...['--', 'sh', '-ec', script],
   ];
   const atServer = (
     cluster: KubernetesCluster,
     script: string,
-    stdin = false,
+    more: Pick<Shell, 'reads'> = {},
   ): readonly [string, ...string[]] =>
-    execIn(cluster, { namespace: SYSTEM_NAMESPACE, target: `deployment/${SERVER}`, stdin }, script);
+    execIn(cluster, { namespace: SYSTEM_NAMESPACE, target: `deployment/${SERVER}`, ...more }, script);
   const undoing = (cluster: KubernetesCluster, requests: readonly Request[]): UndoAction => ({
     kind: 'run',
     command: atServer(cluster, requests.map(requestCommand).join('\n')),
@@ -111,7 +114,7 @@ export function consulInjectors(
         `    ${shellAt(
           peers.named(dialer),
           `curl -sS --fail -m 10 -X POST --data-binary @- http://127.0.0.1:${SERVER_PORTS.http}/v1/peering/establish`,
-          true,
+          { reads: true },
         )} && exit 0`,
         'done; exit 1',
       ].join('\n'),
