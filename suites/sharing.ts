@@ -4,6 +4,7 @@ import { CLIENT, client } from '../fixtures/workloads.ts';
 import { CONVERGENCE_MS } from '../lib/model/budgets.ts';
 import { type ClusterView, type PairContext, type Suite, defineCheck } from '../lib/model/check.ts';
 import { type BrokenLink, SERVICE_CLASSES } from '../lib/model/cluster.ts';
+import type { FaultExpectation } from '../lib/model/fault.ts';
 import type { Exchange } from '../lib/model/probe.ts';
 import { type Verdict, failed, inconclusive, passed } from '../lib/model/verdict.ts';
 import { conflict } from './conflicts.ts';
@@ -190,12 +191,13 @@ function judgeTable(sharing: Sharing, { from, to, address, port, rows, links }: 
   return passed(`answered as it is shared, wherever its backends run`, figures);
 }
 
-/** What callers see of a cluster that does not share, where it should be among those that answer or the only one. */
-const MISSING = {
-  spread: 'local-endpoints-only',
-  'prefer-local': 'remote-endpoints-missing',
-  'prefer-remote': 'local-endpoints-only',
-} as const;
+/** What callers see of a cluster that does not share, where it should be among those that answer or the only one; or does. */
+const FAULTS: Readonly<Record<Sharing, FaultExpectation>> = {
+  spread: { kind: 'service-not-shared', cause: 'local-endpoints-only' },
+  'prefer-local': { kind: 'service-not-shared', cause: 'remote-endpoints-missing' },
+  'prefer-remote': { kind: 'service-not-shared', cause: 'local-endpoints-only' },
+  'not-offered': { kind: 'everything-exported', cause: 'not-shared-but-answered' },
+};
 
 interface Table {
   readonly sharing: Sharing;
@@ -216,12 +218,7 @@ const tableCheck = ({ sharing, title, level }: Table) =>
     budgets: { convergence: CONVERGENCE_MS },
     oneAtATime: 'each way',
     mostlyWaits: true,
-    ...(sharing === 'not-offered'
-      ? {
-          withoutFaults:
-            'What is not offered cannot be withdrawn; a preference that is ignored is a defect of the technology',
-        }
-      : { faults: [{ kind: 'service-not-shared', cause: MISSING[sharing] }] as const }),
+    faults: [FAULTS[sharing]],
     hint: 'Compare the endpoints that callers are given with how the service is shared in each cluster',
     reference: 'https://docs.cilium.io/en/stable/network/clustermesh/affinity/',
     judgeVersion: 3,

@@ -26,7 +26,7 @@ import {
   REMOTE_CLUSTERS,
   systemReference,
 } from './names.ts';
-import { annotated, serviceReference, sharingAnnotations } from './share.ts';
+import { annotated, isOffered, serviceReference, sharingAnnotations } from './share.ts';
 
 /** From a change of a service until agents of other clusters have it in their maps. */
 const PUSH_MS = 3_000;
@@ -203,7 +203,7 @@ const notExported = injectorOf('service-not-shared', async ({ fault, fleet, ledg
   };
 });
 
-/** As somebody does who shares a cluster by habit: all that stands there and is not shared yet. */
+/** As somebody does who shares a cluster by habit: all that stands there and is not offered yet. */
 const everythingShared = injectorOf('everything-exported', async ({ fault, fleet, ledger }) => {
   const cluster = named(fleet, fault.cluster);
   const namespaces = new Set(cluster.workloads.map(({ spec }) => cluster.namespaceOf(spec.namespace)));
@@ -212,18 +212,15 @@ const everythingShared = injectorOf('everything-exported', async ({ fault, fleet
       cluster.objects.list({ apiVersion: 'v1', kind: 'Service', namespace }),
     ),
   );
-  const unshared = listed
-    .flat()
-    .filter(({ metadata: { annotations = {} } }) => annotations[ANNOTATIONS.global] !== 'true');
-  const restore = await prepareRestoring(cluster, fault, { before: unshared }, ledger);
+  const kept = listed.flat().filter((service) => !isOffered(service));
+  const restore = await prepareRestoring(cluster, fault, { before: kept }, ledger);
   const annotations = sharingAnnotations({ preference: 'spread' });
-  await cluster.objects.apply(unshared.map((service) => annotated(service, annotations)));
+  await cluster.objects.apply(kept.map((service) => annotated(service, annotations)));
   return {
     tookHold: async () => {
       await systemClock.sleep(PUSH_MS);
-      const [first] = unshared;
-      const now = first && (await cluster.objects.read(first));
-      return now?.metadata.annotations?.[ANNOTATIONS.global] === 'true';
+      const now = await Promise.all(kept.map((service) => cluster.objects.read(service)));
+      return now.length > 0 && now.every((service) => service !== undefined && isOffered(service));
     },
     mend: restore,
   };

@@ -30,6 +30,10 @@ export const sharingAnnotations = ({
   [ANNOTATIONS.affinity]: AFFINITY[preference],
 });
 
+/** Whether callers elsewhere are given its endpoints; what is said of sharing alone, Cilium takes for yes. Pure. */
+export const isOffered = ({ metadata: { annotations = {} } }: KubernetesObject): boolean =>
+  annotations[ANNOTATIONS.global] === 'true' && annotations[ANNOTATIONS.shared] !== 'false';
+
 const OURS: ReadonlySet<string> = new Set(Object.values(ANNOTATIONS));
 
 export const serviceReference = (namespace: string, name: string) => ({

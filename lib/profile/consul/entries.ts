@@ -50,11 +50,13 @@ interface Place {
   readonly peers: readonly string[];
 }
 
-type Sharing = Pick<ShareServiceIntent, 'preference' | 'offered' | 'ejectFailing'>;
+type Sharing = Pick<ShareServiceIntent, 'preference' | 'ejectFailing'>;
 
-/** Whose instances callers are led to by a route: in this order, the next where one has none that answers. */
-function orderOf({ preference, offered }: Sharing, route: string, { cluster, peers }: Place): string[] {
-  if (offered === false) return [cluster];
+/**
+ * Whose instances callers are led to by a route: in this order, the next where one has none that answers. Whether a peer
+ * offers any, it says by what it exports: callers are led there all the same, or its mistake would be nobody's to notice.
+ */
+function orderOf({ preference }: Sharing, route: string, { cluster, peers }: Place): string[] {
   switch (preference) {
     case 'spread':
       return [...new Set([route, cluster, ...peers])];

@@ -10,7 +10,7 @@ import { exportStateOf } from '../../../lib/profile/cilium/export.ts';
 import { healthIn, pathsTo } from '../../../lib/profile/cilium/health.ts';
 import { addressesIn, problemOf } from '../../../lib/profile/cilium/links.ts';
 import { ciliumPolicyOf } from '../../../lib/profile/cilium/policy.ts';
-import { annotated, sharingAnnotations } from '../../../lib/profile/cilium/share.ts';
+import { annotated, isOffered, sharingAnnotations } from '../../../lib/profile/cilium/share.ts';
 import { meshValues } from '../../../lib/profile/cilium/values.ts';
 import { versionIn } from '../../../lib/profile/cilium/versions.ts';
 import { profileNamed } from '../../../lib/profile/index.ts';
@@ -230,6 +230,13 @@ t.test('a shared service keeps what else it says of itself', async (t) => {
   });
   t.match(shared, { spec: { clusterIP: '10.8.0.7' } });
   t.same(annotated(shared, {}).metadata.annotations, { mine: 'yes' });
+  const said = (annotations: Record<string, string>) => isOffered(annotated(service, annotations));
+  t.ok(isOffered(shared) && said({ 'service.cilium.io/global': 'true' }), 'it is offered by default');
+  t.notOk(
+    isOffered(service) || said({ 'service.cilium.io/shared': 'true' }),
+    'what is not global is nobody’s',
+  );
+  t.notOk(said(sharingAnnotations({ preference: 'spread', offered: false })));
 });
 
 t.test('CoreDNS is told of the zone once', async (t) => {

@@ -337,11 +337,6 @@ t.test('routes lead to one cluster first and to the others after it', async (t) 
     ['west', 'north', 'own'],
     ['north', 'west', 'own'],
   ]);
-  t.strictSame(targetsOf(routeEntries({ preference: 'spread', offered: false }, echo, place)), [
-    ['own'],
-    ['own'],
-    ['own'],
-  ]);
   t.strictSame(targetsOf(routeEntries({ preference: 'prefer-local' }, echo, place)), [
     ['own', 'west', 'north'],
     ['own', 'west', 'north'],
@@ -488,7 +483,6 @@ t.test('callers give a peer up only where it may come before others', async (t) 
   t.equal(of({ preference: 'prefer-local', ejectFailing: true }, two), 'kept');
   t.equal(of({ preference: 'prefer-local', ejectFailing: true }, three), 3);
   t.equal(of({ preference: 'prefer-local' }, three), 10);
-  t.equal(of({ preference: 'spread', offered: false }, two), 'kept');
   t.equal(of({ preference: 'spread', ejectFailing: true }, two), 3);
   t.equal(of({ preference: 'spread' }, two), 10);
   const budgetsOf = (members: Topology['members']) =>

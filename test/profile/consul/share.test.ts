@@ -50,7 +50,8 @@ function createCluster(name: string): { cluster: KubernetesCluster; told: string
   return { cluster, told };
 }
 
-t.test('callers are told of failures where it is not usual, before what leads them anywhere', async (t) => {
+/** @returns the handler over two clusters, and how a service is shared in the first of them */
+function createShare() {
   const [east, west] = [createCluster('east'), createCluster('west')];
   const peers = new Peers();
   peers.follow({
@@ -58,15 +59,29 @@ t.test('callers are told of failures where it is not usual, before what leads th
     topology: { kind: 'full-mesh', hub: 'east', members: [{ name: 'east' }, { name: 'west' }] },
   } as unknown as Fleet);
   const handler = shareHandler(peers, new Shares(peers));
-  const share = (preference: ShareServiceIntent['preference']) =>
-    handler.apply(
-      { kind: 'share-service', namespace: 'mcnet', service: 'offered', preference },
-      east.cluster,
-    );
+  const share = (how: Pick<ShareServiceIntent, 'preference' | 'offered'>) =>
+    handler.apply({ kind: 'share-service', namespace: 'mcnet', service: 'offered', ...how }, east.cluster);
+  return { east, west, share };
+}
+
+t.test(
+  'what a cluster keeps to itself it does not export, and its callers are led to others all the same',
+  async (t) => {
+    const { east, share } = createShare();
+    const kept = await share({ preference: 'spread', offered: false });
+    const told = east.told.flat();
+    t.ok(told.includes('PUT service-resolver offered-mcnet-from-west'));
+    t.notOk(told.some((request) => request.includes('exported-services')));
+    t.match(kept.rendered, '"Peer":"west"');
+  },
+);
+
+t.test('callers are told of failures where it is not usual, before what leads them anywhere', async (t) => {
+  const { east, west, share } = createShare();
   const ofCallers = (requests: readonly string[] | undefined) =>
     requests?.findIndex((request) => request === 'PUT service-defaults client-mcnet');
 
-  const first = await share('spread');
+  const first = await share({ preference: 'spread' });
   t.equal(ofCallers(east.told.at(-1)), -1, 'they know it from when they registered');
   t.ok(east.told.at(-1)?.includes('PUT service-resolver offered-mcnet-from-west'));
   await first.undo();
@@ -75,10 +90,10 @@ t.test('callers are told of failures where it is not usual, before what leads th
     ['DELETE exported-services/default'],
     'what leads callers stays: taken back, it took other ways of theirs along',
   );
-  const second = await share('spread');
+  const second = await share({ preference: 'spread' });
   t.equal(ofCallers(east.told.at(-1)), -1, 'they know it already');
   await second.undo();
-  await share('prefer-local');
+  await share({ preference: 'prefer-local' });
   t.equal(ofCallers(east.told.at(-1)), 0, 'who comes after keeps its endpoints');
   t.ok(
     east.told.at(-1)?.includes('DELETE service-router/offered-mcnet-from-west'),
