@@ -21,11 +21,15 @@ export type CiliumOptions = Pick<
 export const CACHE_TTL_MS: Record<CiliumOptions['tuning'], number> = { 'as-configured': 15_000, fast: 1_000 };
 
 /**
- * Until a cluster counts as unreachable: two heartbeats of a minute each are missed (pkg/kvstore: HeartbeatWriteInterval),
- * and the next look at them, half a minute apart at most, finds it out (StatusCheckInterval). Both are constants of 1.20.2,
- * so no tuning shortens them: of its options, those that reach clients of other clusters (pkg/clustermesh/common/factory.go)
- * are the keep-alive of their connections, which are opened anew without a word where it fails, the lease of keys, which such
- * a client has none of, and how many checks of the quorum may fail, where a missed heartbeat counts at once.
+ * Until a cluster counts as unreachable, at the latest. Its heartbeat is written once a minute (HeartbeatWriteInterval in
+ * pkg/kvstore/kvstore.go) and must be older than two minutes (2 × HeartbeatWriteInterval in statusChecker, etcd.go), which it
+ * is 60 to 120 s after the cluster went; that is looked at every 30 s (StatusCheckInterval in backend.go, which KVStoreMesh
+ * leaves as it is): 60 s at least, 150 s at most, and then the time for which what was known is kept. All three are constants
+ * of 1.20.2, so no tuning shortens them: clients of other clusters ask neither for a quorum nor for the state of endpoints
+ * (NoLockQuorumCheck, NoEndpointStatusChecks in clustermesh/common/remote_cluster.go), and of the options only those reach them
+ * (factory.go there) that say how their connections are kept alive, which are opened anew without a word where that fails, how
+ * long keys are leased, of which such a client has none, and how many checks may fail in a row (MaxConsecutiveQuorumErrors),
+ * where one whose every endpoint failed counts at once.
  */
 export const LOST_AFTER_MS = 150_000;
 
