@@ -98,6 +98,10 @@ const HELP: Readonly<Record<string, HelpTexts>> = {
         'How small a fault each packet size check notices, and who else does',
         'mcnet-conformance prove --suite mtu --graded --blast-radius',
       ],
+      [
+        'One fault again, on clusters that a run left',
+        'mcnet-conformance prove --fault wan-drop --attach <run id>',
+      ],
     ],
     notes: [
       [
@@ -241,6 +245,14 @@ function createProgram(actions: Actions, finish: (exitCode: number) => void): Co
       'show that the checks can fail: run each healthy, under every fault that it names, and mended',
     )
     .usage('[flags of run] [flags]')
+    .addOption(
+      new Option(
+        '--fault <kind>',
+        'only faults of this kind, and the checks that name it (repeatable; globs)',
+      )
+        .argParser(listed)
+        .helpGroup(HOW_TO_BREAK),
+    )
     .addOption(new Option('--graded', 'every size of each fault: detection limits').helpGroup(HOW_TO_BREAK))
     .addOption(
       new Option('--blast-radius', 'which other checks notice each fault; takes longer').helpGroup(
@@ -252,9 +264,10 @@ function createProgram(actions: Actions, finish: (exitCode: number) => void): Co
         .argParser(countOf)
         .helpGroup(HOW_TO_BREAK),
     )
-    .action(async ({ graded, blastRadius, repeat, ...flags }) =>
+    .action(async ({ fault = [], graded, blastRadius, repeat, ...flags }) =>
       finish(
         await actions.prove(flags, {
+          faults: fault,
           graded: graded === true,
           blastRadius: blastRadius === true,
           repeat: repeat ?? 1,
@@ -285,7 +298,7 @@ function createProgram(actions: Actions, finish: (exitCode: number) => void): Co
         '--report <format[=path]>',
         'add a report or move one: console, markdown, json=table.json, markdown=- for standard output (repeatable)',
       )
-        .argParser((text, earlier: string[] | undefined) => [...(earlier ?? []), text])
+        .argParser(listed)
         .helpGroup(RESULTS),
     )
     .action(async (profiles, { from, report, ...flags }) =>
@@ -340,6 +353,9 @@ function addFlags(command: Command, except: ReadonlySet<string> = new Set()): Co
   );
 }
 
+/** Of a flag that may be given more than once. */
+const listed = (text: string, earlier: string[] | undefined): string[] => [...(earlier ?? []), text];
+
 function countOf(text: string): number {
   const count = Number(text);
   if (/^\d+$/.test(text) && count >= 1) return count;
@@ -357,7 +373,7 @@ function optionOf(flag: Flag): Option {
     standard === undefined ? flag.help : `${flag.help} (default: ${standard})`,
   ).helpGroup(flag.group);
   if (flag.repeatable) {
-    option.argParser((text, earlier: string[] | undefined) => [...(earlier ?? []), text]);
+    option.argParser(listed);
   }
   return option;
 }

@@ -44,6 +44,8 @@ const WIREGUARD_OVERHEAD = { ipv4: 60, ipv6: 80 } as const;
 const UNLIMITED_MS = 24 * 60 * 60 * 1_000;
 
 export interface ProveOptions {
+  /** Globs over kinds of faults; with none of them all that the selected checks name. */
+  readonly faults: readonly string[];
   /** Every size of each fault; else the largest. */
   readonly graded: boolean;
   /** Run the other cases under each fault too. */
@@ -73,7 +75,7 @@ export async function prove(
     registry,
     pathMtu: requirements.nodeMtu,
     overhead: overheadOf(dependencies.underlay, spec),
-    graded: options.graded,
+    ...options,
   });
   if (plan.batches.length === 0) {
     throw new UserError('None of the selected checks names a fault', {

@@ -1,8 +1,10 @@
 /** What a proof runs: one case of every check (or all), and which faults stand together. Pure. */
 import { createHash } from 'node:crypto';
+import { suggest } from '../config/nearest.ts';
 import type { AnyCheck } from '../model/check.ts';
+import { UserError } from '../model/errors.ts';
 import type { FaultExpectation, FaultSpec } from '../model/fault.ts';
-import { subjectName } from '../model/ids.ts';
+import { matchesGlob, subjectName } from '../model/ids.ts';
 import type { Aim, Batch, ProofObservation } from '../model/prove.ts';
 import type { PlannedCase } from '../model/record.ts';
 import type { RunSpec } from '../model/spec.ts';
@@ -23,8 +25,13 @@ export interface ProofPlanOptions {
   readonly overhead: number;
   /** Every size of each fault; else the largest. */
   readonly graded: boolean;
+  /** Globs over kinds of faults; with none of them all that the cases name. */
+  readonly faults: readonly string[];
+  /** Cases that name none of these faults are wanted as well. */
+  readonly blastRadius: boolean;
 }
 
+/** @throws UserError for the first glob that matches no fault which a case names, with the nearest that one does */
 export function planProof(planned: readonly PlannedCase[], options: ProofPlanOptions): ProofPlan {
   const { spec, registry } = options;
   const runnable = planned.filter(({ skip }) => skip === undefined);
@@ -32,7 +39,29 @@ export function planProof(planned: readonly PlannedCase[], options: ProofPlanOpt
   const cases = sample(runnable, focus, spec).map((one) => ({ ...one, dependsOn: [] }));
   const context: AimContext = { ...options, topology: spec.topology, focus };
   const aims = cases.flatMap((one) => aimsOf(one, registry.get(one.check)!, context, options.graded));
-  return { cases, batches: batchesOf(aims), withoutFaults: withoutFaults(cases, registry) };
+  if (options.faults.length === 0) {
+    return { cases, batches: batchesOf(aims), withoutFaults: withoutFaults(cases, registry) };
+  }
+  assertFaultsAreNamed(
+    options.faults,
+    aims.map(({ kind }) => kind),
+  );
+  const wanted = aims.filter(({ kind }) => options.faults.some((glob) => matchesGlob(glob, kind)));
+  const concerned = new Set(wanted.map((aim) => aim.case));
+  return {
+    cases: options.blastRadius ? cases : cases.filter(({ id }) => concerned.has(id)),
+    batches: batchesOf(wanted),
+    withoutFaults: [],
+  };
+}
+
+function assertFaultsAreNamed(globs: readonly string[], kinds: readonly string[]): void {
+  const lost = globs.find((glob) => !kinds.some((kind) => matchesGlob(glob, kind)));
+  if (lost === undefined) return;
+  throw new UserError(`None of the selected checks names a fault "${lost}"`, {
+    where: '--fault',
+    remedy: `${suggest(lost, [...new Set(kinds)])}; \`--level all\` adds extended checks, \`mcnet-conformance list faults\` shows all`,
+  });
 }
 
 type Focus = AimContext['focus'];

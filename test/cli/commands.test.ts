@@ -29,7 +29,7 @@ void t.test('help of the program and of each command', async (t) => {
     main.out.split('\n').every((line) => line.length <= 80),
     'wrapped',
   );
-  for (const command of ['run', 'list', 'plan', 'report', 'doctor', 'clean', 'compare']) {
+  for (const command of ['run', 'list', 'plan', 'report', 'doctor', 'clean', 'prove', 'compare']) {
     t.match(main.out, new RegExp(`^  ${command}`, 'm'));
     const { code, out } = await cli(folder, [command, '--help']);
     t.equal(code, 0, command);
@@ -101,6 +101,7 @@ void t.test('what nobody knows ends with 2 and the nearest name, without a stack
     [['report'], /missing required argument/, /report --help/],
     [['report', 'none.ndjson'], /cannot be read/, /record\.ndjson/],
     [['clean', 'abc123'], /no run "abc123"/, /--dry-run/],
+    [['prove', '--fault', 'wan-dorp'], /"wan-dorp"/, /"wan-drop"/],
   ];
   for (const [args, what, remedy] of cases) {
     const { code, out, err } = await cli(folder, args);

@@ -7,7 +7,7 @@ import { InterruptedError } from '../../lib/model/errors.ts';
 import { type ProveDependencies, type ProveOptions, prove } from '../../lib/run/prove.ts';
 import { FakeSystem, checkOf, specOf, suiteOf, temporaryFolder } from './support.ts';
 
-const OPTIONS: ProveOptions = { graded: false, blastRadius: false, repeat: 1 };
+const OPTIONS: ProveOptions = { faults: [], graded: false, blastRadius: false, repeat: 1 };
 
 /** A world in which policies may be flushed; checks look at it. */
 class Breakable {

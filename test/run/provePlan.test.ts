@@ -44,12 +44,18 @@ const casesOf = (check: AnyCheck) =>
       );
 
 const CASES = CHECKS.flatMap(casesOf);
-const options = (changes: Partial<ProofPlanOptions['spec']> = {}, graded = false): ProofPlanOptions => ({
+const options = (
+  changes: Partial<ProofPlanOptions['spec']> = {},
+  how: Partial<Omit<ProofPlanOptions, 'spec'>> = {},
+): ProofPlanOptions => ({
   spec: { pairs: { kind: 'all' }, seed: 'seed', topology: topologyOf(NAMES), ...changes },
   registry: registryOf([suiteOf('net', ...CHECKS)]),
   pathMtu: 1420,
   overhead: 60,
-  graded,
+  faults: [],
+  graded: false,
+  blastRadius: false,
+  ...how,
 });
 
 t.test('one case of each check, all at the same place, and none waits for another', async (t) => {
@@ -96,7 +102,7 @@ t.test('a fault stands once for all that name it; sizes only when asked for', as
     [['net.tcp request-lost'], ['net.tcp reply-lost'], ['net.size mtu-asymmetric'], ['net.dns dns-timeout']],
   );
   t.same(withoutFaults, [{ check: 'net.bare', reason: 'it breaks things itself' }]);
-  const graded = planProof(CASES, options({}, true)).batches.flatMap(({ aims }) => aims);
+  const graded = planProof(CASES, options({}, { graded: true })).batches.flatMap(({ aims }) => aims);
   t.same(
     graded.filter(({ check }) => check === 'net.size').map(({ size, gross }) => [size, gross]),
     [
@@ -104,6 +110,28 @@ t.test('a fault stands once for all that name it; sizes only when asked for', as
       ['1 byte', false],
     ],
   );
+});
+
+t.test('only the faults that were asked for, on the checks that name them', async (t) => {
+  const of = (how: Partial<ProofPlanOptions>) => {
+    const { cases, batches, withoutFaults } = planProof(CASES, options({}, how));
+    const causes = batches.flatMap(({ aims }) => aims.map(({ cause }) => cause));
+    return [cases.map(({ check }) => check), causes, withoutFaults];
+  };
+  t.strictSame(of({ faults: ['wan-drop'] }), [['net.tcp'], ['request-lost', 'reply-lost'], []]);
+  t.strictSame(of({ faults: ['mtu-*', 'dns-stopped'] }), [
+    ['net.size', 'net.dns'],
+    ['mtu-asymmetric', 'dns-timeout'],
+    [],
+  ]);
+  const everybody = CHECKS.map(({ id }) => id);
+  t.strictSame(of({ faults: ['dns-*'], blastRadius: true }), [everybody, ['dns-timeout'], []]);
+  t.throws(() => of({ faults: ['wan-drop', 'dns-stoped'] }), {
+    name: 'UserError',
+    message: /"dns-stoped"/,
+    where: '--fault',
+    remedy: /"dns-stopped"/,
+  });
 });
 
 t.test('services of one cluster are withdrawn together, those of another apart', async (t) => {
