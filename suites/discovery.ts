@@ -278,27 +278,67 @@ interface Visits {
   readonly links: readonly BrokenLink[];
 }
 
+type Links = () => Promise<readonly BrokenLink[]>;
+
+/**
+ * A workload that is not ready by now waits for what is broken, if anything is between the clusters, and is merely slow where
+ * nothing is: a healthy one takes some seconds, on a busy machine less than twenty.
+ */
+const LATE_MS = 30_000;
+const LATE_LOOK_MS = 5_000;
+
+/** Ends waiting once it is in vain: what is broken stays so until somebody else mends it. */
+async function unlessInVain<T>(
+  starting: Promise<T>,
+  { elapsed, sleep }: Pick<Toolkit, 'elapsed' | 'sleep'>,
+  links: Links,
+  giveUp: AbortController,
+): Promise<T> {
+  let over = false;
+  const ended = starting.finally(() => (over = true));
+  const began = elapsed();
+  for (;;) {
+    await Promise.race([ended, sleep(LATE_LOOK_MS)]);
+    if (over) return ended;
+    if (elapsed() - began < LATE_MS || (await links()).length === 0) continue;
+    giveUp.abort();
+    return ended;
+  }
+}
+
+interface Visiting {
+  /** How many, at once. */
+  readonly count: number;
+  readonly address: string;
+  readonly links: Links;
+}
+
 /** Starts the newcomers, all at once. */
-async function startNewcomers(context: PairContext, count: number, start: () => Promise<unknown>) {
+async function startNewcomers(
+  context: PairContext,
+  { count, links }: Pick<Visiting, 'count' | 'links'>,
+  start: () => Promise<unknown>,
+) {
   const way = wayOfPair(context);
   const specs = Array.from({ length: count }, (_, index) => newcomer(context.from.name, index + 1, way));
   // Calls begin when the first is ready: what takes longest here, its start, need not be sampled.
   let calling: Promise<unknown> | undefined;
-  return allEnded(
+  const giveUp = new AbortController();
+  const starting = allEnded(
     specs.map(async (spec) => {
-      const site = await context.startWorkload(spec, context.to.name);
+      const site = await context.startWorkload(spec, context.to.name, giveUp.signal);
       calling ??= start();
       await calling;
       return { site, name: spec.name, readyAt: context.elapsed() };
     }),
   );
+  return unlessInVain(starting, context, links, giveUp);
 }
 
 /** What callers see of workloads of another cluster that start and, when they have been found, are deleted. */
 async function observeVisits(
   context: PairContext,
-  count: number,
-  address: string,
+  { count, address, links }: Visiting,
   budgets: { discovery: number; withdrawal: number },
 ): Promise<Pick<Visits, 'visits' | 'samples' | 'control' | 'endedAt'>> {
   const { from } = context;
@@ -308,7 +348,7 @@ async function observeVisits(
   let began = 0;
   const stop = () => Promise.all(samplers.map((sampler) => caller.stopSampling(sampler)));
   const limits = { timeoutMs: SAMPLE_TIMEOUT_MS, durationMs: SAMPLING_LIMIT_MS };
-  const newcomers = await startNewcomers(context, count, async () => {
+  const newcomers = await startNewcomers(context, { count, links }, async () => {
     samplers = await Promise.all([
       caller.startSampling({
         address,
@@ -410,7 +450,7 @@ const visitsCheck = (
       const { from, to, family } = context;
       const address = from.sharedService(discoverableService(wayOfPair(context))).addresses[family] ?? '';
       const facts = { from: from.name, to: to.name, address };
-      const links = async (): Promise<readonly BrokenLink[]> =>
+      const links: Links = async () =>
         (
           await Promise.all([
             context.brokenLinks(from.name, to.name),
@@ -418,7 +458,7 @@ const visitsCheck = (
           ])
         ).flat();
       try {
-        const seen = await observeVisits(context, count, address, budgets);
+        const seen = await observeVisits(context, { count, address, links }, budgets);
         // Links are best looked at while somebody is missing.
         const missing = seen.visits.some((visit) => appearedAfter(visit, seen.samples) === undefined);
         return { ...facts, ...seen, links: missing ? await links() : [] };

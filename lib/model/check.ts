@@ -99,8 +99,11 @@ export interface Toolkit {
   withdraw(intent: Intent, cluster: string): Promise<void>;
   /** Makes a service of the fixtures another one of the same name, in one cluster, for the length of this case. */
   exposeService(spec: ServiceSpec, cluster: string): Promise<void>;
-  /** Starts a workload for the length of this case; resolves when its agent answers. */
-  startWorkload(spec: WorkloadSpec, cluster: string): Promise<Site>;
+  /**
+   * Starts a workload for the length of this case; resolves when its agent answers.
+   * @param giveUp rejects while it is still waited for, and says why it is not there
+   */
+  startWorkload(spec: WorkloadSpec, cluster: string, giveUp?: AbortSignal): Promise<Site>;
   /** Nodes of a cluster on which workloads may be started (feature `nodes`). */
   nodes(cluster: string): Promise<readonly string[]>;
   /** Deletes what `startWorkload` started, as its cluster does by itself; resolves when it is gone. */

@@ -247,8 +247,10 @@ export interface KubernetesCluster extends Cluster {
   containerReadings(): Promise<readonly ContainerReading[]>;
   /** Name in this cluster of a namespace of specifications: a user may have put a prefix before it. */
   namespaceOf(namespace: string): string;
-  /** Deletes its pod gracefully; resolves when it is gone from the API and from `workloads`. */
-  stopWorkload(workload: Workload): Promise<void>;
+  /** @param giveUp ends the waiting for its pod, which stays */
+  startWorkload(spec: WorkloadSpec, giveUp?: AbortSignal): Promise<Workload>;
+  /** Deletes its pod gracefully, also one that never became ready; resolves when it is gone from the API and from `workloads`. */
+  stopWorkload(workload: Pick<Workload, 'spec'>): Promise<void>;
 }
 
 /** An intent in place. */

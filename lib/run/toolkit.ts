@@ -356,7 +356,7 @@ export function toolkitFor(
     await step(`expose ${what}`, spec, () => expose(spec));
   };
   const started = new Map<Site, { entry: Undoable }>();
-  const startWorkload: Toolkit['startWorkload'] = async (spec, name) => {
+  const startWorkload: Toolkit['startWorkload'] = async (spec, name, giveUp) => {
     const cluster = movableCluster(world, name);
     const what = `workload ${keyOf(spec)} in ${name}`;
     const starting = { current: undefined as Promise<Workload> | undefined };
@@ -364,14 +364,16 @@ export function toolkitFor(
       what,
       limitMs: STOP_WORKLOAD_LIMIT_MS,
       undo: async () => {
-        const workload = await settledOr(starting.current);
-        if (workload) await cluster.stopWorkload(workload);
+        if (!starting.current) return;
+        // What never became ready stands there all the same, and would when nobody counts on it any more.
+        await cluster.stopWorkload((await settledOr(starting.current)) ?? { spec });
       },
     });
     const workload = await step(`start ${what}`, spec, () => {
       const { services, intents } = standingIn(world, name);
       return (starting.current = cluster.startWorkload(
         world.profile.decorate(spec, name, services, intents),
+        giveUp,
       ));
     });
     const made = site(cluster, keyOf(spec), workload, spec);

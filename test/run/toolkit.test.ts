@@ -281,6 +281,25 @@ t.test('what starts later is told of what stands in its cluster, services and in
   t.strictSame(told, [['east', ['everywhere'], ['everywhere']]]);
 });
 
+t.test('a workload that did not become ready goes with the case all the same', async (t) => {
+  const { tools, toolkit, fleet } = await bench();
+  const stopped: string[] = [];
+  const giveUp = new AbortController();
+  for (const cluster of fleet.clusters) {
+    Object.assign(cluster, {
+      kind: 'kubernetes',
+      startWorkload: (_spec: unknown, signal?: AbortSignal) =>
+        signal === giveUp.signal ? Promise.reject(new Error('not ready')) : Promise.resolve(),
+      stopWorkload: ({ spec }: { spec: { name: string } }) => Promise.resolve(void stopped.push(spec.name)),
+    });
+  }
+  const late = { name: 'late', namespace: 'mcnet', labels: {} };
+  await t.rejects(toolkit.startWorkload(late, 'east', giveUp.signal), { message: 'not ready' });
+  t.strictSame(stopped, []);
+  t.strictSame(await tools.undo(), []);
+  t.strictSame(stopped, ['late']);
+});
+
 t.test(
   'a fault that changes more than the run made is refused where a cluster existed before it',
   async (t) => {

@@ -127,6 +127,46 @@ t.test('when a workload is found, and when it is left alone', async (t) => {
   t.equal(withdrawnAfter(visit, dead, 6_000), undefined);
 });
 
+t.test('a workload that is late is waited for, but in vain no longer than needed', async (t) => {
+  /** @param brokenFrom since when a link is; @param readyAt when a workload is ready, where nobody gives it up before */
+  async function observe(brokenFrom: number, readyAt: number) {
+    let now = 0;
+    let asked = 0;
+    const sleep = async (milliseconds: number) => {
+      now += milliseconds;
+      await new Promise(setImmediate);
+    };
+    const startWorkload = async (_spec: unknown, _cluster: string, giveUp: AbortSignal) => {
+      const isOver = () => now >= readyAt || giveUp.aborted;
+      while (!isOver()) await new Promise(setImmediate);
+      throw new Error(giveUp.aborted ? 'given up' : 'enough');
+    };
+    const context = {
+      from: { name: 'east', site: () => ({}), sharedService: () => ({ addresses: { ipv4: '10.10.0.2' } }) },
+      to: { name: 'west' },
+      clusters: [{ name: 'east' }, { name: 'west' }],
+      family: 'ipv4',
+      signal: new AbortController().signal,
+      elapsed: () => now,
+      sleep,
+      startWorkload,
+      brokenLinks: async () => {
+        asked++;
+        return now < brokenFrom ? [] : [{ cause: 'control-plane-down', what: 'no control plane is ready' }];
+      },
+    };
+    const seen = await newWorkload.observe(context as never, { discovery: 15_000, withdrawal: 15_000 });
+    return { notStarted: seen.notStarted, verdict: outcomeOf(judge(newWorkload, seen)), now, asked };
+  }
+  t.match(await observe(0, 180_000), {
+    notStarted: 'given up',
+    verdict: 'failed: control-plane-down',
+    now: 30_000,
+  });
+  t.match(await observe(Infinity, 120_000), { notStarted: 'enough', verdict: 'inconclusive: probe-failed' });
+  t.match(await observe(0, 20_000), { notStarted: 'enough', asked: 2 }, 'only what is late is looked at');
+});
+
 t.test('discovery.new-workload', async (t) => {
   const seen = {
     from: 'east',

@@ -37,21 +37,21 @@ export class Arrivals {
     this.#clock = clock;
   }
 
-  /** @returns the pod as it is when ready @throws UserError saying what keeps it */
-  async ready(pod: ObjectReference): Promise<KubernetesObject> {
+  /** @returns the pod as it is when ready @throws UserError saying what keeps it, or why it is not waited for any longer */
+  async ready(pod: ObjectReference, giveUp?: AbortSignal): Promise<KubernetesObject> {
     const began = this.#clock.monotonic();
     /** Since when every node is there. */
     let complete = began;
     for (;;) {
       const found = (await this.#pods()).get(keyOf(pod));
       const now = this.#clock.monotonic();
+      const isLate = giveUp?.aborted === true || now - began >= READY_MS;
       if (!found) {
-        if (now - began < READY_MS) continue;
+        if (!isLate) continue;
         throw new UserError(`pod ${keyOf(pod)} is gone`, { where: `cluster ${this.#cluster}` });
       }
       const state = podState(found);
       if (state.state === 'ready') return found;
-      const isLate = now - began >= READY_MS;
       if (state.state === 'settled' || isLate) throw await this.#notReady(found, state);
       if (state.state !== 'unschedulable') continue;
       if (await this.#someNodeIsComing()) complete = now;

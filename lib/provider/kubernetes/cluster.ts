@@ -118,20 +118,20 @@ export class KubernetesClusterHandle implements KubernetesCluster {
     return this.#resolved?.servers ?? {};
   }
 
-  async startWorkload(spec: WorkloadSpec): Promise<Workload> {
+  async startWorkload(spec: WorkloadSpec, giveUp?: AbortSignal): Promise<Workload> {
     const namespace = await this.ensureNamespace(spec.namespace);
     const account = serviceAccountObject(spec, namespace);
     await this.#once(`account ${namespace}/${account.metadata.name}`, () => this.objects.apply([account]));
     const pod = podOf(spec, namespace, this.#settings);
     await this.#create(pod);
-    const arrived = await this.#arrivals.ready(pod);
+    const arrived = await this.#arrivals.ready(pod, giveUp);
     const workload = this.#workload(spec, arrived);
     await this.#resolve(arrived);
     this.#running.set(keyOf(spec), workload);
     return workload;
   }
 
-  async stopWorkload({ spec }: Workload): Promise<void> {
+  async stopWorkload({ spec }: Pick<Workload, 'spec'>): Promise<void> {
     const pod = this.#podReference(spec);
     await this.objects.deleteOne(pod);
     await this.#arrivals.gone(pod);

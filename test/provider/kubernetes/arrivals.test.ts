@@ -55,6 +55,11 @@ t.test('a pod that ready nodes refuse is given up soon, one whose nodes never co
   const refused = cluster({});
   await t.rejects(refused.arrivals.ready(POD), { message: /no node takes it: because/ });
   t.equal(refused.seconds(), 20);
+  const vain = new AbortController();
+  vain.abort();
+  const given = cluster({ nodeReadyAt: Infinity });
+  await t.rejects(given.arrivals.ready(POD, vain.signal), { message: /no node takes it: because/ });
+  t.equal(given.seconds(), 0.5, 'whoever asked waits no longer');
   const never = cluster({ nodeReadyAt: Infinity });
   await t.rejects(never.arrivals.ready(POD), { message: /no node takes it: because/ });
   t.equal(never.seconds(), 180);
