@@ -6,6 +6,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { createWriteStream, globSync, mkdirSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import path from 'node:path';
+import { setTimeout as wait } from 'node:timers/promises';
 import { $ } from 'zx';
 import { ALONE, BESIDE } from './lanes.ts';
 
@@ -14,6 +15,8 @@ const OUTPUT = '.tap/all.tap';
 const LIMIT_S = 600;
 /** Of a file whose process no longer keeps its own. */
 const FILE_LIMIT_MS = 30 * 60_000;
+/** Longer than what a file takes back may take (test/fixtures/takeBack.ts). */
+const LEAVE_MS = 40_000;
 /** Labs wait more than they compute. */
 const BESIDE_JOBS = availableParallelism() + 1;
 const IDLE_JOBS = availableParallelism();
@@ -29,11 +32,16 @@ if (asRoot) {
 
 mkdirSync('.tap', { recursive: true });
 const whole = createWriteStream(OUTPUT);
-const living = new Set<ChildProcess>();
+const living = new Map<ChildProcess, Promise<unknown>>();
+let leaving = false;
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
   process.once(signal, () => {
-    for (const child of living) child.kill(signal);
-    process.kill(process.pid, signal);
+    leaving = true;
+    console.log(`${signal}: tests that run take back what they made; again to leave at once`);
+    for (const child of living.keys()) child.kill(signal);
+    void Promise.race([Promise.all(living.values()), wait(LEAVE_MS)]).then(() =>
+      process.kill(process.pid, signal),
+    );
   });
 }
 
@@ -88,7 +96,11 @@ async function commandThatYields(): Promise<string[]> {
 async function work(queue: readonly string[], jobs: number, wrapper: readonly string[] = []): Promise<void> {
   const open = queue.values();
   const worker = async (): Promise<void> => {
-    for (const file of open) await runFile(file, wrapper);
+    for (const file of open) {
+      // None begins any more, and the end comes by the signal.
+      if (leaving) await new Promise(() => undefined);
+      await runFile(file, wrapper);
+    }
   };
   await Promise.all(Array.from({ length: jobs }, worker));
 }
@@ -137,15 +149,16 @@ async function runProcess([program, ...words]: readonly [...string[], string, st
       NODE_COMPILE_CACHE: path.resolve('node_modules/.cache/tests'),
     },
   });
-  living.add(child);
   const limit = setTimeout(() => child.kill('SIGKILL'), FILE_LIMIT_MS);
   let [out, errors] = ['', ''];
   child.stdout.setEncoding('utf8').on('data', (chunk: string) => (out += chunk));
   child.stderr.setEncoding('utf8').on('data', (chunk: string) => (errors += chunk));
-  const end = await new Promise<string>((resolve) => {
+  const ended = new Promise<string>((resolve) => {
     child.on('error', (error) => resolve(error.message));
     child.on('close', (code, signal) => resolve(signal ?? (code === 0 ? '' : `exit code ${code}`)));
   });
+  living.set(child, ended);
+  const end = await ended;
   clearTimeout(limit);
   living.delete(child);
   return { lines: out.trimEnd().split('\n'), errors: errors.trimEnd().split('\n').filter(Boolean), end };

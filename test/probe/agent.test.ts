@@ -3,6 +3,7 @@ import path from 'node:path';
 import t from 'tap';
 import type { DialProtocol } from '../../lib/model/probe.ts';
 import { PORTS } from '../../lib/model/workload.ts';
+import { takeBack } from '../fixtures/takeBack.ts';
 import { ADDRESSES, NEEDS_ROOT, Network } from './fixtures/network.ts';
 import { HOSTILE } from './fixtures/ports.ts';
 
@@ -17,7 +18,7 @@ const FAMILIES = ['ipv4', 'ipv6'] as const;
 
 t.test('agents in joined network namespaces', { skip: NEEDS_ROOT }, async (t) => {
   const network = new Network();
-  t.teardown(() => network.remove());
+  takeBack(t, () => network.remove());
   const [client, server] = await Promise.all([
     network.startAgent('client'),
     network.startAgent('server'),

@@ -1,11 +1,12 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import t from 'tap';
 import { PORTS } from '../../lib/model/workload.ts';
+import { takeBack } from '../fixtures/takeBack.ts';
 import { ADDRESSES, NEEDS_ROOT, Network } from './fixtures/network.ts';
 
 t.test('backends and those who sample them', { skip: NEEDS_ROOT }, async (t) => {
   const network = new Network();
-  t.teardown(() => network.remove());
+  takeBack(t, () => network.remove());
   const [{ probe }, server] = await Promise.all([network.startAgent('client'), network.startAgent('server')]);
 
   await t.test('sampling goes on at its rate whatever a backend does', async (t) => {

@@ -1,10 +1,11 @@
 import t from 'tap';
 import { PORTS } from '../../lib/model/workload.ts';
+import { takeBack } from '../fixtures/takeBack.ts';
 import { ADDRESSES, NEEDS_ROOT, Network } from './fixtures/network.ts';
 
 t.test('path MTU through a router', { skip: NEEDS_ROOT }, async (t) => {
   const network = new Network();
-  t.teardown(() => network.remove());
+  takeBack(t, () => network.remove());
   const [{ probe }, server] = await Promise.all([network.startAgent('client'), network.startAgent('server')]);
 
   for (const family of ['ipv4', 'ipv6'] as const) {

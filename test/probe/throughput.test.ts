@@ -2,6 +2,7 @@ import { chmodSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:f
 import path from 'node:path';
 import t from 'tap';
 import { judgeIperf, parseCpuTimes } from '../../lib/probe/agent/throughput.ts';
+import { takeBack } from '../fixtures/takeBack.ts';
 import { NEEDS_ROOT, Network } from './fixtures/network.ts';
 
 const GOOD = {
@@ -71,7 +72,7 @@ t.test('CPU times', async (t) => {
 
 t.test('an agent with a faulty iperf3 or none', { skip: NEEDS_ROOT }, async (t) => {
   const network = new Network();
-  t.teardown(() => network.remove());
+  takeBack(t, () => network.remove());
   const bin = path.join(network.folder, 'bin');
   mkdirSync(bin);
   const install = (script: string): void => {

@@ -15,6 +15,7 @@ import { filesIn, runtimeFolder } from '../../../lib/system/files.ts';
 import { markedProcesses } from '../../../lib/system/processes.ts';
 import { listFolder } from '../../../lib/system/storage.ts';
 import { executeUndo } from '../../../lib/system/undo.ts';
+import { takeBack } from '../../fixtures/takeBack.ts';
 import { createWireguard } from '../../../lib/underlay/wireguard/index.ts';
 
 const NAMES = ['east', 'west'] as const;
@@ -104,7 +105,7 @@ t.test('faults of the lab', { skip }, async (t) => {
   const undo = async (from: number): Promise<void> => {
     for (const resource of resources.slice(from).toReversed()) await executeUndo(resource.undo);
   };
-  t.teardown(() => undo(0));
+  takeBack(t, () => undo(0));
   const fleet = await provider.create({
     run,
     names: NAMES,

@@ -17,6 +17,7 @@ import { runCommand } from '../../../lib/system/commands.ts';
 import { runtimeFolder } from '../../../lib/system/files.ts';
 import { markedProcesses } from '../../../lib/system/processes.ts';
 import { executeUndo, stillExists } from '../../../lib/system/undo.ts';
+import { takeBack } from '../../fixtures/takeBack.ts';
 
 const FAMILIES: readonly IpFamily[] = ['ipv4', 'ipv6'];
 const NAMES = ['east', 'west'] as const;
@@ -59,8 +60,9 @@ function newLab(signal: AbortSignal, noted: (count: number) => void = () => unde
   };
 }
 
-async function createLab(): Promise<Lab> {
+async function createLab(t: Test): Promise<Lab> {
   const lab = newLab(new AbortController().signal);
+  takeBack(t, () => undoAll(lab));
   return { ...lab, fleet: await lab.provider.create(lab.options) };
 }
 
@@ -159,9 +161,8 @@ const skip = process.getuid?.() === 0 ? false : 'needs root: network namespaces'
 
 t.test('two clusters from creation to removal', { skip }, async (t) => {
   const linksBefore = await linksOfHost();
-  const lab = await createLab();
+  const lab = await createLab(t);
   const { fleet, provider, options } = lab;
-  t.teardown(() => undoAll(lab));
   await Promise.all(fleet.clusters.flatMap((cluster) => SPECS.map((spec) => cluster.startWorkload(spec))));
   await joinByPlainRoutes(fleet);
   const [east, west] = [clusterOf(fleet, 'east'), clusterOf(fleet, 'west')];
@@ -427,6 +428,7 @@ t.test('a set-up that is interrupted anywhere can be taken back', { skip }, asyn
     const lab = newLab(interruption.signal, (count) => {
       if (count === stopAfter) interruption.abort();
     });
+    takeBack(t, () => undoAll(lab));
     const setUp = async (): Promise<void> => {
       const { clusters } = await lab.provider.create(lab.options);
       const started = clusters.flatMap((cluster) => SPECS.map((spec) => cluster.startWorkload(spec)));

@@ -12,8 +12,7 @@ t.test('hub and spoke by plain routes, in both families', { skip: needsRoot }, a
     east: ['prod'],
     north: ['staging'],
   });
-  const bench = await createBench(topology, ['ipv4', 'ipv6']);
-  t.teardown(bench.remove);
+  const bench = await createBench(t, topology, ['ipv4', 'ipv6']);
   await direct.join(bench.fleet, bench.ledger);
   for (const family of ['ipv4', 'ipv6'] as const) {
     t.ok(await bench.reaches('east', 'west', family), `east reaches west by ${family}`);
@@ -36,8 +35,7 @@ t.test('hub and spoke by plain routes, in both families', { skip: needsRoot }, a
 });
 
 t.test('a lowered MTU of the wan, mended from the ledger alone', { skip: needsRoot }, async (t) => {
-  const bench = await createBench(topologyOf('full-mesh', ['east', 'west']), ['ipv4', 'ipv6']);
-  t.teardown(bench.remove);
+  const bench = await createBench(t, topologyOf('full-mesh', ['east', 'west']), ['ipv4', 'ipv6']);
   await direct.join(bench.fleet, bench.ledger);
   const [injector] = direct.injectors;
   const fault = { kind: 'mtu-lowered', at: 'east', mtu: 1200, icmp: 'passes' } as const;

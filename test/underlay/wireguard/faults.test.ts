@@ -47,8 +47,7 @@ function leaked(bench: Bench): Promise<string> {
 }
 
 t.test('faults between two clusters', { skip: needsRoot }, async (t) => {
-  const bench = await createBench(topologyOf('full-mesh', ['east', 'west']), ['ipv4', 'ipv6']);
-  t.teardown(bench.remove);
+  const bench = await createBench(t, topologyOf('full-mesh', ['east', 'west']), ['ipv4', 'ipv6']);
   await wireguard.join(bench.fleet, bench.ledger);
   const before = await stateAt(bench, 'east');
   const isAsBefore = async (t: Test): Promise<void> => {
@@ -216,8 +215,7 @@ t.test('faults between two clusters', { skip: needsRoot }, async (t) => {
 });
 
 t.test('tunnel down at a spoke: its way through the hub is closed', { skip: needsRoot }, async (t) => {
-  const bench = await createBench(topologyOf('hub-and-spoke', ['hub', 'east', 'west']), ['ipv4']);
-  t.teardown(bench.remove);
+  const bench = await createBench(t, topologyOf('hub-and-spoke', ['hub', 'east', 'west']), ['ipv4']);
   await wireguard.join(bench.fleet, bench.ledger);
   const disturbance = await inject(bench, { kind: 'tunnel-down', between: ['east', 'west'] });
   t.ok(await disturbance.tookHold());

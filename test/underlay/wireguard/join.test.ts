@@ -10,8 +10,7 @@ const needsRoot = process.getuid?.() === 0 ? false : 'needs root for network nam
 const wireguard = createWireguard();
 
 t.test('full mesh in both families', { skip: needsRoot }, async (t) => {
-  const bench = await createBench(topologyOf('full-mesh', ['east', 'west', 'north']), ['ipv4', 'ipv6']);
-  t.teardown(bench.remove);
+  const bench = await createBench(t, topologyOf('full-mesh', ['east', 'west', 'north']), ['ipv4', 'ipv6']);
   await wireguard.join(bench.fleet, bench.ledger);
   for (const family of ['ipv4', 'ipv6'] as const) {
     t.ok(await bench.reaches('east', 'west', family), `east reaches west by ${family}`);
@@ -48,8 +47,7 @@ t.test(
   'keys: in a file of mode 0600, never in the ledger; routes come last',
   { skip: needsRoot },
   async (t) => {
-    const bench = await createBench(topologyOf('full-mesh', ['east', 'west']), ['ipv4']);
-    t.teardown(bench.remove);
+    const bench = await createBench(t, topologyOf('full-mesh', ['east', 'west']), ['ipv4']);
     const files: { file: string; content: string }[] = [];
     const commands: string[] = [];
     const watched = bench.fleet.clusters.map((cluster) => ({
@@ -90,8 +88,10 @@ t.test(
   'hub and spoke: through the hub, which is seen as a hop by its tunnel address',
   { skip: needsRoot },
   async (t) => {
-    const bench = await createBench(topologyOf('hub-and-spoke', ['hub', 'east', 'west']), ['ipv4', 'ipv6']);
-    t.teardown(bench.remove);
+    const bench = await createBench(t, topologyOf('hub-and-spoke', ['hub', 'east', 'west']), [
+      'ipv4',
+      'ipv6',
+    ]);
     await wireguard.join(bench.fleet, bench.ledger);
     for (const family of ['ipv4', 'ipv6'] as const) {
       t.ok(await bench.reaches('east', 'west', family), `east reaches west by ${family}`);
@@ -130,8 +130,7 @@ t.test(
       west: ['staging', 'shared'],
       north: ['prod'],
     });
-    const bench = await createBench(topology, ['ipv4']);
-    t.teardown(bench.remove);
+    const bench = await createBench(t, topology, ['ipv4']);
     await wireguard.join(bench.fleet, bench.ledger);
     t.ok(await bench.reaches('east', 'north'), 'prod reaches prod through the hub');
     t.ok(await bench.reaches('hub', 'west'));
@@ -158,8 +157,7 @@ t.test(
 );
 
 t.test('a link without a handshake is an error that names both ends', { skip: needsRoot }, async (t) => {
-  const bench = await createBench(topologyOf('full-mesh', ['east', 'west', 'north']), ['ipv4']);
-  t.teardown(bench.remove);
+  const bench = await createBench(t, topologyOf('full-mesh', ['east', 'west', 'north']), ['ipv4']);
   await bench.gateway('west').exec(['nft', '-f', '-'], {
     input:
       'table ip test { chain input { type filter hook input priority 0; ip saddr 198.18.0.3 udp dport 51820 drop; }; }',

@@ -1,6 +1,7 @@
 import { readlink, writeFile } from 'node:fs/promises';
 import t from 'tap';
 import type { ControllerService } from '../../../../lib/provider/lab/controller/config.ts';
+import { takeBack } from '../../../fixtures/takeBack.ts';
 import {
   type Site,
   configOf,
@@ -16,7 +17,7 @@ const skip = process.getuid?.() === 0 ? false : 'network namespaces need root';
 
 void t.test('two clusters', { skip }, async (suite) => {
   const [east, west] = await makeSites();
-  suite.teardown(() => Promise.all([east.remove(), west.remove()]));
+  takeBack(suite, () => Promise.all([east.remove(), west.remove()]));
   await Promise.all([east.create(), west.create()]);
   await joinSites(east, west);
   const [client, a, b, remote, fourth] = await Promise.all([
