@@ -37,6 +37,7 @@ const DEFAULTS: ProfileOptions = {
   ciliumEncryption: 'none',
   consulGateways: 'local',
   tuning: 'as-configured',
+  provider: 'kind',
   images: {},
   versions: {},
   tools: {},

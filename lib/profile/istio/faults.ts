@@ -14,21 +14,20 @@ import type { WorkloadSpec } from '../../model/workload.ts';
 import { systemClock } from '../../system/clock.ts';
 import { existing, holds, isReady, secretText } from '../common/clusters.ts';
 import { createRoot, validFor } from '../common/certificates.ts';
+import { type ClusterLocal, MESH_CONFIG_REFERENCE, hostOf } from './clusterLocal.ts';
 import { type ControlPlanes, asKubernetes } from './clusters.ts';
 import { giveIntermediates } from './authorities.ts';
-import { askControlPlane, connectedProxies, controlPlanePods, watchedClusters } from './controlPlane.ts';
+import { connectedProxies, controlPlanePods, watchedClusters } from './controlPlane.ts';
 import {
   AUTHORITY,
   type AuthorityName,
   ENDING_AUTHORITY,
   LABELS,
-  MESH_CONFIG,
   NEXT_AUTHORITY,
   PROXY_CONTAINER,
   remoteSecretName,
   systemReference,
 } from './names.ts';
-import { withClusterLocal, withoutClusterLocal } from './meshConfig.ts';
 import { remoteSecret } from './objects.ts';
 import { accessIn, hasProxy } from './links.ts';
 
@@ -85,8 +84,22 @@ async function restartProxies(cluster: KubernetesCluster): Promise<void> {
 const modeOf = (object: KubernetesObject | undefined): string | undefined =>
   (object?.['spec'] as { readonly mtls?: { readonly mode?: string } } | undefined)?.mtls?.mode;
 
-export function meshInjectors(planes: ControlPlanes): readonly FaultInjector[] {
+export function meshInjectors(planes: ControlPlanes, clusterLocal: ClusterLocal): readonly FaultInjector[] {
   const named = (fleet: Fleet, name: string): KubernetesCluster => asKubernetes(clusterOf(fleet, name));
+  /** Control planes of callers elsewhere, noted with the configuration of their mesh as it is now. */
+  const elsewhere = async ({
+    fault,
+    fleet,
+    ledger,
+  }: Injection<FaultOf<'service-not-shared' | 'everything-exported'>>): Promise<KubernetesCluster[]> => {
+    const others = fleet.clusters.filter(({ name }) => name !== fault.cluster);
+    const primaries = [...new Set(others.map(({ name }) => planes.primaryOf(named(fleet, name))))];
+    for (const primary of primaries) {
+      const before = [await existing(primary, MESH_CONFIG_REFERENCE)];
+      await prepareRestoring(primary, fault, { before }, ledger);
+    }
+    return primaries;
+  };
 
   const secretDeleted = injectorOf(
     'remote-secret-deleted',
@@ -314,35 +327,49 @@ export function meshInjectors(planes: ControlPlanes): readonly FaultInjector[] {
   /** As its documentation has it: what is cluster-local to the callers has no endpoints elsewhere. */
   const notShared = injectorOf(
     'service-not-shared',
-    async ({ fault, fleet, ledger }) => {
-      const place = named(fleet, fault.cluster);
-      const host = `${fault.service}.${place.namespaceOf(fault.namespace)}.svc.cluster.local`;
-      const others = fleet.clusters.filter(({ name }) => name !== fault.cluster);
-      const primaries = [...new Set(others.map(({ name }) => planes.primaryOf(named(fleet, name))))];
-      const reference = systemReference('v1', 'ConfigMap', MESH_CONFIG);
-      const rewrite = async (primary: KubernetesCluster, change: (mesh: string) => string): Promise<void> => {
-        const { mesh = '', ...data } = ((await existing(primary, reference)).data ?? {}) as Readonly<
-          Record<string, string>
-        >;
-        await primary.objects.apply([{ ...reference, data: { ...data, mesh: change(mesh) } }]);
-      };
-      for (const primary of primaries) {
-        await prepareRestoring(primary, fault, { before: [await existing(primary, reference)] }, ledger);
-        await rewrite(primary, (mesh) => withClusterLocal(mesh, host));
-      }
+    async (injection) => {
+      const { fault, fleet } = injection;
+      const host = hostOf(fault.service, named(fleet, fault.cluster).namespaceOf(fault.namespace));
+      const primaries = await elsewhere(injection);
+      for (const primary of primaries) await clusterLocal.add(primary, [host]);
       return {
         tookHold: async () => {
           const known = await Promise.all(
-            primaries.map((primary) =>
-              holds(async () => (await askControlPlane(primary, '/debug/mesh')).includes(host)),
-            ),
+            primaries.map((primary) => holds(() => clusterLocal.isKnown(primary, host))),
           );
           await systemClock.sleep(PUSH_MS);
           return !known.includes(false);
         },
         // Others of its kind may stand.
         mend: async () => {
-          for (const primary of primaries) await rewrite(primary, (mesh) => withoutClusterLocal(mesh, host));
+          for (const primary of primaries) await clusterLocal.remove(primary, [host]);
+        },
+      };
+    },
+    'cluster',
+  );
+
+  /** As a mesh is whose configuration was written anew by somebody who knew of no service that is to be kept. */
+  const everythingShared = injectorOf(
+    'everything-exported',
+    async (injection) => {
+      const primaries = await elsewhere(injection);
+      const kept = await Promise.all(
+        primaries.map(async (primary) => ({ primary, hosts: await clusterLocal.hosts(primary) })),
+      );
+      for (const { primary, hosts } of kept) await clusterLocal.remove(primary, hosts);
+      return {
+        tookHold: async () => {
+          const forgotten = await Promise.all(
+            kept.flatMap(({ primary, hosts }) =>
+              hosts.map((host) => holds(async () => !(await clusterLocal.isKnown(primary, host)))),
+            ),
+          );
+          await systemClock.sleep(PUSH_MS);
+          return forgotten.length > 0 && !forgotten.includes(false);
+        },
+        mend: async () => {
+          for (const { primary, hosts } of kept) await clusterLocal.add(primary, hosts);
         },
       };
     },
@@ -351,6 +378,7 @@ export function meshInjectors(planes: ControlPlanes): readonly FaultInjector[] {
 
   return [
     notShared,
+    everythingShared,
     secretDeleted,
     secretLoopback,
     stopped,

@@ -2,6 +2,7 @@
 import type { Cluster, Feature, Fleet, Ledger, Profile } from '../../model/cluster.ts';
 import { PORTS, TIMED_CPU, type WorkloadSpec } from '../../model/workload.ts';
 import { adoptIstio } from './adopt.ts';
+import { ClusterLocal } from './clusterLocal.ts';
 import { ControlPlanes, asKubernetes } from './clusters.ts';
 import { diagnoseMesh } from './diagnose.ts';
 import { meshInjectors } from './faults.ts';
@@ -67,6 +68,7 @@ export function decorate(spec: WorkloadSpec): WorkloadSpec {
 export function createIstio(options: IstioOptions): Profile {
   const { istioTopology: topology, images } = options;
   const planes = new ControlPlanes(topology);
+  const clusterLocal = new ClusterLocal();
   const apart = hasNetworks(topology);
   const ownImages = [images.istioPilot, images.istioProxyv2].filter((image) => image !== undefined);
   return {
@@ -95,8 +97,12 @@ export function createIstio(options: IstioOptions): Profile {
       return adoptIstio(planes, topology);
     },
     diagnose: (cluster: Cluster) => diagnoseMesh(planes, cluster),
-    handlers: [shareHandler(planes, options), mutualTlsHandler(planes), identityPolicyHandler(planes)],
-    injectors: meshInjectors(planes),
+    handlers: [
+      shareHandler(planes, clusterLocal, options),
+      mutualTlsHandler(planes),
+      identityPolicyHandler(planes),
+    ],
+    injectors: meshInjectors(planes, clusterLocal),
     decorate,
     planeOf,
     identities: istioIdentities(planes),

@@ -13,8 +13,15 @@ interface MeshConfig {
 
 const read = (mesh: string): MeshConfig => (parse(mesh) ?? {}) as MeshConfig;
 
+/** Services that were made so one by one. */
+export const clusterLocalHosts = (mesh: string): string[] =>
+  (read(mesh).serviceSettings ?? []).flatMap(({ settings, hosts = [] }) =>
+    settings?.clusterLocal && hosts.length === 1 ? hosts : [],
+  );
+
 /** @param mesh as in the key of that name, YAML */
 export function withClusterLocal(mesh: string, host: string): string {
+  if (clusterLocalHosts(mesh).includes(host)) return mesh;
   const { serviceSettings = [], ...rest } = read(mesh);
   const added = { settings: { clusterLocal: true }, hosts: [host] };
   return stringify({ ...rest, serviceSettings: [...serviceSettings, added] });

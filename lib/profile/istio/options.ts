@@ -1,7 +1,10 @@
 import type { IstioTopology, RunSpec } from '../../model/spec.ts';
 
 /** What of a run's specification concerns Istio. */
-export type IstioOptions = Pick<RunSpec, 'istioTopology' | 'tuning' | 'images' | 'versions' | 'tools'>;
+export type IstioOptions = Pick<
+  RunSpec,
+  'istioTopology' | 'tuning' | 'provider' | 'images' | 'versions' | 'tools'
+>;
 
 export const ISTIO_TOPOLOGIES: readonly IstioTopology[] = [
   'multi-primary',

@@ -2,6 +2,7 @@
 import type { AppliedIntent, IntentHandler, KubernetesObject } from '../../model/cluster.ts';
 import type { ShareServiceIntent } from '../../model/intent.ts';
 import { InternalError } from '../../model/errors.ts';
+import { type ClusterLocal, hostOf } from './clusterLocal.ts';
 import { type ControlPlanes, asKubernetes } from './clusters.ts';
 import { type IstioOptions, hasNetworks } from './options.ts';
 
@@ -56,7 +57,7 @@ export function sharingObjects(
   namespace: string,
   { intervalMs, baseEjectionMs, apart }: SharingOptions,
 ): readonly KubernetesObject[] {
-  const host = `${intent.service}.${namespace}.svc.cluster.local`;
+  const host = hostOf(intent.service, namespace);
   const metadata = { name: intent.service, namespace };
   const rule: KubernetesObject = {
     apiVersion: API,
@@ -111,7 +112,8 @@ export function sharingObjects(
 
 export function shareHandler(
   planes: ControlPlanes,
-  { tuning, istioTopology }: Pick<IstioOptions, 'tuning' | 'istioTopology'>,
+  clusterLocal: ClusterLocal,
+  { tuning, istioTopology, provider }: Pick<IstioOptions, 'tuning' | 'istioTopology' | 'provider'>,
 ): IntentHandler {
   const options = { ...TIMERS[tuning], apart: hasNetworks(istioTopology) };
   return {
@@ -122,7 +124,8 @@ export function shareHandler(
         return 'istio-share: localities come in an order that begins with the own one';
       if (intent.preference === 'prefer-local' && !intent.ejectFailing)
         return 'istio-share: localities are preferred only together with outlier detection';
-      if (intent.offered === false) return 'istio-share: a mesh knows the endpoints of all its clusters';
+      if (intent.offered === false && provider === 'contexts')
+        return 'istio-share: which services each cluster keeps to itself the configuration of the whole mesh says';
       return true;
     },
     async apply(intent, cluster): Promise<AppliedIntent> {
@@ -132,12 +135,22 @@ export function shareHandler(
       const primary = planes.primaryOf(cluster);
       const namespace = asKubernetes(cluster).namespaceOf(intent.namespace);
       const objects = sharingObjects(intent, namespace, options);
+      const kept = intent.offered === false ? [hostOf(intent.service, namespace)] : [];
       await primary.objects.apply(objects);
+      if (kept.length > 0) await clusterLocal.add(primary, kept);
       return {
-        rendered: JSON.stringify(objects),
-        settled: async () =>
-          (await Promise.all(objects.map((one) => primary.objects.read(one)))).every(Boolean),
-        undo: () => primary.objects.delete(objects),
+        rendered: JSON.stringify([...objects, ...kept.map((host) => ({ clusterLocal: host }))]),
+        settled: async () => {
+          const [stand, known] = await Promise.all([
+            Promise.all(objects.map((one) => primary.objects.read(one))),
+            Promise.all(kept.map((host) => clusterLocal.isKnown(primary, host))),
+          ]);
+          return [...stand, ...known].every(Boolean);
+        },
+        undo: async () => {
+          if (kept.length > 0) await clusterLocal.remove(primary, kept);
+          await primary.objects.delete(objects);
+        },
       };
     },
     addressFrom: (cluster, service) => cluster.serviceAddress(service),

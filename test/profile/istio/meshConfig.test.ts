@@ -1,6 +1,10 @@
 import t from 'tap';
 import { parse } from 'yaml';
-import { withClusterLocal, withoutClusterLocal } from '../../../lib/profile/istio/meshConfig.ts';
+import {
+  clusterLocalHosts,
+  withClusterLocal,
+  withoutClusterLocal,
+} from '../../../lib/profile/istio/meshConfig.ts';
 
 const MESH = 'defaultConfig:\n  meshId: mcnet\ntrustDomain: cluster.local\n';
 
@@ -16,6 +20,8 @@ t.test(
         { settings: { clusterLocal: true }, hosts: ['b.shop.svc.cluster.local'] },
       ],
     });
+    t.strictSame(clusterLocalHosts(two), ['a.shop.svc.cluster.local', 'b.shop.svc.cluster.local']);
+    t.equal(withClusterLocal(two, 'a.shop.svc.cluster.local'), two);
     t.same(parse(withoutClusterLocal(two, 'b.shop.svc.cluster.local')), parse(one));
     t.same(parse(withoutClusterLocal(one, 'a.shop.svc.cluster.local')), parse(MESH), 'nothing is left of it');
     t.same(parse(withoutClusterLocal(MESH, 'a.shop.svc.cluster.local')), parse(MESH), 'twice does nothing');

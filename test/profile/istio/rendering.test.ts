@@ -22,6 +22,7 @@ import { TIMERS, sharingObjects } from '../../../lib/profile/istio/share.ts';
 const OPTIONS = {
   istioTopology: 'multi-primary',
   tuning: 'as-configured',
+  provider: 'kind',
   images: {},
   versions: {},
   tools: {},
