@@ -53,6 +53,7 @@ const NEEDED = [
   { verb: 'create', resource: 'namespaces' },
   { verb: 'patch', resource: 'namespaces' },
   { verb: 'delete', resource: 'namespaces' },
+  { verb: 'get', resource: 'pods' },
   { verb: 'list', resource: 'pods' },
   { verb: 'create', resource: 'pods' },
   { verb: 'patch', resource: 'pods' },

@@ -1,4 +1,4 @@
-/** Waits for pods: one list of all pods of the run answers everybody who waits, however many they are. */
+/** Waits for pods: few are read one by one; one list of all pods of the run answers everybody where many are waited for. */
 import type { KubernetesObject, ObjectReference } from '../../model/cluster.ts';
 import { UserError } from '../../model/errors.ts';
 import { type Clock, systemClock } from '../../system/clock.ts';
@@ -12,6 +12,8 @@ const READY_MS = 180_000;
 const UNSCHEDULABLE_MS = 20_000;
 const GONE_MS = 60_000;
 const LOOK_MS = 500;
+/** Of pods that are waited for: a list has all of the run, with some 25 kB each, and is compressed. */
+const FEW = 4;
 
 type Pods = ReadonlyMap<string, KubernetesObject>;
 
@@ -22,7 +24,7 @@ export class Arrivals {
   readonly #run: string;
   readonly #objects: Pick<ClusterObjects, 'list' | 'read'>;
   readonly #clock: Clock;
-  #look: Promise<Pods> | undefined;
+  #look: { readonly wanted: Map<string, ObjectReference>; readonly pods: Promise<Pods> } | undefined;
   #lookAtNodes: Promise<boolean> | undefined;
 
   constructor(
@@ -43,7 +45,7 @@ export class Arrivals {
     /** Since when every node is there. */
     let complete = began;
     for (;;) {
-      const found = (await this.#pods()).get(keyOf(pod));
+      const found = (await this.#pods(pod)).get(keyOf(pod));
       const now = this.#clock.monotonic();
       const isLate = giveUp?.aborted === true || now - began >= READY_MS;
       if (!found) {
@@ -61,7 +63,7 @@ export class Arrivals {
 
   async gone(pod: ObjectReference): Promise<void> {
     const began = this.#clock.monotonic();
-    while ((await this.#pods()).has(keyOf(pod))) {
+    while ((await this.#pods(pod)).has(keyOf(pod))) {
       if (this.#clock.monotonic() - began > GONE_MS) {
         throw new UserError(`pod ${keyOf(pod)} was deleted ${GONE_MS / 1_000} s ago and is still there`, {
           where: `cluster ${this.#cluster}`,
@@ -71,17 +73,26 @@ export class Arrivals {
     }
   }
 
-  /** The next look at all pods, shared by whoever asks meanwhile. */
-  #pods(): Promise<Pods> {
-    this.#look ??= this.#clock
-      .sleep(LOOK_MS)
-      .then(() => {
-        // Whoever asks from here on wants to know what is true later.
-        this.#look = undefined;
-        return this.#objects.list({ apiVersion: 'v1', kind: 'Pod', labelSelector: runSelector(this.#run) });
-      })
-      .then((pods) => new Map(pods.map((pod) => [keyOf(pod), pod] as const)));
-    return this.#look;
+  /** The next look at pods, shared by whoever asks meanwhile. */
+  #pods(pod: ObjectReference): Promise<Pods> {
+    if (!this.#look) {
+      const wanted = new Map<string, ObjectReference>();
+      this.#look = { wanted, pods: this.#lookAt(wanted) };
+    }
+    this.#look.wanted.set(keyOf(pod), pod);
+    return this.#look.pods;
+  }
+
+  async #lookAt(wanted: ReadonlyMap<string, ObjectReference>): Promise<Pods> {
+    await this.#clock.sleep(LOOK_MS);
+    if (wanted.size > FEW) await this.#clock.sleep(LOOK_MS);
+    // Whoever asks from here on wants to know what is true later.
+    this.#look = undefined;
+    const pods =
+      wanted.size > FEW
+        ? await this.#objects.list({ apiVersion: 'v1', kind: 'Pod', labelSelector: runSelector(this.#run) })
+        : await Promise.all([...wanted.values()].map((pod) => this.#objects.read(pod)));
+    return new Map(pods.flatMap((pod) => (pod ? [[keyOf(pod), pod] as const] : [])));
   }
 
   /** Whether some node is not ready: one that has just come up takes no pod before its network stands. Shared like pods. */

@@ -38,7 +38,7 @@ function cluster({ nodeReadyAt = 0, takesAt = Infinity }: { nodeReadyAt?: number
     'abc123',
     {
       list: ({ kind }) => Promise.resolve([kind === 'Node' ? node() : pod()]),
-      read: () => Promise.resolve(undefined),
+      read: ({ kind }) => Promise.resolve(kind === 'Pod' ? pod() : undefined),
     },
     clock,
   );
@@ -63,4 +63,36 @@ t.test('a pod that ready nodes refuse is given up soon, one whose nodes never co
   const never = cluster({ nodeReadyAt: Infinity });
   await t.rejects(never.arrivals.ready(POD), { message: /no node takes it: because/ });
   t.equal(never.seconds(), 180);
+});
+
+t.test('few pods are read one by one, of many there is one list', async (t) => {
+  const asked: string[] = [];
+  const pods = Array.from({ length: 8 }, (_, index) => ({
+    ...POD,
+    metadata: { ...METADATA, name: `echo-${index}` },
+    status: { phase: 'Running', conditions: [{ type: 'Ready', status: 'True' }] },
+  }));
+  const arrivals = new Arrivals(
+    'east',
+    'abc123',
+    {
+      list: ({ kind }) => {
+        asked.push(`list ${kind}`);
+        return Promise.resolve(pods);
+      },
+      read: ({ metadata }) => {
+        asked.push(`read ${metadata.name}`);
+        return Promise.resolve(pods.find((pod) => pod.metadata.name === metadata.name));
+      },
+    },
+    { now: () => 0, monotonic: () => 0, sleep: () => Promise.resolve() },
+  );
+  const [first, second] = pods;
+  const found = await Promise.all([arrivals.ready(first!), arrivals.ready(second!), arrivals.ready(first!)]);
+  t.strictSame(found, [first, second, first]);
+  t.strictSame(asked.splice(0), ['read echo-0', 'read echo-1']);
+  await Promise.all(pods.map((pod) => arrivals.ready(pod)));
+  t.strictSame(asked.splice(0), ['list Pod']);
+  await arrivals.gone({ ...POD, metadata: { ...METADATA, name: 'gone' } });
+  t.strictSame(asked, ['read gone']);
 });
