@@ -11,9 +11,10 @@ const READY_MS = 180_000;
 /** Where every node is there and none takes a pod, none will. */
 const UNSCHEDULABLE_MS = 20_000;
 const GONE_MS = 60_000;
-const LOOK_MS = 500;
+const LOOK_MS = 250;
 /** Of pods that are waited for: a list has all of the run, with some 25 kB each, and is compressed. */
 const FEW = 4;
+const LIST_MS = 500;
 
 type Pods = ReadonlyMap<string, KubernetesObject>;
 
@@ -85,7 +86,7 @@ export class Arrivals {
 
   async #lookAt(wanted: ReadonlyMap<string, ObjectReference>): Promise<Pods> {
     await this.#clock.sleep(LOOK_MS);
-    if (wanted.size > FEW) await this.#clock.sleep(LOOK_MS);
+    if (wanted.size > FEW) await this.#clock.sleep(LIST_MS - LOOK_MS);
     // Whoever asks from here on wants to know what is true later.
     this.#look = undefined;
     const pods =

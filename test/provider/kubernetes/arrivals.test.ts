@@ -59,7 +59,7 @@ t.test('a pod that ready nodes refuse is given up soon, one whose nodes never co
   vain.abort();
   const given = cluster({ nodeReadyAt: Infinity });
   await t.rejects(given.arrivals.ready(POD, vain.signal), { message: /no node takes it: because/ });
-  t.equal(given.seconds(), 0.5, 'whoever asked waits no longer');
+  t.equal(given.seconds(), 0.25, 'whoever asked waits no longer');
   const never = cluster({ nodeReadyAt: Infinity });
   await t.rejects(never.arrivals.ready(POD), { message: /no node takes it: because/ });
   t.equal(never.seconds(), 180);
