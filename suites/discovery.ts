@@ -20,7 +20,7 @@ import { type Excuses, startControl, unlessMachineIsBusy } from './support/busyM
 import { callCommand, countOutcomes, malformed } from './support/calls.ts';
 import { endingSoon, lifetimes, read } from './support/certificates.ts';
 import { told } from './support/links.ts';
-import { recoveryTime } from './support/samples.ts';
+import { CALM_MS, recoveryTime } from './support/samples.ts';
 import { answerers, callUntilAllAnswer, reachableFrom, sameCalls, wayOfPair } from './support/services.ts';
 
 /** A control plane is asked by processes of its own, which cost more than calls do. */
@@ -248,8 +248,6 @@ const MANY_NEWCOMERS = 5;
 const SAMPLES_PER_SECOND = 20;
 const SAMPLE_TIMEOUT_MS = 1_000;
 const SAMPLING_LIMIT_MS = 120_000;
-/** Before and after what is timed: shows that all was well, and that it is again. */
-const CALM_MS = 1_000;
 const LOOK_MS = 250;
 /** In a row, so that neither the one that went nor a failure is merely missed by chance. */
 const CALM_LOOKS = 4;
@@ -379,6 +377,7 @@ async function observeVisits(
     successes: 1,
     intervalMs: LOOK_MS,
   });
+  // Shows in the samples that all was well before.
   await context.sleep(CALM_MS);
   const deletedAt = now();
   const untilLeftAlone = async () => {
