@@ -109,9 +109,10 @@ async function measureStreams(context: PairContext, streams: number, share: numb
   const megabits = Math.round((PACED_SHARE * rateOf(baselines)) / MEGABIT);
   const paced = { paths: [] as Throughput[], baselines: [] as Throughput[] };
   const stillUsable = () => [...paced.paths, ...paced.baselines].every(isMeasured);
-  while (stillUsable() && paced.paths.length < (allHold(paced, share) ? FEWEST_ROUNDS : ROUNDS)) {
+  const pacedHold = () => paced.baselines.length > 0 && allHold(paced, share);
+  while (stillUsable() && paced.paths.length < (pacedHold() ? FEWEST_ROUNDS : ROUNDS)) {
     paced.paths.push(await path(megabits));
-    if (stillUsable()) paced.baselines.push(await baseline(megabits));
+    if (stillUsable() && !pacedHold()) paced.baselines.push(await baseline(megabits));
   }
   return { paths, baselines, paced: { megabits, ...paced } };
 }

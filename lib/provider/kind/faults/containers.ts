@@ -39,12 +39,15 @@ export async function takeClusterAway(injection: Injection<FaultOf<'cluster-gone
   const { mend, counted } = await addTable(injection, gateway, 'inet', chains.join('\n'));
   const other = fleet.clusters.find(({ name }) => name !== fault.cluster);
   return {
-    tookHold: async () =>
-      other !== undefined &&
-      !(await answersPing(other.gateway, firstOf(gateway.wanAddresses))) &&
-      // The other may be gone as well.
-      !(await answersPing(gateway, firstOf(other.gateway.wanAddresses))) &&
-      (await counted()),
+    tookHold: async () => {
+      if (!other) return false;
+      const answered = await Promise.all([
+        answersPing(other.gateway, firstOf(gateway.wanAddresses)),
+        // The other may be gone as well.
+        answersPing(gateway, firstOf(other.gateway.wanAddresses)),
+      ]);
+      return !answered.includes(true) && (await counted());
+    },
     mend,
   };
 }
