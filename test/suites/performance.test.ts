@@ -166,3 +166,34 @@ t.test('performance.loss', async (t) => {
   t.equal(verdict({ sent: 100, received: 100 }), 'inconclusive: probe-failed');
   t.equal(verdict({ detail: 'the tally could not be fetched' }), 'inconclusive: probe-failed');
 });
+
+t.test('how often streams are measured', async (t) => {
+  /** What was run, in turn: `path` or `baseline`, with the pace where there was one. */
+  const runsOf = async (path: number, { cpuBusy }: { cpuBusy: number }): Promise<string[]> => {
+    const order: string[] = [];
+    const stream = (name: string, most: number) => ({
+      address: name,
+      serveThroughput: async () => undefined,
+      throughput: async ({ megabits }: { megabits?: number }) => {
+        order.push(megabits === undefined ? name : `${name} at ${megabits}`);
+        return run(Math.min(most, megabits ?? Infinity), { cpuBusy });
+      },
+    });
+    const cluster = { name: 'east', gateway: stream('baseline', 400), site: () => stream('path', path) };
+    await throughput.observe({ from: cluster, to: cluster } as never, { share: 0.8 });
+    return order;
+  };
+  t.strictSame(await runsOf(390, { cpuBusy: 0.3 }), ['path', 'baseline', 'path']);
+  t.strictSame(
+    await runsOf(300, { cpuBusy: 0.95 }),
+    ['path', 'baseline', 'path at 200', 'baseline at 200', 'path at 200'],
+    'where the machine is the limit a pace decides',
+  );
+  t.strictSame(
+    (await runsOf(100, { cpuBusy: 0.95 })).slice(0, 4),
+    ['path', 'baseline', 'path', 'baseline'],
+    'unless the path is so far below that the machine explains it hardly',
+  );
+  const slow = await runsOf(300, { cpuBusy: 0.3 });
+  t.equal(slow.filter((name) => name === 'path').length, 6, 'before anything is called slow');
+});
