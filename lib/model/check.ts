@@ -217,9 +217,9 @@ export interface Check<S extends Scope = Scope, B extends Budgets = Budgets, O =
   readonly exclusive?: Exclusive;
   /**
    * Of this check one case runs at a time, because its cases use the same backends; or one `each way` (`wayOf` in
-   * topology.ts), where each way has its own; or one for `each target`, where a case changes nothing but the called cluster.
+   * topology.ts), where each way has its own.
    */
-  readonly oneAtATime?: 'of all' | 'each way' | 'each target';
+  readonly oneAtATime?: 'of all' | 'each way';
   /** Names those backends, where checks have them in common: then one case of all these checks runs at a time. */
   readonly backends?: string;
   /**

@@ -93,7 +93,7 @@ type Declared = Pick<AnyCheck, 'id' | 'exclusive' | 'oneAtATime' | 'backends' | 
  * - `pair` takes its links alone, `caller` and `target` that cluster of its subject, `cluster` all clusters of its
  *   subject, `fleet` everything.
  * A cluster's case may meet answers of every cluster, so it shares them all unless it stays inside or is exclusive
- * itself. A check that runs one case at a time also takes itself or its backends: all, of its way, or of its target.
+ * itself. A check that runs one case at a time also takes itself or its backends: all, or those of its way.
  */
 export function locksOf(check: Declared, subject: Subject, topology: Topology): Locks {
   const locks = locksOfSubject(check, subject, topology);
@@ -102,8 +102,7 @@ export function locksOf(check: Declared, subject: Subject, topology: Topology): 
   if (!check.oneAtATime) return locks;
   const backends = check.backends ? `backends ${check.backends}` : `check ${check.id}`;
   if (check.oneAtATime === 'of all') return { ...locks, own: [backends] };
-  if (subject.scope !== 'pair') throw new InternalError('only a pair has a way and a target');
-  if (check.oneAtATime === 'each target') return { ...locks, own: [`${backends} ${subject.to}`] };
+  if (subject.scope !== 'pair') throw new InternalError('only a pair has a way');
   const names = topology.members.map(({ name }) => name);
   return { ...locks, own: [`${backends} ${wayOf(names, subject)}`] };
 }

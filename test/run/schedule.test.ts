@@ -166,12 +166,6 @@ t.test('what each kind takes', (t) => {
     locksOf({ ...eachWay, id, backends: 'theirs' }, { scope: 'pair', ...ends }, topology),
   );
   t.ok(conflict(used!, usedByAnother!), 'checks have backends in common');
-  const eachTarget = { id: 's.target', oneAtATime: 'each target' } as const;
-  const [called, calledByAnother, calling] = [ends, { from: 'b', to: 'a' }, { from: 'a', to: 'hub' }].map(
-    (each) => locksOf(eachTarget, { scope: 'pair', ...each }, topology),
-  );
-  t.ok(conflict(called!, calledByAnother!));
-  t.notOk(conflict(called!, calling!));
 
   const caller = locksOf({ id: 'x', exclusive: 'caller' }, pair, topology);
   t.strictSame(caller.alone, ['cluster a']);
