@@ -11,7 +11,7 @@ import { systemClock, within } from '../../system/clock.ts';
 import { asKubernetes, encoded, existing, holds, isReady, secretText } from '../common/clusters.ts';
 import { DAY_MS, reissued, validFor } from '../common/certificates.ts';
 import { certificatesOf } from './certificates.ts';
-import { fetchedClusters, inAgent, podsOf, remoteClusters, storeOf } from './agents.ts';
+import { anyReady, fetchedClusters, inAgent, podsOf, remoteClusters, storeOf } from './agents.ts';
 import { exportOf } from './export.ts';
 import { nodeHealthOf } from './health.ts';
 import {
@@ -41,31 +41,30 @@ const joinedWith = (fleet: Fleet, { name }: KubernetesCluster): KubernetesCluste
 /**
  * Where news of a cluster is read by others, and news of others by its agents, as of now: that somebody is called ready may
  * be a word on what was known before a server went.
- * @returns whether none of them reads where it read then, and all others that did read news of this cluster do again
+ * @returns whether none of them reads where it read then, and all others that did read news of this cluster do again; asked
+ * of some of them, whether that holds of these
  */
 async function storesReplaced(
   cluster: KubernetesCluster,
   others: readonly KubernetesCluster[],
-): Promise<() => Promise<boolean>> {
-  const stores = async () => {
-    const own = await remoteClusters(cluster).catch(() => []);
-    const fetched = await Promise.all(others.map(async (other) => (await fetchedClusters(other)) ?? []));
-    return {
-      own: others.map(({ name }) => storeOf(own, name)),
-      ofOthers: fetched.map((clusters) => storeOf(clusters, cluster.name)),
-    };
+): Promise<(asked?: readonly KubernetesCluster[]) => Promise<boolean>> {
+  const stores = async (of: readonly KubernetesCluster[]) => {
+    const known = await remoteClusters(cluster).catch(() => []);
+    const read = of.map(async (other) => {
+      const fetched = (await fetchedClusters(other)) ?? [];
+      return { name: other.name, own: storeOf(known, other.name), there: storeOf(fetched, cluster.name) };
+    });
+    return Promise.all(read);
   };
-  const before = await stores();
-  return async () => {
-    const now = await stores();
-    return (
-      now.own.every((store, index) => store === undefined || store !== before.own[index]) &&
-      now.ofOthers.every((store, index) => {
-        const then = before.ofOthers[index];
-        return then === undefined || (store !== undefined && store !== then);
-      })
-    );
-  };
+  const before = await stores(others);
+  return async (asked = others) =>
+    (await stores(asked)).every(({ name, own, there }) => {
+      const then = before.find((one) => one.name === name);
+      return (
+        (own === undefined || own !== then?.own) &&
+        (then?.there === undefined || (there !== undefined && there !== then.there))
+      );
+    });
 }
 
 /** As an update does: a pod sees its Secrets change only after a minute. */
@@ -93,6 +92,11 @@ async function hears(cluster: KubernetesCluster, other: string): Promise<boolean
   const fetched = await fetchedClusters(cluster);
   const isFetched = fetched === undefined || fetched.some(({ name, ready }) => name === other && ready);
   return isFetched && knows(cluster, other);
+}
+
+async function whoseServerRuns(clusters: readonly KubernetesCluster[]): Promise<KubernetesCluster[]> {
+  const ready = await Promise.all(clusters.map((cluster) => anyReady(cluster, 'apiServer')));
+  return clusters.filter((_, index) => ready[index]);
 }
 
 /** Changes the entry by which a cluster finds another. @param change to what; undefined: it goes */
@@ -144,14 +148,17 @@ const stopped = injectorOf(
     const replaced = await storesReplaced(cluster, others);
     await cluster.objects.apply([scaled(0)]);
     return {
-      tookHold: () => holds(async () => !(await podsOf(cluster, 'apiServer')).some(isReady)),
+      tookHold: () => holds(async () => !(await anyReady(cluster, 'apiServer'))),
       mend: async () => {
         await restore();
         await holds(async () => {
+          if (!(await anyReady(cluster, 'apiServer'))) return false;
+          // Another fault may have taken the server of some, by whose own mending both hear of each other.
+          const standing = await whoseServerRuns(others);
           const heard = await Promise.all(
-            others.flatMap((other) => [hears(cluster, other.name), hears(other, cluster.name)]),
+            standing.flatMap((other) => [hears(cluster, other.name), hears(other, cluster.name)]),
           );
-          return heard.every(Boolean) && (await replaced());
+          return heard.every(Boolean) && (await replaced(standing));
         });
       },
     };

@@ -56,3 +56,49 @@ t.test('exports are nothing that a whole cluster does by habit', async (t) => {
   const kinds = meshInjectors('mcs-api').flatMap((injector) => injector.kinds);
   t.notOk(kinds.includes('everything-exported'));
 });
+
+t.test('whoever is mended first waits for nobody whose server another fault has taken', async (t) => {
+  const createCluster = (name: string) => {
+    let replicas = 1;
+    let asked = 0;
+    const pods = () => [
+      {
+        metadata: { name: 'server' },
+        status: { conditions: [{ type: 'Ready', status: replicas > 0 ? 'True' : 'False' }] },
+      },
+    ];
+    const objects = {
+      list: ({ labelSelector = '' }) =>
+        Promise.resolve(labelSelector.includes('clustermesh-apiserver') ? pods() : []),
+      apply: (objects: readonly KubernetesObject[]) => {
+        for (const one of objects) replicas = (one['spec'] as { replicas: number }).replicas;
+        return Promise.resolve();
+      },
+      delete: () => Promise.resolve(),
+      exec: () => {
+        asked++;
+        return Promise.reject(new Error('nobody answers'));
+      },
+    };
+    return { kind: 'kubernetes', name, workloads: [], objects, asked: () => asked };
+  };
+  const clusters = ['east', 'west'].map(createCluster);
+  const fleet = {
+    clusters,
+    topology: { kind: 'full-mesh', hub: 'east', members: clusters.map(({ name }) => ({ name })) },
+  } as unknown as Fleet;
+  const injector = meshInjectors('global-service').find(({ kinds }) =>
+    kinds.includes('control-plane-stopped'),
+  );
+  const stop = (cluster: string) =>
+    injector?.inject({ kind: 'control-plane-stopped', cluster }, fleet, { add: () => Promise.resolve() });
+  const faults = [await stop('east'), await stop('west')];
+  for (const fault of faults) t.equal(await fault?.tookHold(), true);
+  const before = clusters.map(({ asked }) => asked());
+  await faults[1]?.mend();
+  t.strictSame(
+    clusters.map(({ asked }) => asked()),
+    before,
+    'of whom there is nothing to be heard, nobody is asked',
+  );
+});
