@@ -263,6 +263,7 @@ export const exported = defineCheck({
   uses: [client, offered],
   // Whoever calls exports to its callers as well.
   oneAtATime: 'of all',
+  mostlyWaits: true,
   budgets: BUDGETS,
   faults: [
     { kind: 'everything-exported', cause: 'not-shared-but-answered' },
@@ -314,6 +315,7 @@ export const permission = defineCheck({
   uses: [client, permitted],
   // Callers meet their own cluster too, and must not take what it refuses them for another's word.
   oneAtATime: 'of all',
+  mostlyWaits: true,
   budgets: BUDGETS,
   faults: [{ kind: 'peering-deleted', cause: 'peering-missing' }],
   hint: 'Compare the policies of the called cluster with who calls: the same name in another cluster is somebody else',
