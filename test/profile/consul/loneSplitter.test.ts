@@ -23,6 +23,7 @@ import { type Request, deleteEntry, putEntry } from '../../../lib/profile/consul
 import { registrationOf } from '../../../lib/profile/consul/sidecars.ts';
 import { PORTS } from '../../../lib/model/workload.ts';
 import { randomBelow, within } from '../../../lib/system/clock.ts';
+import { takeBack } from '../../fixtures/takeBack.ts';
 
 const LIMIT_MS = 60_000;
 const LOOK_MS = 200;
@@ -62,7 +63,7 @@ async function startServer(t: Test): Promise<Server> {
   writeFileSync(file, JSON.stringify(configuration));
   const child = spawn(PROGRAM, ['agent', '-config-file', file], { stdio: ['ignore', 'pipe', 'inherit'] });
   const ended = once(child, 'close');
-  t.teardown(async () => {
+  takeBack(t, async () => {
     child.kill('SIGKILL');
     await ended;
     rmSync(folder, { recursive: true });
