@@ -60,11 +60,10 @@ const ROWS: readonly Row[] = [
     args: CILIUM,
     prove: [
       ...['--level', 'all'],
-      ...['discovery.status', 'discovery.nodes', 'sharing.spread'].flatMap((check) => ['--check', check]),
-      ...['sharing.mutual', 'sharing.not-offered', 'policy.newcomers', 'policy.truth-table'].flatMap(
-        (check) => ['--check', check],
-      ),
-      ...['--check', 'encryption.wire'],
+      ...[
+        ...['discovery.status', 'discovery.nodes', 'sharing.spread', 'sharing.mutual', 'sharing.not-offered'],
+        ...['policy.newcomers', 'policy.truth-table', 'encryption.wire'],
+      ].flatMap((check) => ['--check', check]),
     ],
   },
   {

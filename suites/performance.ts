@@ -59,7 +59,7 @@ const rateOf = (runs: readonly { readonly bitsPerSecond: number }[]): number => 
 
 /** Whether every run of the path, even the slowest, carries the share of every baseline. */
 const allHold = ({ paths, baselines }: Runs, share: number): boolean =>
-  Math.min(...ratesOf(paths)) >= share * Math.max(...ratesOf(baselines));
+  baselines.length > 0 && Math.min(...ratesOf(paths)) >= share * Math.max(...ratesOf(baselines));
 
 /** So low that a busy CPU, from which both suffer, hardly explains it. */
 const isFarBelow = ({ paths, baselines }: Runs, share: number): boolean =>
@@ -109,10 +109,9 @@ async function measureStreams(context: PairContext, streams: number, share: numb
   const megabits = Math.round((PACED_SHARE * rateOf(baselines)) / MEGABIT);
   const paced = { paths: [] as Throughput[], baselines: [] as Throughput[] };
   const stillUsable = () => [...paced.paths, ...paced.baselines].every(isMeasured);
-  const pacedHold = () => paced.baselines.length > 0 && allHold(paced, share);
-  while (stillUsable() && paced.paths.length < (pacedHold() ? FEWEST_ROUNDS : ROUNDS)) {
+  while (stillUsable() && paced.paths.length < (allHold(paced, share) ? FEWEST_ROUNDS : ROUNDS)) {
     paced.paths.push(await path(megabits));
-    if (stillUsable() && !pacedHold()) paced.baselines.push(await baseline(megabits));
+    if (stillUsable() && !allHold(paced, share)) paced.baselines.push(await baseline(megabits));
   }
   return { paths, baselines, paced: { megabits, ...paced } };
 }

@@ -165,6 +165,8 @@ export function inStartOrder(
   const longestOn = (planned: PlannedCase): number => {
     const known = longest.get(planned);
     if (known !== undefined) return known;
+    // Cases that wait for each other are for the schedule to name.
+    longest.set(planned, limitOf(planned));
     const on = (dependants.get(planned.id) ?? []).filter((one) => placeOf(one) === placeOf(planned));
     const value = Math.max(limitOf(planned), ...on.map(longestOn));
     longest.set(planned, value);
@@ -186,7 +188,11 @@ export function inStartOrder(
 function dependantsOf(cases: readonly PlannedCase[]): ReadonlyMap<string, readonly PlannedCase[]> {
   const dependants = new Map<string, PlannedCase[]>();
   for (const planned of cases) {
-    for (const id of planned.dependsOn) dependants.set(id, [...(dependants.get(id) ?? []), planned]);
+    for (const id of planned.dependsOn) {
+      const list = dependants.get(id);
+      if (list) list.push(planned);
+      else dependants.set(id, [planned]);
+    }
   }
   return dependants;
 }
