@@ -89,6 +89,8 @@ export interface RunSpec {
   readonly lacking?: Partial<Record<Feature, string>>;
   /** Whether to look at what containers take of their nodes, which costs half a minute. */
   readonly measureUsage?: true;
+  /** Whether to wait, whatever the level, for what a technology takes its time for with the shortest timers too. */
+  readonly patient?: true;
   readonly deadlineMs?: number;
   readonly seed: string;
   readonly yes: boolean;

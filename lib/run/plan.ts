@@ -14,12 +14,25 @@ import { type PairPath, type Topology, directedPairs, pathBetween, wayOf } from 
 
 /** Suites of which a large fleet runs only a sample of the pairs: each case of them takes many seconds. */
 const SAMPLED_SUITES: ReadonlySet<string> = new Set(['performance', 'failover']);
+/** With timers as short as they can be, the core of a technology is looked at in a minute. */
+const QUICK_LOOK_MS = 60_000;
 /** Pairs that are never sampled down: three clusters in full mesh. */
 const SAMPLE_SIZE = 6;
 
 export type Selection = Pick<
   RunSpec,
-  'topology' | 'families' | 'level' | 'suites' | 'checks' | 'skips' | 'pairs' | 'budgets' | 'seed' | 'lacking'
+  | 'topology'
+  | 'families'
+  | 'level'
+  | 'suites'
+  | 'checks'
+  | 'skips'
+  | 'pairs'
+  | 'budgets'
+  | 'seed'
+  | 'lacking'
+  | 'tuning'
+  | 'patient'
 >;
 
 export interface PlanInput {
@@ -204,10 +217,11 @@ function countsFor({ classes }: AnyCheck, runClass: ConformanceClass): boolean {
 }
 
 function skipReason(
-  { check, suite, subject }: Candidate,
+  candidate: Candidate,
   input: PlanInput,
   sampledOut: ReadonlySet<string>,
 ): string | undefined {
+  const { check, suite, subject } = candidate;
   if (!countsFor(check, input.class)) return `does not count for the class ${input.class}`;
   const required: readonly Feature[] = check.requires ?? [];
   const missing = required.filter((feature) => !input.features.includes(feature));
@@ -223,7 +237,20 @@ function skipReason(
   if (subject.scope === 'pair' && SAMPLED_SUITES.has(suite.id) && sampledOut.has(pairKey(subject))) {
     return 'not sampled';
   }
-  return undefined;
+  return tooSlow(candidate, input);
+}
+
+/** Why a quick look at the core leaves it out, where the technology takes its time by timers that nobody can shorten. */
+function tooSlow({ check, id }: Candidate, { spec, budgets = {} }: PlanInput): string | undefined {
+  const isQuickLook = spec.tuning === 'fast' && spec.level === 'core' && !spec.patient;
+  if (!isQuickLook || matchesAny(spec.checks, check.id, id)) return undefined;
+  const longestMs = Math.max(
+    ...Object.entries(budgets).map(([name, { value }]) => (name.startsWith(`${check.id}.`) ? value : 0)),
+    0,
+  );
+  if (longestMs <= QUICK_LOOK_MS) return undefined;
+  const seconds = Math.round(longestMs / 1_000);
+  return `may take ${seconds} s by timers of the technology that \`--tuning fast\` cannot shorten: \`--check ${check.id}\` or \`--level all\` waits for it`;
 }
 
 interface Pair {

@@ -156,6 +156,23 @@ t.test('what cannot or need not run is skipped with its reason', (t) => {
   t.end();
 });
 
+t.test('a quick look leaves out what the technology takes its time for', (t) => {
+  const suites = [suiteOf('s', checkOf('s.long', { scope: 'fleet' }), checkOf('s.longer', { scope: 'fleet' }))];
+  const budgets = { 's.long.recovery': { value: 161_000, reason: 'two heartbeats' } };
+  const skipsOf = (changes: Parameters<typeof specOf>[0]): (string | undefined)[] =>
+    plan(suites, specOf(changes), { budgets }).cases.map(({ skip }) => skip);
+  const [left, run] = skipsOf({ tuning: 'fast' });
+  t.match(left, /161 s.*--check s\.long/);
+  t.equal(run, undefined, 'a name that begins alike is another check');
+  t.equal(skipsOf({ tuning: 'as-configured' })[0], undefined);
+  t.equal(skipsOf({ tuning: 'fast', level: 'all' })[0], undefined);
+  t.equal(skipsOf({ tuning: 'fast', patient: true })[0], undefined);
+  t.equal(skipsOf({ tuning: 'fast', checks: ['s.l*'] })[0], undefined);
+  const short = { 's.long.recovery': { value: 60_000, reason: 'one' } };
+  t.equal(plan(suites, specOf({ tuning: 'fast' }), { budgets: short }).cases[0]?.skip, undefined);
+  t.end();
+});
+
 t.test('sampling is seeded, stable, and the same pairs for every check', (t) => {
   const suites = [
     suiteOf('performance', checkOf('performance.a'), checkOf('performance.b')),
