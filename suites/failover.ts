@@ -153,6 +153,15 @@ function untilAllAnswer(context: PairContext, address: string, port: number, by:
   });
 }
 
+/**
+ * Clients that have just started have filled their pools and had answers: on a busy machine their first calls are late, and
+ * some that begin after these come back after them.
+ */
+async function untilSteady(context: PairContext, address: string, port: number, by?: string): Promise<void> {
+  await context.sleep(STEADY_MS);
+  await convergeOn(context, address, port, { ...(by !== undefined && { by }), budgetMs: CONVERGENCE_MS.value });
+}
+
 async function startBackends(
   cluster: ClusterView,
   port: number,
@@ -217,7 +226,7 @@ async function drillBackends(
     return { ...facts, clients: [], control: [], endedAt: 0, failback: { converged: false, elapsedMs: 0 } };
 
   const clients = await startClients(context, address, port, kinds, timeoutOf(event));
-  await context.sleep(STEADY_MS);
+  await untilSteady(context, address, port, from.name);
   const faultAt = clients.now();
   await Promise.all(BACKENDS.map((key) => from.site(key).disturbBackend(port, event)));
   await convergeOn(context, address, port, {
@@ -526,7 +535,7 @@ export const clusterGone = defineCheck({
       CONVERGENCE_MS.value,
     );
     const clients = await startClients(context, address, port, ['new', 'keep-alive']);
-    await context.sleep(STEADY_MS);
+    await untilSteady(context, address, port);
     const faultAt = clients.now();
     const fault = await context.disturb({ kind: 'cluster-gone', cluster: to.name });
     // While every other call fails, a few in a row succeed by chance: all of many at once do not.
@@ -643,7 +652,7 @@ async function observeOutage(
   if (!ready.converged)
     return { ...facts, held: false, heldAt: 0, clients: [], control: [], endedAt: 0, back: false };
   const clients = await startClients(context, address, port, ['new', 'keep-alive']);
-  await context.sleep(STEADY_MS);
+  await untilSteady(context, address, port, to.name);
   const faultAt = clients.now();
   const fault = await context.disturb(faultOf(context));
   const heldAt = clients.now();
