@@ -134,7 +134,12 @@ export interface Toolkit {
    * @returns `mend`, which is also called when the case ends. It waits until the others have seen enough, and gives the
    * moment from which on the fault was mended, as `elapsed` counts.
    */
-  disturb(fault: FaultSpec): Promise<{ held: boolean; mend(): Promise<number> }>;
+  disturb(fault: FaultSpec): Promise<{
+    held: boolean;
+    mend(): Promise<number>;
+    /** After `mend`, where more follows: what the technology would bring about by itself in a while. At the latest at the end. */
+    settle(): Promise<void>;
+  }>;
   /** Repeats until `successes` in a row, or until the budget is over. */
   converge<T>(attempt: () => Promise<T>, options: ConvergeOptions<T>): Promise<Converged<T>>;
   /** Notes a fact in the record. */

@@ -128,6 +128,11 @@ export interface Disturbance {
   tookHold(): Promise<boolean>;
   /** Idempotent. */
   mend(): Promise<void>;
+  /**
+   * Brings about what the technology would by itself some time after: called after `mend`, once nobody watches any more how
+   * it recovers.
+   */
+  settle?(): Promise<void>;
 }
 
 /**

@@ -6,6 +6,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { FaultInjector } from '../model/cluster.ts';
 import type { Disturbance, FaultSpec } from '../model/fault.ts';
+import { allEnded } from '../model/promises.ts';
 
 /** How far a member has come, in this order. */
 const STAGES = ['controls', 'ready', 'watching', 'done'] as const;
@@ -18,6 +19,8 @@ export interface SharedDisturbance extends Pick<Disturbance, 'tookHold'> {
    * left while others still need it
    */
   mend(): Promise<boolean>;
+  /** Of all faults of the company, by the last to leave it: nobody watches then. */
+  settle(): Promise<void>;
 }
 
 /** How a fault is injected, and which others are the same; default: equal ones. */
@@ -66,6 +69,13 @@ export class Company {
   forget(member: Member): void {
     this.#members.delete(member);
     this.look();
+  }
+
+  async settle(): Promise<void> {
+    if (this.#members.size > 0) return;
+    await allEnded(
+      this.#faults.splice(0).map(async ({ disturbance }) => (await disturbance.catch(() => undefined))?.settle?.()),
+    );
   }
 
   /** The same fault is injected once. */
@@ -139,6 +149,7 @@ export class Member {
         await shared.mended.promise;
         return true;
       },
+      settle: () => this.#company.settle(),
     };
   }
 

@@ -338,6 +338,7 @@ class Proving {
     const injected = injections.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
     const mend = async (): Promise<void> => {
       for (const one of injected.toReversed()) await one.mend();
+      for (const one of injected) await one.settle();
     };
     const refused = injections.find((one) => one.status === 'rejected');
     if (refused) {

@@ -64,6 +64,8 @@ const UNDO_ONE_LIMIT_MS = 5_000;
 const UNDO_LIMIT_MS = 15_000;
 /** A workload has half a minute to end by itself (Kubernetes: terminationGracePeriodSeconds), then it is killed. */
 const STOP_WORKLOAD_LIMIT_MS = 45_000;
+/** Control planes that have lost each other try again after 2, 4, 8 … s. */
+const SETTLE_LIMIT_MS = 60_000;
 /** Waits between looks, growing: quick where things settle at once, easy on control planes that take long. */
 const POLL_MS = [20, 50, 100, 250, 500, 1_000] as const;
 const CONVERGE_INTERVAL_MS = 200;
@@ -320,6 +322,11 @@ export function toolkitFor(
         ? company.inject(fault, { inject, ...(injector.isSame && { isSame: injector.isSame }) })
         : inject().then(unshared);
     const starting = { current: undefined as Promise<SharedDisturbance> | undefined };
+    const settling = stack.push({
+      what: `what fault ${fault.kind} left behind`,
+      limitMs: SETTLE_LIMIT_MS,
+      undo: async () => (await settledOr(starting.current))?.settle(),
+    });
     const entry = stack.push({
       what: `fault ${fault.kind}`,
       undo: async () => {
@@ -342,6 +349,7 @@ export function toolkitFor(
         await step(`mend ${fault.kind}`, undefined, () => stack.undo(entry));
         return began;
       },
+      settle: () => step(`settle ${fault.kind}`, undefined, () => stack.undo(settling)),
     };
   };
 
@@ -541,6 +549,7 @@ const unshared = (disturbance: Disturbance): SharedDisturbance => ({
     await disturbance.mend();
     return true;
   },
+  settle: async () => disturbance.settle?.(),
 });
 
 const isForeign = (cluster: Cluster): boolean =>

@@ -14,6 +14,7 @@ function disturbanceIn(log: string[], name: string): SharedInjection {
         return true;
       },
       mend: async () => void log.push(`mend ${name}`),
+      settle: async () => void log.push(`settle ${name}`),
     };
   };
   return { inject };
@@ -61,6 +62,27 @@ t.test('whoever ends early keeps nobody waiting, and takes the fault from nobody
   t.equal(await ofB.mend(), true);
   t.equal(await ofB.mend(), true, 'twice does nothing');
   t.strictSame(log, ['inject it', 'mend it']);
+});
+
+t.test('what faults left behind is settled once nobody watches any more', async (t) => {
+  const company = new Company();
+  const [a, b] = [company.join(), company.join()];
+  const log: string[] = [];
+  const other: FaultSpec = { kind: 'tunnel-down', between: ['west', 'east'] };
+  const [ofA, ofB] = await Promise.all([
+    a.inject(fault, disturbanceIn(log, 'it')),
+    b.inject(other, disturbanceIn(log, 'other')),
+  ]);
+  await Promise.all([a.seenEnough(), b.seenEnough()]);
+  await Promise.all([ofA.mend(), ofB.mend()]);
+  log.length = 0;
+  a.leave();
+  await ofA.settle();
+  t.strictSame(log, [], 'b still watches');
+  b.leave();
+  await ofB.settle();
+  await ofB.settle();
+  t.strictSame(log, ['settle it', 'settle other']);
 });
 
 t.test('a fault that is in place with another one is injected with it', async (t) => {

@@ -266,6 +266,7 @@ export class FakeSystem {
           return {
             tookHold: () => Promise.resolve(true),
             mend: () => this.#step('mend', fault.kind),
+            settle: () => this.#step('settle', fault.kind),
           };
         },
       },

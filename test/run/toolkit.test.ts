@@ -108,6 +108,7 @@ t.test('what a case put in place is taken back newest first', async (t) => {
     'undo intent policy west',
     'capture stopped west',
     'mend policy-flushed',
+    'settle policy-flushed',
     'undo intent policy east',
   ]);
   t.strictSame(
@@ -155,10 +156,17 @@ t.test('what the check took back itself is not taken back again', async (t) => {
   const fault = await toolkit.disturb({ kind: 'policy-flushed', cluster: 'east' });
   await fault.mend();
   await fault.mend();
+  t.notOk(system.log.includes('settle policy-flushed'), 'how it recovers may be watched yet');
+  await fault.settle();
   const capture = await tools.view('east').capture({ interface: 'wan0', filter: '', marker: '' });
   await capture.stop();
   await tools.undo();
-  for (const what of ['undo intent policy east', 'mend policy-flushed', 'capture stopped east']) {
+  for (const what of [
+    'undo intent policy east',
+    'mend policy-flushed',
+    'settle policy-flushed',
+    'capture stopped east',
+  ]) {
     t.equal(system.log.filter((entry) => entry === what).length, 1, what);
   }
   await t.rejects(toolkit.withdraw(deny, 'east'), /not applied by this case/);

@@ -5,7 +5,7 @@ import { type FaultOf, type Injection, injectorOf, workloadOf } from '../../mode
 import { applicable } from '../../model/applicable.ts';
 import { prepareRestoring } from '../../model/mending.ts';
 import type { WorkloadSpec } from '../../model/workload.ts';
-import { systemClock } from '../../system/clock.ts';
+import { randomHex, systemClock } from '../../system/clock.ts';
 import { quoteCommand } from '../../system/commands.ts';
 import type { Peers } from './clusters.ts';
 import type { ConfigEntry } from './entries.ts';
@@ -48,6 +48,9 @@ import { removalRequest, tokenRequest } from './tokens.ts';
 
 /** From a change of the server's configuration until proxies of peers have it. */
 const PUSH_MS = 2_000;
+
+/** Between reminders of peers: an attempt that is under way begins anew with every one. */
+const REMINDER_MS = 2_000;
 
 /** Before the chain that intents change: what a check takes back for itself must not mend the fault. */
 const FAULT_CHAIN = 'PREROUTING';
@@ -233,6 +236,31 @@ export function consulInjectors(
     return joined.every(Boolean);
   };
 
+  /**
+   * A server looks anew for every peer that it has lost when one is added or removed (syncPeeringsAndBlock in
+   * agent/consul/leader_peering.go), which one that was never used brings about.
+   */
+  const remindOfPeers = async (cluster: KubernetesCluster): Promise<void> => {
+    const unused = `reminder-${randomHex(4)}`;
+    await tell(cluster, [tokenRequest(unused), removalRequest(unused)]);
+  };
+
+  /** Servers that have lost each other wait 2, 4, 8 … s before they try again, unless somebody reminds them. */
+  const rejoin = async (cluster: KubernetesCluster): Promise<void> => {
+    const dialers = pairsOf(peers)
+      .filter(({ acceptor, dialer }) => [acceptor, dialer].includes(cluster.name))
+      .map(({ dialer }) => peers.named(dialer));
+    let remindedAt = Number.NEGATIVE_INFINITY;
+    await holds(async () => {
+      if (await isJoinedAgain(cluster).catch(() => false)) return true;
+      const now = systemClock.monotonic();
+      if (now - remindedAt < REMINDER_MS) return false;
+      remindedAt = now;
+      await Promise.allSettled([...new Set(dialers)].map(remindOfPeers));
+      return false;
+    });
+  };
+
   /** A deployment of Consul's own, without pods. */
   async function stopped(
     app: string,
@@ -262,11 +290,8 @@ export function consulInjectors(
       const down = await stopped(app, cluster, injection);
       return {
         tookHold: () => down.tookHold(),
-        mend: async () => {
-          await down.mend();
-          // Servers that have lost each other wait longer and longer before they try again.
-          await holds(() => isJoinedAgain(cluster).catch(() => false));
-        },
+        mend: () => down.mend(),
+        settle: () => rejoin(cluster),
       };
     };
 
