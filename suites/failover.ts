@@ -388,12 +388,9 @@ interface BackendDrill {
   readonly together?: AnyCheck['together'];
 }
 
-/**
- * Each has backends of its own, and both wait for most of their time until callers have given up on those. A third kind
- * beside them was too much for two processors: control planes told of what had gone half a minute later.
- */
-const SUDDEN_FAILURES: AnyCheck['together'] & object = {
-  name: 'sudden failures of backends',
+/** Each has backends of its own, and all wait for most of their time until callers have given up on those. */
+const LOSSES_OF_BACKENDS: AnyCheck['together'] & object = {
+  name: 'losses of backends',
   of: 'pair',
   where: 'casesAtOnce',
 };
@@ -437,6 +434,7 @@ export const graceful = backendDrill({
   level: 'core',
   connections: ['new', 'keep-alive'],
   lostShare: GRACEFUL_LOSS_SHARE,
+  together: LOSSES_OF_BACKENDS,
 });
 export const crash = backendDrill({
   id: 'crash',
@@ -445,7 +443,7 @@ export const crash = backendDrill({
   event: 'crash',
   level: 'core',
   connections: ['new', 'keep-alive'],
-  together: SUDDEN_FAILURES,
+  together: LOSSES_OF_BACKENDS,
 });
 export const freeze = backendDrill({
   id: 'freeze',
@@ -454,7 +452,7 @@ export const freeze = backendDrill({
   event: 'freeze',
   level: 'core',
   connections: ['new', 'keep-alive'],
-  together: SUDDEN_FAILURES,
+  together: LOSSES_OF_BACKENDS,
 });
 export const errors = backendDrill({
   id: 'server-errors',

@@ -76,7 +76,7 @@ class Places {
 /** Of cases that run together; more would keep each other waiting for the machine rather than for the network. */
 const MOST_TOGETHER = 100;
 /** Of those that share nothing but the moment, for each case that may run at once: they wait, and their load adds up. */
-const TOGETHER_PER_PLACE = 2;
+const TOGETHER_PER_PLACE = 3;
 
 /** What a case uses (`shared`) and what it disturbs (`alone`). Names: `fleet`, `cluster east`, `link east|west`. */
 export interface Locks {
