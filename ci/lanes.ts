@@ -46,7 +46,7 @@ export const BESIDE: readonly string[] = [
   'test/run/state.test.ts',
   'test/run/usage.test.ts',
   'test/system/shellSession.test.ts',
-  'test/probe/bridge.test.ts',
+  'test/provider/agentBridge.test.ts',
   'test/system/launcher/client.test.ts',
   'test/probe/client.test.ts',
   'test/provider/lab/controller/health.test.ts',

@@ -14,12 +14,6 @@ export type ClientLine =
 export type AgentLine =
   { readonly id: number; readonly result: unknown } | { readonly id: number; readonly error: string };
 
-/**
- * An empty line says nothing: a caller at the far end of a bridge sends one now and then to show that it is there. A
- * bridge over which nothing came for this long ends.
- */
-export const BRIDGE_IDLE_MS = 5 * 60_000;
-
 /** Longest line the agent takes, and longest answer the client takes, in bytes. */
 export const MAX_CALL_BYTES = 4 * 1024 * 1024;
 export const MAX_REPLY_BYTES = 64 * 1024 * 1024;

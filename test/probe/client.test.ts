@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { Duplex } from 'node:stream';
 import t, { type Test } from 'tap';
 import { type ProbeClient, type ProbeClientOptions, connectProbe } from '../../lib/probe/client.ts';
 
@@ -182,4 +183,31 @@ t.test('an idle probe does not keep the process', async (t) => {
     timeout: 20_000,
   });
   t.same([status, signal, stdout], [0, null, '1\n']);
+});
+
+t.test('a stream that fails rejects what is under way; the next call opens another', async (t) => {
+  let opened = 0;
+  const probe = connectProbe({
+    where: 'east/mcnet/client',
+    open: () => {
+      opened++;
+      return new Duplex({
+        read() {},
+        write(chunk: Buffer, _encoding, done) {
+          done();
+          if (opened === 1) this.destroy(new Error('the API server is gone'));
+          else {
+            const { id } = JSON.parse(chunk.toString()) as { id: number };
+            this.push(`${JSON.stringify({ id, result: [] })}\n`);
+          }
+        },
+      });
+    },
+  });
+  await t.rejects(probe.received(['n']), {
+    name: 'ProbeError',
+    message: /east\/mcnet\/client is not reachable: the API server is gone/,
+  });
+  t.same(await probe.received(['n']), []);
+  t.equal(opened, 2);
 });

@@ -33,7 +33,6 @@ export const parseAgentArguments = (args: string[]) =>
       ...IDENTITY,
       socket: { type: 'string' },
       gateway: { type: 'boolean', default: false },
-      bridge: { type: 'string' },
     },
   }).values;
 

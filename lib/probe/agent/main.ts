@@ -1,12 +1,8 @@
-/**
- * The probe agent: one process in each workload and gateway. Prints one JSON line when everything listens. With
- * `--bridge <socket>` it is instead the way to an agent from outside its container.
- */
+/** The probe agent: one process in each workload and gateway. Prints one JSON line when everything listens. */
 import { unlinkSync } from 'node:fs';
 import type { BackendEvent } from '../../model/probe.ts';
 import { identityFrom, parseAgentArguments, required } from './arguments.ts';
 import { Backends } from './backends.ts';
-import { bridge } from './bridge.ts';
 import { burst } from './burst.ts';
 import { checkList, checkRecord } from './checks.ts';
 import { type Methods, listenForCalls } from './control.ts';
@@ -91,5 +87,4 @@ function stop(socketPath: string, exitCode: number): never {
   process.exit(exitCode);
 }
 
-if (values.bridge === undefined) await serve();
-else await bridge(values.bridge);
+await serve();

@@ -6,6 +6,7 @@ import type { Probe } from '../../model/probe.ts';
 import { type Command, openCommand, quoteCommand, runCommand } from '../../system/commands.ts';
 import { SHELL_SESSION, ShellSession } from '../../system/shellSession.ts';
 import { RUN_MARK } from '../../system/processes.ts';
+import { agentBridge } from '../agentBridge.ts';
 import { Captures, LISTENING, type RunningTcpdump, type View, tcpdumpCommand } from '../capture/tcpdump.ts';
 import { lazyProbe } from '../lazyProbe.ts';
 import type { ConnectProbe } from './context.ts';
@@ -84,7 +85,7 @@ export class KindGateway implements Gateway {
   }
 
   get #agentTransport() {
-    const bridge = insideContainer(this.container, ['mcnet-agent', '--bridge', AGENT_SOCKET]);
+    const bridge = insideContainer(this.container, agentBridge(AGENT_SOCKET));
     return { where: `the gateway of ${this.cluster}`, open: () => openCommand(bridge) };
   }
 

@@ -17,18 +17,11 @@ import type { Figures } from '../../model/verdict.ts';
 import { type ServiceSpec, type SharedAddress, type WorkloadSpec, keyOf } from '../../model/workload.ts';
 import { quoteCommand } from '../../system/commands.ts';
 import { KubernetesClient } from '../../system/kubernetes/client.ts';
+import { BRIDGE_HEARTBEAT, agentBridge } from '../agentBridge.ts';
 import { Arrivals } from './arrivals.ts';
 import { diagnoseCluster } from './diagnose.ts';
 import { inCluster } from './errors.ts';
-import {
-  AGENT_CONTAINER,
-  AGENT_PROGRAM,
-  AGENT_SOCKET,
-  LABELS,
-  namespaceName,
-  runSelector,
-  specOf,
-} from './names.ts';
+import { AGENT_CONTAINER, AGENT_SOCKET, LABELS, namespaceName, runSelector, specOf } from './names.ts';
 import { addressesOf as nodeAddressesOf, podRangesOf, takesPods } from './nodes.ts';
 import { ClusterObjects } from './objects.ts';
 import { addressesOf, isLeaving, nodeOf } from './podState.ts';
@@ -174,12 +167,7 @@ export class KubernetesClusterHandle implements KubernetesCluster {
     const probe = this.#options.connectProbe({
       where: `${this.name}/${keyOf(spec)}`,
       open: () =>
-        this.client.open(
-          { namespace, name, container },
-          [AGENT_PROGRAM, '--bridge', AGENT_SOCKET],
-          // The bridge ends when nobody speaks any more; an empty line says nothing to the agent.
-          '\n',
-        ),
+        this.client.open({ namespace, name, container }, agentBridge(AGENT_SOCKET), BRIDGE_HEARTBEAT),
     });
     return {
       cluster: this.name,
