@@ -7,12 +7,15 @@ import { annotations } from './github.ts';
 import type { Reporter } from './reporter.ts';
 import {
   type Page,
+  type PassedStep,
   type Step,
   checkLines,
   heading,
   headlineLines,
   phaseLine,
+  phaseStepLine,
   problemSections,
+  setUpLines,
   summaryLines,
 } from './sections.ts';
 import { styleOf } from './style.ts';
@@ -95,7 +98,9 @@ const reportBlocks = (
 ): string[][] => [
   headlineLines(page, results),
   ...problemSections(page, results),
-  ...(verbosity === 'quiet' ? [] : [summaryLines(page, results)]),
+  ...(verbosity === 'quiet' ? [] : [setUpLines(page, results), summaryLines(page, results)]).filter(
+    (lines) => lines.length > 0,
+  ),
 ];
 
 export function createConsole(options: ConsoleOptions): LiveConsole {
@@ -181,6 +186,7 @@ class Progress {
   readonly #done = new Map<string, CaseResult>();
   readonly #running = new Set<string>();
   readonly #steps = new Map<string, readonly Step[]>();
+  readonly #phaseSteps = new Map<string, readonly PassedStep[]>();
   /** Checks not yet printed, in order. */
   #waiting: PlannedCheck[] = [];
   #section = '';
@@ -203,6 +209,9 @@ class Progress {
         break;
       case 'phase.started':
         this.#phase = event.phase;
+        break;
+      case 'phase.step':
+        if (this.#page.verbose) this.#phaseSteps.set(event.phase, [...this.#stepsOf(event.phase), event]);
         break;
       case 'phase':
         this.#phase = '';
@@ -268,7 +277,13 @@ class Progress {
     if (UNTOLD_PHASES.has(phase.phase) && phase.detail === undefined) return;
     const after = this.#waiting.length === 0 && this.#planned.size > 0;
     this.#enter(after ? 'clean-up' : 'set-up');
-    this.#output.print([phaseLine(this.#page, phase)]);
+    const steps = this.#stepsOf(phase.phase).map((step) => phaseStepLine(this.#page, step));
+    this.#phaseSteps.delete(phase.phase);
+    this.#output.print([phaseLine(this.#page, phase), ...steps]);
+  }
+
+  #stepsOf(phase: string): readonly PassedStep[] {
+    return this.#phaseSteps.get(phase) ?? [];
   }
 
   #settle({ case: id, verdict, durationMs }: Extract<RunEvent, { type: 'verdict' }>): void {

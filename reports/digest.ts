@@ -2,7 +2,7 @@
 import { CAUSES, type CauseCode } from '../lib/model/causes.ts';
 import { type Subject, subjectName, suiteOf } from '../lib/model/ids.ts';
 import type { RunSubject } from '../lib/model/record.ts';
-import type { CaseResult, RunResults } from '../lib/model/results.ts';
+import type { CaseResult, PhaseStep, RunResults } from '../lib/model/results.ts';
 import { STATUSES, type Status } from '../lib/model/verdict.ts';
 import { clean, counted, oneLine } from './text.ts';
 
@@ -110,6 +110,38 @@ function byHand({ byHand: commands = {} }: RunResults): string[] {
     .filter(([at]) => clusters.includes(at.split('/', 1)[0]))
     .map(([at, command]) => `By hand, ${at}: \`${command} …\``);
 }
+
+/** Nobody asks why a set-up was not faster than this. */
+const LONG_SET_UP_MS = 10_000;
+const SLOWEST_STEPS = 5;
+/** So that twenty workloads, all of which waited for the same, do not hide the rest. */
+const SLOWEST_OF_PHASE = 2;
+
+export interface SlowStep extends PhaseStep {
+  readonly phase: string;
+}
+
+/**
+ * Where the time of a long set-up went: of steps that are the same in several clusters the slowest, the longest first.
+ * Undefined when it was short, or nobody told of its steps.
+ */
+export function slowSetUp({ phases }: RunResults): { totalMs: number; steps: SlowStep[] } | undefined {
+  const ended = phases.flatMap(({ steps = [], endedMs }) => (steps.length > 0 ? (endedMs ?? 0) : []));
+  const totalMs = Math.max(0, ...ended);
+  if (totalMs < LONG_SET_UP_MS) return undefined;
+  const longest = (steps: readonly SlowStep[]): SlowStep[] =>
+    steps.toSorted((a, b) => b.durationMs - a.durationMs);
+  const chosen = phases.flatMap(({ phase, steps = [] }) =>
+    [...Map.groupBy(longest(steps.map((step) => ({ ...step, phase }))), ({ step }) => step)]
+      .flatMap(([, [slowest]]) => slowest ?? [])
+      .slice(0, SLOWEST_OF_PHASE),
+  );
+  return { totalMs, steps: longest(chosen).slice(0, SLOWEST_STEPS) };
+}
+
+/** `west: workload mcnet/client`. */
+export const stepName = ({ step, cluster }: Pick<PhaseStep, 'step' | 'cluster'>): string =>
+  oneLine(cluster === undefined ? step : `${cluster}: ${step}`);
 
 /** Nothing was executed: no case has a verdict that rests on traffic. A failure of the run. */
 export const nothingExecuted = (results: RunResults): boolean =>

@@ -132,6 +132,14 @@ const usageMembers = {
   reason: z.string().exactOptional().describe('why there is nothing to be seen'),
 };
 
+const stepMembers = {
+  step: z.string(),
+  cluster: z.string().exactOptional(),
+  durationMs: milliseconds,
+  detail: z.string().exactOptional().describe('what it waited for, where something says so'),
+  failed: z.literal(true).exactOptional(),
+};
+
 export const reportSchema = z
   .object({
     v: z.literal(REPORT_VERSION),
@@ -164,6 +172,14 @@ export const reportSchema = z
             durationMs: milliseconds,
             detail: z.string().exactOptional(),
             endedMs: milliseconds.exactOptional().describe('milliseconds since the run began'),
+            steps: list(
+              z.object({
+                ...stepMembers,
+                endedMs: milliseconds.describe('milliseconds since the run began'),
+              }),
+            )
+              .exactOptional()
+              .describe('of the set-up, in the order in which they ended; some go on beside each other'),
           }),
         ),
         teardown: z.enum([...teardown, 'unknown']),
@@ -303,6 +319,7 @@ export const recordLineSchema = z
       unselected: list(z.string()).exactOptional(),
     }),
     line('phase', { phase: z.string(), durationMs: milliseconds, detail: z.string().exactOptional() }),
+    line('phase.step', { phase: z.string(), ...stepMembers }),
     line('step', {
       case: z.string(),
       step: z.string(),

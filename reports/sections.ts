@@ -1,6 +1,6 @@
 /** The parts of the console report as lines; colour and width are given, the rest follows from the results. */
 import type { RecordBody } from '../lib/model/record.ts';
-import type { CaseResult, RunResults } from '../lib/model/results.ts';
+import type { CaseResult, PhaseStep, RunResults } from '../lib/model/results.ts';
 import { STATUSES, type Figure, type Status } from '../lib/model/verdict.ts';
 import {
   type CheckResults,
@@ -17,6 +17,8 @@ import {
   runFailure,
   skippedCoreText,
   skipsByReason,
+  slowSetUp,
+  stepName,
   verdictText,
 } from './digest.ts';
 import { againText, formatDuration, formatFigure, formatRange } from './format.ts';
@@ -88,6 +90,38 @@ export function phaseLine(page: Page, phase: { phase: string; durationMs: number
     facts: failed ? page.style('red', 'failed') : '',
     durationMs: phase.durationMs,
   });
+}
+
+/** A step of a phase, as the living run told. */
+export type PassedStep = Omit<PhaseStep, 'endedMs'>;
+
+/** In the verbose report, below its phase. */
+export const phaseStepLine = (page: Page, step: PassedStep): string =>
+  page.style(
+    'dim',
+    `    ${stepText({ step: `${stepName(step)}${step.failed ? ' failed' : ''}`, durationMs: step.durationMs, detail: step.detail }, page.width - 4)}`,
+  );
+
+/** Where the time of a set-up went that took long. */
+export function setUpLines(page: Page, results: RunResults): string[] {
+  const slow = slowSetUp(results);
+  if (!slow) return [];
+  return [
+    page.style(
+      'dim',
+      `set-up took ${formatDuration(slow.totalMs)}; its slowest steps, some beside each other:`,
+    ),
+    ...slow.steps.map((step) => {
+      const detail = step.detail === undefined ? '' : oneLine(step.detail);
+      return row(page, {
+        mark: ' ',
+        name: step.phase,
+        text: [stepName(step), ...(step.failed ? ['failed'] : []), ...(detail ? [detail] : [])].join(' · '),
+        facts: '',
+        durationMs: step.durationMs,
+      });
+    }),
+  ];
 }
 
 const worstOf = (cases: readonly CaseResult[]): Status =>

@@ -6,6 +6,7 @@ import type { IpFamily, PerFamily } from './cidr.ts';
 import type { Disturbance, FaultKind, FaultSpec } from './fault.ts';
 import type { Intent, PolicySemantics, Refusal } from './intent.ts';
 import type { CaptureSummary, Credentials, Probe } from './probe.ts';
+import type { Step } from './steps.ts';
 import type { Topology, Ways } from './topology.ts';
 import type { ContainerName, ContainerReading, Plane } from './usage.ts';
 import type { Figures } from './verdict.ts';
@@ -116,6 +117,8 @@ export interface Workload {
   readonly node?: string;
   readonly addresses: PerFamily<string>;
   readonly probe: Probe;
+  /** What it waited for until it was ready, and how long, where something says so. */
+  readonly waited?: string;
   /** Prefix with which a person runs a command there: `ip netns exec …`, `kubectl --context … exec … --`. */
   readonly shell: string;
 }
@@ -339,7 +342,7 @@ export interface Underlay {
   readonly features: readonly Feature[];
   requirements(families: readonly IpFamily[]): Requirements;
   /** Joins the gateways. */
-  join(fleet: Fleet, ledger: Ledger): Promise<void>;
+  join(fleet: Fleet, ledger: Ledger, step?: Step): Promise<void>;
   readonly injectors: readonly FaultInjector[];
   /** Versions as observed: `wireguard: kernel 6.1` or `wireguard-go 0.0.20220316`. */
   observedVersions(fleet: Fleet): Promise<Readonly<Record<string, string>>>;
@@ -517,7 +520,7 @@ export interface Profile {
   };
   requirements(): Requirements;
   /** Resolves when it is ready for workloads. Into clusters that this program made. */
-  install(fleet: Fleet, ledger: Ledger): Promise<void>;
+  install(fleet: Fleet, ledger: Ledger, step?: Step): Promise<void>;
   /** Takes over what `install` made in a run that was kept, as it is now. */
   recall?(fleet: Fleet): Promise<void>;
   /**
@@ -559,6 +562,7 @@ export interface ProviderOptions {
   readonly requirements: Requirements;
   readonly ledger: Ledger;
   readonly signal: AbortSignal;
+  readonly step?: Step;
 }
 
 /** How long things may take at this provider; milliseconds. */

@@ -70,6 +70,17 @@ export type RecordBody =
       unselected?: readonly string[];
     }
   | { type: 'phase'; phase: string; durationMs: number; detail?: string }
+  /** A part of a phase of the set-up; it ended when this was written. */
+  | {
+      type: 'phase.step';
+      phase: string;
+      step: string;
+      cluster?: string;
+      durationMs: number;
+      /** What it waited for, where something says so. */
+      detail?: string;
+      failed?: true;
+    }
   | { type: 'step'; case: string; step: string; durationMs: number; detail?: unknown }
   /** `attempt` counts from 1 when a case runs again. */
   | { type: 'observation'; case: string; attempt: number; observed: unknown; durationMs: number }

@@ -29,6 +29,27 @@ export interface Conformance {
   readonly skippedCore: readonly string[];
 }
 
+/** Of a phase; some go on beside each other. */
+export interface PhaseStep {
+  readonly step: string;
+  readonly cluster?: string;
+  readonly durationMs: number;
+  /** When it ended, milliseconds since the run began. */
+  readonly endedMs: number;
+  readonly detail?: string;
+  readonly failed?: true;
+}
+
+export interface PhaseResult {
+  readonly phase: string;
+  readonly durationMs: number;
+  readonly detail?: string;
+  /** When it ended, milliseconds since the run began: some go on beside each other. */
+  readonly endedMs?: number;
+  /** In the order in which they ended; absent where nobody tells of any. */
+  readonly steps?: readonly PhaseStep[];
+}
+
 export interface RunResults {
   readonly subject: RunSubject;
   readonly run: string;
@@ -43,13 +64,7 @@ export interface RunResults {
   readonly conformance: Conformance;
   /** In the order of the plan. */
   readonly cases: readonly CaseResult[];
-  readonly phases: readonly {
-    readonly phase: string;
-    readonly durationMs: number;
-    readonly detail?: string;
-    /** When it ended, milliseconds since the run began: some go on beside each other. */
-    readonly endedMs?: number;
-  }[];
+  readonly phases: readonly PhaseResult[];
   readonly teardown: RunEnd['teardown'] | 'unknown';
   /** Where everything was kept: what a person looks at it with, by `east` and `east/gateway`. */
   readonly byHand?: Readonly<Record<string, string>>;

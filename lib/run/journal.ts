@@ -1,6 +1,7 @@
 /** What happens in a run goes through here once: to the record, to whoever watches, and into the results. */
 import type { PlannedCase, RecordBody } from '../model/record.ts';
-import type { RunEvent, RunObserver, RunResults } from '../model/results.ts';
+import type { PhaseResult, PhaseStep, RunEvent, RunObserver, RunResults } from '../model/results.ts';
+import type { Step } from '../model/steps.ts';
 import type { ClusterUsage } from '../model/usage.ts';
 import type { Verdict } from '../model/verdict.ts';
 import type { RecordWriter } from './record.ts';
@@ -11,7 +12,7 @@ type Opening = Extract<RecordBody, { type: 'run.start' | 'plan' }>;
 
 export class Journal {
   readonly outcomes = new Map<string, CaseOutcome>();
-  readonly phases: RunResults['phases'][number][] = [];
+  readonly phases: PhaseResult[] = [];
   readonly diagnostics: RunResults['diagnostics'][number][] = [];
   readonly usage: ClusterUsage[] = [];
   readonly #writer: RecordWriter;
@@ -47,13 +48,14 @@ export class Journal {
     }
   }
 
-  /** Times a part of the run. */
-  async phase<T>(phase: string, action: () => Promise<T>): Promise<T> {
+  /** Times a part of the run, and the steps of it that whoever does it tells of. */
+  async phase<T>(phase: string, action: (step: Step) => Promise<T>): Promise<T> {
     this.announce({ type: 'phase.started', phase });
     const began = this.#writer.elapsed();
+    const steps: PhaseStep[] = [];
     let detail: string | undefined;
     try {
-      return await action();
+      return await action(this.#stepsOf(phase, steps));
     } catch (error) {
       detail = 'failed';
       throw error;
@@ -61,8 +63,32 @@ export class Journal {
       const durationMs = Math.round(this.#writer.elapsed() - began);
       const facts = { phase, durationMs, ...(detail !== undefined && { detail }) };
       const endedMs = Math.round(this.record({ type: 'phase', ...facts }));
-      this.phases.push({ ...facts, endedMs });
+      this.phases.push({ ...facts, endedMs, ...(steps.length > 0 && { steps: [...steps] }) });
     }
+  }
+
+  #stepsOf(phase: string, steps: PhaseStep[]): Step {
+    return async ({ what, cluster }, action) => {
+      const began = this.#writer.elapsed();
+      let detail: string | undefined;
+      let failed = false;
+      try {
+        return await action((said) => (detail = this.#writer.withoutSecrets(said)));
+      } catch (error) {
+        failed = true;
+        throw error;
+      } finally {
+        const facts = {
+          step: what,
+          ...(cluster !== undefined && { cluster }),
+          durationMs: Math.round(this.#writer.elapsed() - began),
+          ...(detail !== undefined && { detail }),
+          ...(failed && { failed: true as const }),
+        };
+        const endedMs = Math.round(this.record({ type: 'phase.step', phase, ...facts }));
+        steps.push({ ...facts, endedMs });
+      }
+    };
   }
 
   /** The first verdict of a case stands. What was seen is kept where it explains something; the record has all of it. */

@@ -59,6 +59,11 @@ export class RecordWriter {
     return Math.round((this.#options.clock.monotonic() - this.#startedMono) * 1000) / 1000;
   }
 
+  /** As it writes it. */
+  withoutSecrets(text: string): string {
+    return this.#options.redactor.text(text);
+  }
+
   /** Why the record is incomplete; undefined while it is not. */
   get failure(): string | undefined {
     return this.#failure;

@@ -1,7 +1,7 @@
 /** From what a run recorded to what reports show. Pure. */
 import { UserError } from '../model/errors.ts';
 import type { PlannedCase, RecordEvent, RunSubject } from '../model/record.ts';
-import type { CaseResult, RunResults } from '../model/results.ts';
+import type { CaseResult, PhaseResult, PhaseStep, RunResults } from '../model/results.ts';
 import type { ClusterUsage } from '../model/usage.ts';
 import type { Figure, Figures, Verdict } from '../model/verdict.ts';
 import { type StoredCase, conformanceOf, exitCodeOf, judgeAgain, mergeCases } from './judge.ts';
@@ -172,12 +172,7 @@ function factsOf(record: StoredRecord, registry: CheckRegistry): RunFacts {
     startedAt: start.at,
     durationMs: record.events.at(-1)?.monoMs ?? 0,
     ended: end?.ended ?? 'unfinished',
-    phases: eventsOf(record, 'phase').map(({ phase, durationMs, detail, monoMs }) => ({
-      phase,
-      durationMs,
-      endedMs: Math.round(monoMs),
-      ...(detail !== undefined && { detail }),
-    })),
+    phases: phasesIn(record),
     teardown: end?.teardown ?? 'unknown',
     leftovers: end?.leftovers ?? [],
     ...(end?.figures && { figures: end.figures }),
@@ -195,6 +190,39 @@ function factsOf(record: StoredRecord, registry: CheckRegistry): RunFacts {
     ...(interruptedBy && { interruptedBy }),
     recordBroken: record.broken,
   };
+}
+
+/** Each with the steps that ended within it; those of a phase that never ended are nobody's. */
+function phasesIn({ events }: StoredRecord): PhaseResult[] {
+  const phases: PhaseResult[] = [];
+  const open = new Map<string, PhaseStep[]>();
+  for (const event of events) {
+    if (event.type === 'phase.step') {
+      const { phase, step, cluster, durationMs, detail, failed, monoMs } = event;
+      const steps = open.get(phase) ?? [];
+      open.set(phase, steps);
+      steps.push({
+        step,
+        ...(cluster !== undefined && { cluster }),
+        durationMs,
+        ...(detail !== undefined && { detail }),
+        ...(failed && { failed }),
+        endedMs: Math.round(monoMs),
+      });
+    } else if (event.type === 'phase') {
+      const { phase, durationMs, detail, monoMs } = event;
+      const steps = open.get(phase);
+      open.delete(phase);
+      phases.push({
+        phase,
+        durationMs,
+        ...(detail !== undefined && { detail }),
+        endedMs: Math.round(monoMs),
+        ...(steps && { steps }),
+      });
+    }
+  }
+  return phases;
 }
 
 function usageIn(record: StoredRecord): Pick<RunResults, 'usage'> {

@@ -12,6 +12,7 @@ import type {
 import { InternalError } from '../model/errors.ts';
 import { allEnded } from '../model/promises.ts';
 import type { RunSpec } from '../model/spec.ts';
+import type { Step } from '../model/steps.ts';
 import { type WorkloadSpec, keyOf } from '../model/workload.ts';
 import type { Clock } from '../system/clock.ts';
 import { type Fixtures, existsIn, intentKey, standingIn } from './fixtures.ts';
@@ -46,7 +47,7 @@ export interface SetUpOptions {
 /** When it rejects, nothing of it is still going on; an abort takes effect between its steps. */
 export async function setUp(options: SetUpOptions): Promise<Fleet> {
   const { spec, provider, underlay, profile, run, state, journal, signal, attach } = options;
-  const phase = <T>(name: string, action: () => Promise<T>): Promise<T> => {
+  const phase = <T>(name: string, action: (step: Step) => Promise<T>): Promise<T> => {
     signal.throwIfAborted();
     return journal.phase(name, action);
   };
@@ -60,19 +61,21 @@ export async function setUp(options: SetUpOptions): Promise<Fleet> {
     ledger: state,
     signal,
   };
-  const fleet = await phase(attach ? 'attach' : 'create', () =>
-    attach ? provider.attach(run, providerOptions) : provider.create(providerOptions),
+  const fleet = await phase(attach ? 'attach' : 'create', (step) =>
+    attach
+      ? provider.attach(run, { ...providerOptions, step })
+      : provider.create({ ...providerOptions, step }),
   );
   const join = async (): Promise<void> => {
     if (attach) {
       await profile.recall?.(fleet);
       return;
     }
-    await phase('join', () => underlay.join(fleet, state));
+    await phase('join', (step) => underlay.join(fleet, state, step));
     // What runs in clusters of somebody else was installed by them.
     await (spec.provider === 'contexts'
       ? phase('adopt', async () => profile.adopt?.(fleet))
-      : phase('install', () => profile.install(fleet, state)));
+      : phase('install', (step) => profile.install(fleet, state, step)));
   };
   const missing = missingWorkloads(fleet, options);
   const [carried = [], plain = []] = [true, false].map((yes) =>
@@ -80,13 +83,13 @@ export async function setUp(options: SetUpOptions): Promise<Fleet> {
   );
   const populate = async (): Promise<void> => {
     if (plain.length > 0 || carried.length === 0)
-      await phase('workloads', () => startWorkloads(plain, signal));
-    await phase('services', () => exposeServices(fleet, options));
+      await phase('workloads', (step) => startWorkloads(plain, signal, step));
+    await phase('services', (step) => exposeServices(fleet, options, step));
   };
   await allEnded([join(), populate()]);
   // What the technology adds to a workload must be there before the workload is.
-  if (carried.length > 0) await phase('workloads', () => startWorkloads(carried, signal));
-  await phase('intents', () => applyIntents(fleet, options));
+  if (carried.length > 0) await phase('workloads', (step) => startWorkloads(carried, signal, step));
+  await phase('intents', (step) => applyIntents(fleet, options, step));
   await state.update({ standing: union(state.standing, options.fixtures) });
   return fleet;
 }
@@ -127,18 +130,23 @@ function missingWorkloads(fleet: Fleet, { fixtures, profile }: SetUpOptions): Mi
   });
 }
 
-async function startWorkloads(missing: readonly MissingWorkload[], signal: AbortSignal): Promise<void> {
-  await eachLimited(
-    missing,
-    STARTS_AT_ONCE,
-    signal,
-    async ({ cluster, spec }) => void (await cluster.startWorkload(spec)),
+async function startWorkloads(
+  missing: readonly MissingWorkload[],
+  signal: AbortSignal,
+  step: Step,
+): Promise<void> {
+  await eachLimited(missing, STARTS_AT_ONCE, signal, ({ cluster, spec }) =>
+    step({ what: `workload ${keyOf(spec)}`, cluster: cluster.name }, async (note) => {
+      const { waited } = await cluster.startWorkload(spec);
+      if (waited !== undefined) note(waited);
+    }),
   );
 }
 
 async function exposeServices(
   fleet: Fleet,
   { fixtures, profile, state, signal }: SetUpOptions,
+  step: Step,
 ): Promise<void> {
   const standing = new Set(state.standing.services.map(keyOf));
   const missing = fixtures.services.filter((service) => !standing.has(keyOf(service)));
@@ -147,11 +155,13 @@ async function exposeServices(
   );
   const width = REQUESTS_AT_ONCE * fleet.clusters.length;
   await eachLimited(wanted, width, signal, ({ cluster, service }) =>
-    cluster.exposeService(profile.decorateService?.(service) ?? service),
+    step({ what: `service ${keyOf(service)}`, cluster: cluster.name }, () =>
+      cluster.exposeService(profile.decorateService?.(service) ?? service),
+    ),
   );
 }
 
-async function applyIntents(fleet: Fleet, options: SetUpOptions): Promise<void> {
+async function applyIntents(fleet: Fleet, options: SetUpOptions, step: Step): Promise<void> {
   const { fixtures, state, signal } = options;
   const standing = new Set(state.standing.intents.map(intentKey));
   const missing = fixtures.intents.filter((intent) => !standing.has(intentKey(intent)));
@@ -161,19 +171,30 @@ async function applyIntents(fleet: Fleet, options: SetUpOptions): Promise<void> 
       intent,
     })),
   );
-  const inPlace: { what: string; applied: AppliedIntent }[] = [];
+  const inPlace: { intent: string; cluster: string; handler: string; applied: AppliedIntent }[] = [];
   const width = REQUESTS_AT_ONCE * fleet.clusters.length;
   await eachLimited(wanted, width, signal, async ({ cluster, intent }) => {
     const handler = handlerFor(options, intent);
     // Cases whose fixtures cannot be expressed were skipped when the run was planned.
     if (!handler) throw new InternalError(`nothing can express ${intentKey(intent)}`);
-    const what = `${intentKey(intent)} in ${cluster.name} by ${handler.name}`;
-    inPlace.push({ what, applied: await handler.apply(intent, cluster) });
+    const place = { intent: intentKey(intent), cluster: cluster.name };
+    const applied = await step({ what: `${place.intent} applied`, cluster: place.cluster }, () =>
+      handler.apply(intent, cluster),
+    );
+    inPlace.push({ ...place, handler: handler.name, applied });
   });
   // All are in place before the first is waited for: they settle beside each other.
   const limitMs = CONVERGENCE_MS.value + SETTLING_PER_CLUSTER_MS * fleet.clusters.length;
-  await eachLimited(inPlace, width, signal, ({ what, applied }) =>
-    untilSettled(() => applied.settled(), what, options.clock, signal, limitMs),
+  await eachLimited(inPlace, width, signal, ({ intent, cluster, handler, applied }) =>
+    step({ what: `${intent} in force`, cluster }, (note) => {
+      const settled = async (): Promise<boolean | string> => {
+        const answer = await applied.settled();
+        if (typeof answer === 'string') note(answer);
+        return answer;
+      };
+      const what = `${intent} in ${cluster} by ${handler}`;
+      return untilSettled(settled, what, options.clock, signal, limitMs);
+    }),
   );
 }
 

@@ -13,6 +13,7 @@ import {
   ninetyPairs,
   resultsOf,
   setUpDied,
+  slowlySetUp,
   troubled,
 } from './support.ts';
 
@@ -32,7 +33,7 @@ function live(results: RunResults, changes: Partial<ConsoleOptions> = {}): strin
   return stream.text;
 }
 
-const samples = { healthy, troubled, ninetyPairs, setUpDied, interrupted, hostile };
+const samples = { healthy, troubled, ninetyPairs, setUpDied, slowlySetUp, interrupted, hostile };
 
 t.test('the report begins with class and verdict', async (t) => {
   for (const [name, sample] of Object.entries(samples)) {
@@ -59,7 +60,14 @@ t.test('colour changes nothing but colour', async (t) => {
 
 t.test('no line but a command or an id is wider than the terminal', async (t) => {
   for (const width of [80, 120]) {
-    for (const [name, sample] of Object.entries({ healthy, troubled, ninetyPairs, setUpDied, interrupted })) {
+    for (const [name, sample] of Object.entries({
+      healthy,
+      troubled,
+      ninetyPairs,
+      setUpDied,
+      slowlySetUp,
+      interrupted,
+    })) {
       const lines = live(sample(), { width }).split('\n');
       const long = lines.filter((line) => widthOf(line) >= width && !/^ {2}reproduce/.test(line));
       t.same(long, [], `${name} in ${width} columns`);
@@ -78,6 +86,21 @@ t.test('phases and checks appear in the order of the plan, whatever ends first',
   console.onEnd([results]);
   const shown = stream.lines.flatMap((line) => /^√ (\w+\.[\w-]+) /.exec(line)?.[1] ?? []);
   t.same(shown, [...new Set(results.cases.map(({ check }) => check))]);
+});
+
+t.test('the slowest steps of a long set-up are named, all of them when asked for', async (t) => {
+  const results = slowlySetUp();
+  const told =
+    /\nset-up took 99\.4 s; its slowest steps, some beside each other:\n +create +west: kind create cluster +43\.0 s\n +workloads +west: workload mcnet\/client · no node takes it: 0\/1 nodes.* 38\.0 s\n/;
+  t.match(renderConsole([results], { ...OPTIONS, width: 120 }), told, 'of a stored record');
+  t.match(live(results, { width: 120 }), told);
+  t.notMatch(live(results, { verbosity: 'quiet' }), /slowest steps/);
+  t.notMatch(live(healthy()), /slowest steps/, 'of a short one nothing is said');
+  t.notMatch(live(results), /routes between nodes/);
+  t.match(
+    live(results, { verbosity: 'verbose' }),
+    /\n√ create .*56\.0 s\n {4}networks {2}400 ms\n {4}east: kind create cluster {2}41\.0 s\n/,
+  );
 });
 
 t.test('a check is one line with its pairs and the figures that matter', async (t) => {

@@ -10,8 +10,18 @@ import {
   remarks,
   runFailure,
   skipsByReason,
+  slowSetUp,
 } from '../../reports/digest.ts';
-import { healthy, interrupted, lost, ninetyPairs, resultsOf, setUpDied, troubled } from './support.ts';
+import {
+  healthy,
+  interrupted,
+  lost,
+  ninetyPairs,
+  resultsOf,
+  setUpDied,
+  slowlySetUp,
+  troubled,
+} from './support.ts';
 
 t.test('the headline says class, verdict and what was skipped of the core', async (t) => {
   t.equal(headline(healthy()), 'underlay: conformant · nothing of the core was skipped');
@@ -27,6 +37,23 @@ t.test('the headline says class, verdict and what was skipped of the core', asyn
   t.match(headline({ ...healthy(), conformance }), /: policy \(3 checks\), dns\.local: not selected$/);
   const unselected = { ...healthy().conformance, skippedCore: ['dns.local: not selected', 'odd entry'] };
   t.match(headline({ ...healthy(), conformance: unselected }), /dns\.local: not selected; odd entry$/);
+});
+
+t.test('a set-up that took long says where its time went, of equal steps by the slowest', async (t) => {
+  const slow = slowSetUp(slowlySetUp());
+  t.equal(slow?.totalMs, 99_400, 'cases are no part of it');
+  t.same(
+    slow?.steps.map(({ phase, step, cluster, durationMs }) => [phase, step, cluster, durationMs]),
+    [
+      ['create', 'kind create cluster', 'west', 43_000],
+      ['workloads', 'workload mcnet/client', 'west', 38_000],
+      ['workloads', 'workload mcnet/echo-1', 'east', 12_000],
+      ['create', 'images loaded', 'east', 10_100],
+    ],
+  );
+  t.equal(slowSetUp(healthy()), undefined, 'nobody told of its steps');
+  const short = slowlySetUp().phases.map((phase) => ({ ...phase, endedMs: 9_000 }));
+  t.equal(slowSetUp({ ...healthy(), phases: short }), undefined);
 });
 
 t.test('counts', async (t) => {

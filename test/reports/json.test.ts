@@ -5,7 +5,16 @@ import type { RecordEvent } from '../../lib/model/record.ts';
 import { type JsonReport, jsonReporter } from '../../reports/json.ts';
 import { recordLineSchema, reportSchema } from '../../reports/schemas.ts';
 import { SHIPPED_SCHEMAS } from './shipped-schemas.ts';
-import { eventsOf, healthy, hostile, interrupted, ninetyPairs, setUpDied, troubled } from './support.ts';
+import {
+  eventsOf,
+  healthy,
+  hostile,
+  interrupted,
+  ninetyPairs,
+  setUpDied,
+  slowlySetUp,
+  troubled,
+} from './support.ts';
 
 /** Whatever the types allow, the schemas allow: the compiler's word, and a line that uses it. */
 const asReport = (report: JsonReport): z.input<typeof reportSchema> => report;
@@ -22,7 +31,7 @@ t.test('the schemas that are shipped are those of the source', async (t) => {
 });
 
 t.test('every report has the shape that is documented, and nothing that is not', async (t) => {
-  const samples = { healthy, troubled, ninetyPairs, setUpDied, interrupted, hostile };
+  const samples = { healthy, troubled, ninetyPairs, setUpDied, slowlySetUp, interrupted, hostile };
   for (const [name, sample] of Object.entries(samples)) {
     const report = JSON.parse(jsonReporter.render([sample()])) as JsonReport;
     t.same(reportSchema.parse(asReport(report)), report, name);

@@ -2,7 +2,7 @@
 import { type Subject, caseId, defaultClusterNames, suiteOf } from '../../lib/model/ids.ts';
 import type { Level, Scope } from '../../lib/model/check.ts';
 import type { PlannedCase, RunSubject } from '../../lib/model/record.ts';
-import type { CaseResult, RunEvent, RunResults } from '../../lib/model/results.ts';
+import type { CaseResult, PhaseResult, PhaseStep, RunEvent, RunResults } from '../../lib/model/results.ts';
 import { directedPairs } from '../../lib/model/topology.ts';
 import {
   type Figure,
@@ -322,6 +322,49 @@ export const setUpDied = (): RunResults =>
     },
   );
 
+const step = (durationMs: number, endedMs: number, name: string, cluster?: string): PhaseStep => ({
+  step: name,
+  ...(cluster !== undefined && { cluster }),
+  durationMs,
+  endedMs,
+});
+
+/** Clusters in containers: most of the time goes into the set-up, and its steps say where. */
+export const slowlySetUp = (): RunResults => ({
+  ...healthy(),
+  phases: [
+    {
+      phase: 'create',
+      durationMs: 56_000,
+      endedMs: 56_400,
+      steps: [
+        step(400, 800, 'networks'),
+        step(41_000, 41_900, 'kind create cluster', 'east'),
+        step(43_000, 43_900, 'kind create cluster', 'west'),
+        step(9_000, 52_900, 'images loaded', 'west'),
+        step(10_100, 52_000, 'images loaded', 'east'),
+        step(900, 56_400, 'routes between nodes and gateway', 'west'),
+      ],
+    },
+    { phase: 'join', durationMs: 3_000, endedMs: 59_400 },
+    {
+      phase: 'workloads',
+      durationMs: 40_000,
+      endedMs: 99_400,
+      steps: [
+        step(12_000, 71_000, 'workload mcnet/echo-1', 'east'),
+        step(11_000, 70_000, 'workload mcnet/echo-2', 'east'),
+        {
+          ...step(38_000, 99_400, 'workload mcnet/client', 'west'),
+          detail:
+            'no node takes it: 0/1 nodes are available 26.5 s; not ready: agent (ContainerCreating) 9.0 s',
+        },
+      ],
+    },
+    { phase: 'cases', durationMs: 20_900, endedMs: 120_300 },
+  ],
+});
+
 export const interrupted = (): RunResults =>
   resultsOf(
     ({ suite }) =>
@@ -370,8 +413,11 @@ export function eventsOf(results: RunResults): RunEvent[] {
   const planned = results.cases.map(({ verdict: _v, durationMs: _d, reproduceCommand: _r, ...plan }) => plan);
   let monoMs = 0;
   const at = <E extends object>(event: E, after = 0) => ({ ...event, monoMs: (monoMs += after) });
-  const phase = ({ durationMs, ...facts }: RunResults['phases'][number]): RunEvent[] => [
+  const phase = ({ durationMs, steps = [], ...facts }: PhaseResult): RunEvent[] => [
     at({ type: 'phase.started' as const, phase: facts.phase }),
+    ...steps.map(({ endedMs: _e, ...step }) =>
+      at({ type: 'phase.step' as const, phase: facts.phase, ...step }),
+    ),
     at({ type: 'phase' as const, durationMs, ...facts }, durationMs),
   ];
   const isAfter = ({ phase: name }: { phase: string }) => name === 'teardown';

@@ -114,6 +114,49 @@ t.test('what containers take is looked at when that is asked for, and said when 
   t.equal((await run(standard)).outcome.results.usage, undefined, 'no run looks by itself');
 });
 
+t.test('the record has the steps of the set-up, without secrets', async (t) => {
+  const { outcome, lines } = await run(standard, { fake: { waited: 'token=aGVsbG9oZWxsbw 3.0 s' } });
+  const stepsOf = (name: string) => outcome.results.phases.find(({ phase }) => phase === name)?.steps;
+  const waited = 'token=[redacted] 3.0 s';
+  const inBoth = (step: string, facts: object = {}) =>
+    ['east', 'west'].map((cluster) => ({ step, cluster, ...facts }));
+  t.match(stepsOf('install'), [{ step: 'control plane', cluster: undefined, failed: undefined }]);
+  t.match(stepsOf('workloads'), inBoth('workload mcnet/client', { detail: waited, durationMs: Number }));
+  t.match(stepsOf('services'), inBoth('service mcnet/echo', { detail: undefined }));
+  t.match(stepsOf('intents'), [
+    ...inBoth('share-service mcnet/echo applied'),
+    ...inBoth('share-service mcnet/echo in force'),
+  ]);
+  t.equal(stepsOf('cases'), undefined);
+  t.notMatch(lines.join('\n'), /aGVsbG9oZWxsbw/);
+  const told = readResults(lines, registryOf(standard))[0]?.phases;
+  t.strictSame(told, JSON.parse(JSON.stringify(outcome.results.phases)), 'the record tells the same');
+
+  const older = lines.filter((line) => !line.includes('"phase.step"'));
+  const phases = readResults(older, registryOf(standard))[0]?.phases;
+  t.ok(phases?.some(({ phase }) => phase === 'workloads'));
+  t.notOk(
+    phases?.some(({ steps }) => steps),
+    'a record without them is read as before',
+  );
+});
+
+t.test('a step that failed says so, and the set-up dies by it', async (t) => {
+  const { outcome } = await run(standard, {
+    fake: {
+      hook: (step, detail) => {
+        if (step === 'exposeService' && detail.startsWith('west')) throw new Error('no room');
+      },
+    },
+  });
+  t.match(outcome, { exitCode: 2, results: { ended: 'set-up-failed', error: 'no room' } });
+  const { steps = [] } = outcome.results.phases.find(({ phase }) => phase === 'services') ?? {};
+  t.strictSame(steps.map(({ cluster, failed }) => [cluster, failed]).toSorted(), [
+    ['east', undefined],
+    ['west', true],
+  ]);
+});
+
 t.test('created resources are undone newest first', async (t) => {
   const { system } = await run(standard);
   const undone = system.log.filter((entry) => entry.startsWith('undo '));

@@ -23,6 +23,7 @@ import type { Probe } from '../../lib/model/probe.ts';
 import type { PlannedCase } from '../../lib/model/record.ts';
 import type { RunEvent } from '../../lib/model/results.ts';
 import type { RunSpec } from '../../lib/model/spec.ts';
+import { untold } from '../../lib/model/steps.ts';
 import type { Topology } from '../../lib/model/topology.ts';
 import { type Verdict, failed, passed } from '../../lib/model/verdict.ts';
 import { type ServiceSpec, keyOf } from '../../lib/model/workload.ts';
@@ -169,6 +170,8 @@ export interface FakeOptions {
   /** Called at the begin of each step, by name: `create`, `join`, `startWorkload`, …; may reject or hang. */
   readonly hook?: (step: string, detail: string) => Promise<void> | void;
   readonly handlers?: readonly IntentHandler[];
+  /** What every workload says that it waited for. */
+  readonly waited?: string;
 }
 
 /** All parts of a fake system, with what exists of it and in which order things happened. */
@@ -237,7 +240,15 @@ export class FakeSystem {
       startWorkload: async (spec) => {
         await this.#step('startWorkload', `${name}/${keyOf(spec)}`);
         await this.#make(options.ledger, `workload ${name}/${keyOf(spec)}`);
-        const workload = { cluster: name, spec, addresses, probe, shell: `in ${name}/${keyOf(spec)}` };
+        const { waited } = this.#options;
+        const workload = {
+          cluster: name,
+          spec,
+          addresses,
+          probe,
+          shell: `in ${name}/${keyOf(spec)}`,
+          ...(waited !== undefined && { waited }),
+        };
         workloads.push(workload);
         return workload;
       },
@@ -324,7 +335,8 @@ export class FakeSystem {
       conformanceClass: 'underlay',
       features: this.#options.features ?? [],
       requirements: () => ({ wan: false, hostPackages: [] }),
-      install: () => this.#step('install'),
+      install: (_fleet, _ledger, step = untold) =>
+        step({ what: 'control plane' }, () => this.#step('install')),
       handlers: this.#options.handlers ?? [this.handler],
       injectors: [],
       decorate: (spec) => spec,

@@ -79,7 +79,7 @@ export function createCilium(options: CiliumOptions): Profile {
         tools: ['helm'],
       },
     }),
-    install: (fleet) => installCilium(fleet, kubernetesClusters(fleet), options),
+    install: (fleet, _ledger, step) => installCilium(fleet, kubernetesClusters(fleet), options, step),
     recall: async (fleet) => {
       const [first] = kubernetesClusters(fleet);
       if (first) scope.current = scopeIn(await configurationOf(first));

@@ -3,6 +3,7 @@ import { mapFamilies } from '../../model/addressing.ts';
 import type { Fleet, KubernetesCluster } from '../../model/cluster.ts';
 import { UserError } from '../../model/errors.ts';
 import { reachableFrom } from '../../model/topology.ts';
+import { type Step, untold } from '../../model/steps.ts';
 import { systemClock, within } from '../../system/clock.ts';
 import { CommandError } from '../../system/commands.ts';
 import { helmUpgrade } from '../../system/kubernetes/helm.ts';
@@ -26,6 +27,7 @@ export async function installCilium(
   fleet: Fleet,
   clusters: readonly KubernetesCluster[],
   options: CiliumOptions,
+  step: Step = untold,
 ): Promise<void> {
   const now = new Date(systemClock.now());
   const [authority, members] = await Promise.all([
@@ -33,11 +35,13 @@ export async function installCilium(
     createRoot(`Cilium of run ${fleet.run}`, validFor(AUTHORITY_DAYS, now)),
     Promise.all(clusters.map(memberOf)),
   ]);
-  await Promise.all(clusters.map((cluster) => installIn(cluster, fleet, members, authority, options)));
+  const inEach = (what: string, action: (cluster: KubernetesCluster) => Promise<void>): Promise<unknown> =>
+    Promise.all(clusters.map((cluster) => step({ what, cluster: cluster.name }, () => action(cluster))));
+  await inEach('helm upgrade', (cluster) => installIn(cluster, fleet, members, authority, options));
   await Promise.all(
-    clusters.map((cluster) => untilMeshed(cluster, reachableFrom(fleet.topology, cluster.name))),
+    clusters.map((cluster) => untilMeshed(cluster, reachableFrom(fleet.topology, cluster.name), step)),
   );
-  if (options.ciliumSharing === 'mcs-api') await Promise.all(clusters.map(serveNames));
+  if (options.ciliumSharing === 'mcs-api') await inEach('names of the clusterset served', serveNames);
 }
 
 /** Its address is that of a node, which needs nobody to carry it. */
@@ -110,9 +114,11 @@ async function installIn(
 }
 
 /** Ready nodes, and agents that know every cluster that theirs is joined with. */
-async function untilMeshed(cluster: KubernetesCluster, others: readonly string[]): Promise<void> {
+async function untilMeshed(cluster: KubernetesCluster, others: readonly string[], step: Step): Promise<void> {
   const pods = kubectl(cluster, '-n', NAMESPACE, 'get', 'pods');
-  const running = await within(INSTALL_LIMIT_MS, () => anyReady(cluster, 'agent'), POLL_MS);
+  const running = await step({ what: 'agent ready', cluster: cluster.name }, () =>
+    within(INSTALL_LIMIT_MS, () => anyReady(cluster, 'agent'), POLL_MS),
+  );
   if (!running) {
     throw new UserError(`Cilium does not become ready in ${cluster.name}`, {
       where: `namespace ${NAMESPACE}`,
@@ -120,15 +126,14 @@ async function untilMeshed(cluster: KubernetesCluster, others: readonly string[]
     });
   }
   let seen = 'none';
-  const known = await within(
-    SYNC_LIMIT_MS,
-    async () => {
-      const remote = await remoteClusters(cluster).catch(() => []);
-      seen =
-        remote.map(({ name, ready, status }) => `${name} ${ready ? 'ready' : status}`).join(', ') || 'none';
-      return others.every((name) => remote.some((one) => one.name === name && one.ready));
-    },
-    POLL_MS,
+  const areKnown = async (): Promise<boolean> => {
+    const remote = await remoteClusters(cluster).catch(() => []);
+    seen =
+      remote.map(({ name, ready, status }) => `${name} ${ready ? 'ready' : status}`).join(', ') || 'none';
+    return others.every((name) => remote.some((one) => one.name === name && one.ready));
+  };
+  const known = await step({ what: 'other clusters known', cluster: cluster.name }, () =>
+    within(SYNC_LIMIT_MS, areKnown, POLL_MS),
   );
   if (known) return;
   throw new UserError(`${cluster.name} does not get to know the other clusters`, {

@@ -92,9 +92,9 @@ export function createConsul(options: ConsulOptions): Profile {
         tools: ['kubectl'],
       },
     }),
-    install: async (fleet) => {
+    install: async (fleet, _ledger, step) => {
       follow(fleet);
-      await installConsul(peers, options);
+      await installConsul(peers, options, step);
     },
     recall: async (fleet) => follow(fleet),
     diagnose: diagnoseConsul,

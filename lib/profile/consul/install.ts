@@ -1,6 +1,7 @@
 /** Installs Consul into clusters that this program made, and joins them. */
 import type { KubernetesCluster, KubernetesNode } from '../../model/cluster.ts';
 import { UserError } from '../../model/errors.ts';
+import { type Step, untold } from '../../model/steps.ts';
 import { systemClock, within } from '../../system/clock.ts';
 import type { Peers } from './clusters.ts';
 import { meshEntries } from './entries.ts';
@@ -19,7 +20,11 @@ const LOOK_MS = 500;
 const TRIES = 5;
 
 /** @throws UserError when a part does not start, or clusters do not become peers */
-export async function installConsul(peers: Peers, options: ConsulOptions): Promise<void> {
+export async function installConsul(
+  peers: Peers,
+  options: ConsulOptions,
+  step: Step = untold,
+): Promise<void> {
   if (options.families.join() !== 'ipv4') {
     throw new UserError('this profile carries IPv4 only', {
       where: '--ip-family',
@@ -30,18 +35,29 @@ export async function installConsul(peers: Peers, options: ConsulOptions): Promi
   const { clusters, fleet } = peers;
   await Promise.all(
     clusters.map(async (cluster) => {
-      const node = await untilTaking(cluster);
-      const place = { run: fleet.run, cluster: cluster.name, node: node.name };
-      await cluster.objects.apply(serverObjects(place, images));
-      await Promise.all([untilReady(cluster, SERVER), serveNames(cluster)]);
-      await tell(cluster, meshEntries(options.consulGateways).map(putEntry));
-      await cluster.objects.apply(gatewayObjects(images));
-      await untilReady(cluster, GATEWAY);
-      await untilListed(cluster);
+      const { name } = cluster;
+      const node = await step({ what: 'a node takes pods', cluster: name }, () => untilTaking(cluster));
+      const place = { run: fleet.run, cluster: name, node: node.name };
+      await step({ what: 'server ready', cluster: name }, async () => {
+        await cluster.objects.apply(serverObjects(place, images));
+        await Promise.all([untilReady(cluster, SERVER), serveNames(cluster)]);
+      });
+      await step({ what: 'gateway ready', cluster: name }, async () => {
+        await tell(cluster, meshEntries(options.consulGateways).map(putEntry));
+        await cluster.objects.apply(gatewayObjects(images));
+        await untilReady(cluster, GATEWAY);
+      });
+      await step({ what: 'gateway listed', cluster: name }, () => untilListed(cluster));
     }),
   );
-  for (const pair of pairsOf(peers)) await join(peers, pair);
-  for (const cluster of clusters) await untilJoined(cluster, peers.of(cluster.name));
+  for (const pair of pairsOf(peers)) {
+    await step({ what: `token of ${pair.acceptor} used`, cluster: pair.dialer }, () => join(peers, pair));
+  }
+  for (const cluster of clusters) {
+    await step({ what: 'peers active', cluster: cluster.name }, () =>
+      untilJoined(cluster, peers.of(cluster.name)),
+    );
+  }
 }
 
 /** Pods ask CoreDNS, which leaves the names of the zone to the servers. */

@@ -87,9 +87,9 @@ export function createIstio(options: IstioOptions): Profile {
         tools: ['istioctl'],
       },
     }),
-    install: (fleet: Fleet, ledger: Ledger) => {
+    install: (fleet: Fleet, ledger: Ledger, step) => {
       planes.follow(fleet);
-      return installIstio(fleet, ledger, planes, options);
+      return installIstio(fleet, ledger, planes, options, step);
     },
     recall: async (fleet: Fleet) => planes.follow(fleet),
     adopt: (fleet: Fleet) => {

@@ -1,6 +1,7 @@
 /** Installs Istio into clusters that this program made. */
 import type { Fleet, KubernetesCluster, Ledger } from '../../model/cluster.ts';
 import { UserError, messageOf } from '../../model/errors.ts';
+import { type Step, untold } from '../../model/steps.ts';
 import { systemClock } from '../../system/clock.ts';
 import { CommandError, runCommand } from '../../system/commands.ts';
 import { writeAtomically } from '../../system/files.ts';
@@ -32,6 +33,7 @@ export async function installIstio(
   ledger: Ledger,
   planes: ControlPlanes,
   options: IstioOptions,
+  step: Step = untold,
 ): Promise<void> {
   const { istioTopology: topology } = options;
   const apart = hasNetworks(topology);
@@ -40,24 +42,31 @@ export async function installIstio(
   const [root, plainEnvoy] = await Promise.all([newRoot(fleet.run, now), lacksOwnFilters(options)]);
   const { clusters, primaries } = planes;
   const install = (cluster: KubernetesCluster, more: Pick<OperatorOptions, 'controlPlane'> = {}) =>
-    runIstioctl(fleet.run, cluster, options, {
-      cluster: cluster.name,
-      topology,
-      plainEnvoy,
-      ...(options.images.istioPilot !== undefined && { pilotImage: options.images.istioPilot }),
-      ...(options.images.istioProxyv2 !== undefined && { proxyImage: options.images.istioProxyv2 }),
-      ...more,
-    });
+    step({ what: 'istioctl install', cluster: cluster.name }, () =>
+      runIstioctl(fleet.run, cluster, options, {
+        cluster: cluster.name,
+        topology,
+        plainEnvoy,
+        ...(options.images.istioPilot !== undefined && { pilotImage: options.images.istioPilot }),
+        ...(options.images.istioProxyv2 !== undefined && { proxyImage: options.images.istioProxyv2 }),
+        ...more,
+      }),
+    );
 
   const [first] = primaries;
   await Promise.all(
     clusters.map(async (cluster) => {
       const remote = hasOnePrimary(topology) && cluster !== first;
-      await cluster.objects.apply([
-        systemNamespace(networkOf(cluster.name, apart), remote ? first?.name : undefined),
-      ]);
-      if (!remote)
-        await giveIntermediates(cluster, root, { now, names: [AUTHORITY, NEXT_AUTHORITY, ENDING_AUTHORITY] });
+      await step({ what: 'namespace and authorities', cluster: cluster.name }, async () => {
+        await cluster.objects.apply([
+          systemNamespace(networkOf(cluster.name, apart), remote ? first?.name : undefined),
+        ]);
+        if (!remote)
+          await giveIntermediates(cluster, root, {
+            now,
+            names: [AUTHORITY, NEXT_AUTHORITY, ENDING_AUTHORITY],
+          });
+      });
     }),
   );
   await Promise.all(
@@ -79,8 +88,20 @@ export async function installIstio(
       planes.watchedBy(first).map((cluster) => install(cluster, { controlPlane: { address } })),
     );
   }
-  await Promise.all(primaries.map((primary) => introduce(primary, planes.watchedBy(primary))));
-  await Promise.all(primaries.map((primary) => untilKnown(primary, planes.watchedBy(primary))));
+  await Promise.all(
+    primaries.map((primary) =>
+      step({ what: 'remote secrets', cluster: primary.name }, () =>
+        introduce(primary, planes.watchedBy(primary)),
+      ),
+    ),
+  );
+  await Promise.all(
+    primaries.map((primary) =>
+      step({ what: 'other clusters known', cluster: primary.name }, () =>
+        untilKnown(primary, planes.watchedBy(primary)),
+      ),
+    ),
+  );
 }
 
 async function nodeAddressesOf(cluster: KubernetesCluster): Promise<string[]> {

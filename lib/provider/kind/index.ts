@@ -4,6 +4,7 @@ import type { Provider, ProviderLimits, ProviderOptions } from '../../model/clus
 import { CILIUM_IMAGES } from '../../model/cilium.ts';
 import { UserError } from '../../model/errors.ts';
 import { allEnded } from '../../model/promises.ts';
+import { type Step, untold } from '../../model/steps.ts';
 import { readIfPresent, removePath, writeAtomically } from '../../system/files.ts';
 import { rangesInUse } from '../ranges.ts';
 import { KUBERNETES_FEATURES, kubernetesHandlers } from '../kubernetes/index.ts';
@@ -63,30 +64,40 @@ export function createKindProvider(dependencies: KindDependencies): Provider {
 }
 
 async function createFleet(options: ProviderOptions, dependencies: KindDependencies): Promise<KindFleet> {
-  const { run, names, signal, requirements } = options;
+  const { run, names, signal, requirements, step = untold } = options;
   const expiresAt = new Date(Date.now() + LIFE_MS).toISOString();
   const labels = labelsOf(run, expiresAt);
   await prepareRun(options);
   const [probeImage, gatewayImage] = await Promise.all([
-    imageNamed('probe', dependencies, signal),
-    imageNamed('gateway', dependencies, signal),
+    imageNamed('probe', dependencies, signal, step),
+    imageNamed('gateway', dependencies, signal, step),
   ]);
   const { cni = 'default', cniImages: named = [], images = [] } = requirements.kubernetes ?? {};
   // A profile that connects pods by itself brings its own.
   const installsCilium = dependencies.kubernetes.cni === 'cilium' && cni === 'default';
   const cniImages = installsCilium ? CILIUM_IMAGES.flatMap((name) => dependencies.images[name] ?? []) : named;
-  const blocks = await createNetworks(options, labels);
+  const blocks = await step({ what: 'networks' }, () => createNetworks(options, labels));
   await noteContainers(options);
-  const saving = saveImages([probeImage, ...images], options);
+  const saving = step({ what: 'images saved' }, () => saveImages([probeImage, ...images], options));
   // Whoever waits for it sees it fail; a cluster that fails first must not leave it unheard.
   saving.catch(() => undefined);
-  const gateways = names.map((name) => createGateway(options, name, { image: gatewayImage, blocks, labels }));
+  const gateways = names.map((name) =>
+    step({ what: 'gateway', cluster: name }, () =>
+      createGateway(options, name, { image: gatewayImage, blocks, labels }),
+    ),
+  );
   const clusters = names.map(async (name) => {
-    await createCluster(options, name, rangesInUse(options.plan, options.families, name), dependencies);
+    await step({ what: 'kind create cluster', cluster: name }, () =>
+      createCluster(options, name, rangesInUse(options.plan, options.families, name), dependencies),
+    );
     const archive = await saving;
-    if (archive) await loadImages(run, name, archive, dependencies, signal);
-    await loadMissing(cniImages, options, name, dependencies);
-    if (installsCilium) await installCilium(options, name, dependencies);
+    await step({ what: 'images loaded', cluster: name }, async () => {
+      if (archive) await loadImages(run, name, archive, dependencies, signal);
+      await loadMissing(cniImages, options, name, dependencies);
+    });
+    if (installsCilium) {
+      await step({ what: 'Cilium ready', cluster: name }, () => installCilium(options, name, dependencies));
+    }
     return addressesOn(controlPlaneName(run, name), clusterName(run, name));
   });
   const [nodeAddresses, gatewayFacts] = await allEnded([allEnded(clusters), allEnded(gateways)]);
@@ -110,7 +121,13 @@ async function createFleet(options: ProviderOptions, dependencies: KindDependenc
   };
   await writeAtomically(fleetFile(run), JSON.stringify(state, undefined, 1), 0o600);
   const fleet = assembleFleet(state, options, dependencies);
-  await Promise.all(fleet.clusters.map((cluster) => connectNodes(cluster, state, signal)));
+  await Promise.all(
+    fleet.clusters.map((cluster) =>
+      step({ what: 'routes between nodes and gateway', cluster: cluster.name }, () =>
+        connectNodes(cluster, state, signal),
+      ),
+    ),
+  );
   return fleet;
 }
 
@@ -118,10 +135,11 @@ function imageNamed(
   name: 'probe' | 'gateway',
   { images, builtImages }: KindDependencies,
   signal: AbortSignal,
+  step: Step,
 ): Promise<string> {
   const given = images[name];
   return given === undefined
-    ? builtImages(name).then((image) => ensureBuilt(image, signal))
+    ? step({ what: `image of the ${name} built` }, async () => ensureBuilt(await builtImages(name), signal))
     : Promise.resolve(given);
 }
 
@@ -160,6 +178,11 @@ async function attachFleet(
     });
   }
   const fleet = assembleFleet(state, options, dependencies);
-  await Promise.all(fleet.clusters.map((cluster) => cluster.reconnect()));
+  const { step = untold } = options;
+  await Promise.all(
+    fleet.clusters.map((cluster) =>
+      step({ what: 'workloads found', cluster: cluster.name }, () => cluster.reconnect()),
+    ),
+  );
   return fleet;
 }

@@ -5,6 +5,7 @@ import { type Clock, systemClock } from '../../system/clock.ts';
 import { runSelector } from './names.ts';
 import type { ClusterObjects } from './objects.ts';
 import { type PodState, nodeOf, nodeProblem, podState } from './podState.ts';
+import { Waits } from './waits.ts';
 
 /** Until a pod is ready: its image may have to be pulled, and many start at once on few processors. */
 const READY_MS = 180_000;
@@ -17,6 +18,13 @@ const FEW = 4;
 const LIST_MS = 500;
 
 type Pods = ReadonlyMap<string, KubernetesObject>;
+
+export interface Arrival {
+  /** As it is when ready. */
+  readonly pod: KubernetesObject;
+  /** What it said of why it was not ready yet, and for how long. */
+  readonly waited?: string;
+}
 
 const keyOf = ({ metadata }: ObjectReference): string => `${metadata.namespace}/${metadata.name}`;
 
@@ -40,11 +48,12 @@ export class Arrivals {
     this.#clock = clock;
   }
 
-  /** @returns the pod as it is when ready @throws UserError saying what keeps it, or why it is not waited for any longer */
-  async ready(pod: ObjectReference, giveUp?: AbortSignal): Promise<KubernetesObject> {
+  /** @throws UserError saying what keeps it, or why it is not waited for any longer */
+  async ready(pod: ObjectReference, giveUp?: AbortSignal): Promise<Arrival> {
     const began = this.#clock.monotonic();
     /** Since when every node is there. */
     let complete = began;
+    const waits = new Waits(began);
     for (;;) {
       const found = (await this.#pods(pod)).get(keyOf(pod));
       const now = this.#clock.monotonic();
@@ -54,7 +63,8 @@ export class Arrivals {
         throw new UserError(`pod ${keyOf(pod)} is gone`, { where: `cluster ${this.#cluster}` });
       }
       const state = podState(found);
-      if (state.state === 'ready') return found;
+      if (state.state === 'ready') return { pod: found, ...waits.ended(now) };
+      waits.saw(state.why, now);
       if (state.state === 'settled' || isLate) throw await this.#notReady(found, state);
       if (state.state !== 'unschedulable') continue;
       if (await this.#someNodeIsComing()) complete = now;

@@ -117,8 +117,8 @@ export class KubernetesClusterHandle implements KubernetesCluster {
     await this.#once(`account ${namespace}/${account.metadata.name}`, () => this.objects.apply([account]));
     const pod = podOf(spec, namespace, this.#settings);
     await this.#create(pod);
-    const arrived = await this.#arrivals.ready(pod, giveUp);
-    const workload = this.#workload(spec, arrived);
+    const { pod: arrived, waited } = await this.#arrivals.ready(pod, giveUp);
+    const workload = { ...this.#workload(spec, arrived), ...(waited !== undefined && { waited }) };
     await this.#resolve(arrived);
     this.#running.set(keyOf(spec), workload);
     return workload;

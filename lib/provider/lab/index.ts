@@ -4,6 +4,7 @@ import path from 'node:path';
 import type { Fleet, Provider, ProviderLimits, ProviderOptions } from '../../model/cluster.ts';
 import { UserError } from '../../model/errors.ts';
 import { allEnded } from '../../model/promises.ts';
+import { untold } from '../../model/steps.ts';
 import { quoteCommand } from '../../system/commands.ts';
 import { makePrivateFolder, readIfPresent, runtimeFolder, writeAtomically } from '../../system/files.ts';
 import { stillExists } from '../../system/undo.ts';
@@ -68,8 +69,13 @@ async function createFleet(options: ProviderOptions, dependencies: LabDependenci
   refuseAmbiguousNames(options.names, options.run);
   const context = contextOf(newFleetState(options), options, dependencies);
   await makeFolders(context);
-  await buildNetns(context, wanNetns(options.run), renderWan);
-  await allEnded(options.names.map((name) => buildGateway(context, name)));
+  const { step = untold } = options;
+  await step({ what: 'network between the clusters' }, () =>
+    buildNetns(context, wanNetns(options.run), renderWan),
+  );
+  await allEnded(
+    options.names.map((name) => step({ what: 'gateway', cluster: name }, () => buildGateway(context, name))),
+  );
   await context.ledger.add({
     description: `processes of run ${options.run}`,
     undo: { kind: 'kill-marked-processes', run: options.run },
@@ -173,6 +179,11 @@ async function attachFleet(
       remedy: `remove the rest with \`mcnet-conformance clean ${run}\` and run again`,
     });
   }
-  await Promise.all(fleet.clusters.map((cluster) => cluster.reconnect()));
+  const { step = untold } = options;
+  await Promise.all(
+    fleet.clusters.map((cluster) =>
+      step({ what: 'workloads found', cluster: cluster.name }, () => cluster.reconnect()),
+    ),
+  );
   return fleet;
 }

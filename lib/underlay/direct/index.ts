@@ -1,6 +1,7 @@
 /** Plain routes between the gateways over the wan: no tunnel, nothing encrypted. */
 import type { Underlay } from '../../model/cluster.ts';
 import { InternalError } from '../../model/errors.ts';
+import { untold } from '../../model/steps.ts';
 import { forEachOf, gatewayOf, showEach } from '../gateways.ts';
 import { mtuInjector } from '../faults.ts';
 import {
@@ -48,14 +49,16 @@ export const direct: Underlay = {
   name: 'direct',
   features: [],
   requirements: () => ({ wan: true, pathMtu: WAN_MTU, hostPackages: ['iproute2', 'nftables'] }),
-  async join(fleet) {
+  async join(fleet, _ledger, step = untold) {
     await forEachOf([...placesOf(fleet)], CONCURRENCY, async ([name, place]) => {
       const gateway = gatewayOf(fleet, name);
       const rules = renderSegments(place, (cluster) => rangesOf(fleet, cluster));
       const script =
         renderScript(rules, renderRoutes(fleet, name, place)) +
         (place.transit ? renderForwarding(fleet.families, gateway.wanInterface) : '');
-      await gateway.exec(['sh', '-e', '-s'], { input: script });
+      await step({ what: 'routes', cluster: name }, () =>
+        gateway.exec(['sh', '-e', '-s'], { input: script }),
+      );
     });
   },
   injectors: [mtuInjector((fleet, cluster) => gatewayOf(fleet, cluster).wanInterface)],

@@ -28,7 +28,8 @@ export function createWireguard({
       pathMtu: TUNNEL_MTU,
       hostPackages: ['iproute2', 'iputils-ping', 'nftables', 'wireguard-go', 'wireguard-tools'],
     }),
-    join: (fleet, ledger) => join(fleet, ledger, { clampMss, handshakeBudgetMs, clock }),
+    join: (fleet, ledger, step) =>
+      join(fleet, ledger, { clampMss, handshakeBudgetMs, clock, ...(step && { step }) }),
     injectors: injectorsOf(clock),
     async observedVersions(fleet) {
       const gateway = fleet.clusters[0]?.gateway;

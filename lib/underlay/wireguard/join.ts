@@ -2,6 +2,7 @@
 import { availableParallelism } from 'node:os';
 import type { Fleet, Gateway, Ledger } from '../../model/cluster.ts';
 import { InternalError, UserError, messageOf } from '../../model/errors.ts';
+import { type Step, untold } from '../../model/steps.ts';
 import { type Clock, pollUntil } from '../../system/clock.ts';
 import { type Command, quoteCommand } from '../../system/commands.ts';
 import { forEachOf, gatewayOf } from '../gateways.ts';
@@ -33,6 +34,7 @@ export interface JoinOptions {
   readonly clampMss: boolean;
   readonly handshakeBudgetMs: number;
   readonly clock: Clock;
+  readonly step?: Step;
 }
 
 /** wireguard-go opens its UDP socket some milliseconds after the interface is up. Whoever waits in vain has no handshake either. */
@@ -48,6 +50,7 @@ sleep 0.1
 
 /** @throws UserError naming both ends of every link that has no handshake within the budget */
 export async function join(fleet: Fleet, ledger: Ledger, options: JoinOptions): Promise<void> {
+  const { step = untold } = options;
   const configurations = configurationsOf(fleet, options);
   const keys = new Map([...configurations.keys()].map((cluster) => [cluster, generateKeyPair()]));
   const inOrder = [...configurations.values()];
@@ -62,21 +65,25 @@ export async function join(fleet: Fleet, ledger: Ledger, options: JoinOptions): 
       UNTIL_IT_LISTENS;
     await gateway.exec(['sh', '-e', '-s'], { input: script });
   };
-  await forEachOf(inOrder, CONCURRENCY, setUp);
+  await forEachOf(inOrder, CONCURRENCY, (configuration) =>
+    step({ what: 'tunnel interface', cluster: configuration.cluster }, () => setUp(configuration)),
+  );
   // Only when everybody listens: a handshake that meets nobody is repeated after 5 s.
   await forEachOf(inOrder, CONCURRENCY, async (configuration) => {
     const words = keepaliveWords(configuration, keys);
     if (words.length === 0) return;
     await gatewayOf(fleet, configuration.cluster).exec(['wg', 'set', configuration.interface, ...words]);
   });
-  await proveLinks(fleet, inOrder, keys, options);
+  await step({ what: 'handshakes' }, () => proveLinks(fleet, inOrder, keys, options));
   // Only now: until then nothing leads into a tunnel. A packet would begin a handshake as well, from its own end, and of two
   // that cross each other neither comes about: both are repeated after 5 s.
   await forEachOf(inOrder, CONCURRENCY, async (configuration) => {
     const script =
       renderScript('', renderRoutes(configuration)) +
       (configuration.transit ? renderForwarding(fleet.families, configuration.interface) : '');
-    await gatewayOf(fleet, configuration.cluster).exec(['sh', '-e', '-s'], { input: script });
+    await step({ what: 'routes into the tunnel', cluster: configuration.cluster }, () =>
+      gatewayOf(fleet, configuration.cluster).exec(['sh', '-e', '-s'], { input: script }),
+    );
   });
 }
 

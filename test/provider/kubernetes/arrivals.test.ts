@@ -47,7 +47,10 @@ function cluster({ nodeReadyAt = 0, takesAt = Infinity }: { nodeReadyAt?: number
 
 t.test('a pod waits for a node that comes late', async (t) => {
   const late = cluster({ nodeReadyAt: 60_000, takesAt: 61_000 });
-  await t.resolves(late.arrivals.ready(POD));
+  t.match(await late.arrivals.ready(POD), {
+    pod: { metadata: METADATA },
+    waited: 'no node takes it: because 61.0 s',
+  });
   t.equal(late.seconds(), 61);
 });
 
@@ -89,7 +92,7 @@ t.test('few pods are read one by one, of many there is one list', async (t) => {
   );
   const [first, second] = pods;
   const found = await Promise.all([arrivals.ready(first!), arrivals.ready(second!), arrivals.ready(first!)]);
-  t.strictSame(found, [first, second, first]);
+  t.strictSame(found, [{ pod: first }, { pod: second }, { pod: first }]);
   t.strictSame(asked.splice(0), ['read echo-0', 'read echo-1']);
   await Promise.all(pods.map((pod) => arrivals.ready(pod)));
   t.strictSame(asked.splice(0), ['list Pod']);
