@@ -96,11 +96,10 @@ export function phaseLine(page: Page, phase: { phase: string; durationMs: number
 export type PassedStep = Omit<PhaseStep, 'endedMs'>;
 
 /** In the verbose report, below its phase. */
-export const phaseStepLine = (page: Page, step: PassedStep): string =>
-  page.style(
-    'dim',
-    `    ${stepText({ step: `${stepName(step)}${step.failed ? ' failed' : ''}`, durationMs: step.durationMs, detail: step.detail }, page.width - 4)}`,
-  );
+export function phaseStepLine(page: Page, step: PassedStep): string {
+  const name = `${stepName(step)}${step.failed ? ' failed' : ''}`;
+  return page.style('dim', `    ${stepText({ ...step, step: name }, page.width - 4)}`);
+}
 
 /** Where the time of a set-up went that took long. */
 export function setUpLines(page: Page, results: RunResults): string[] {

@@ -8,8 +8,9 @@ import { systemClock, within } from '../../system/clock.ts';
 import { CommandError } from '../../system/commands.ts';
 import { helmUpgrade } from '../../system/kubernetes/helm.ts';
 import { type Authority, createRoot, validFor } from '../common/certificates.ts';
-import { kubectl } from '../common/clusters.ts';
-import { anyReady, remoteClusters } from './agents.ts';
+import { isReady, kubectl } from '../common/clusters.ts';
+import { podTimes } from '../common/podTimes.ts';
+import { podsOf, remoteClusters } from './agents.ts';
 import { CHART, NAMESPACE, RELEASE } from './names.ts';
 import { serveNames } from './dns.ts';
 import { CACHE_TTL_MS, type CiliumOptions, PROBE_RATIO } from './options.ts';
@@ -116,8 +117,17 @@ async function installIn(
 /** Ready nodes, and agents that know every cluster that theirs is joined with. */
 async function untilMeshed(cluster: KubernetesCluster, others: readonly string[], step: Step): Promise<void> {
   const pods = kubectl(cluster, '-n', NAMESPACE, 'get', 'pods');
-  const running = await step({ what: 'agent ready', cluster: cluster.name }, () =>
-    within(INSTALL_LIMIT_MS, () => anyReady(cluster, 'agent'), POLL_MS),
+  const running = await step({ what: 'agent ready', cluster: cluster.name }, (note) =>
+    within(
+      INSTALL_LIMIT_MS,
+      async () => {
+        const agents = await podsOf(cluster, 'agent');
+        const told = podTimes(agents);
+        if (told !== undefined) note(told);
+        return agents.some(isReady);
+      },
+      POLL_MS,
+    ),
   );
   if (!running) {
     throw new UserError(`Cilium does not become ready in ${cluster.name}`, {

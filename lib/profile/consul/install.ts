@@ -9,6 +9,7 @@ import { DNS, GATEWAY, SERVER, SYSTEM_NAMESPACE, ZONE, systemReference } from '.
 import { gatewayObjects, serverObjects } from './objects.ts';
 import { type ConsulOptions, imagesOf } from './options.ts';
 import { existing, isReady } from '../common/clusters.ts';
+import { podTimes } from '../common/podTimes.ts';
 import { configureCoreDns, forwardingZone } from '../common/coreDns.ts';
 import { ask, isActive, peeringsOf, podsOf, putEntry, tell } from './server.ts';
 import { establishRequest, tokenIn, tokenRequest } from './tokens.ts';
@@ -38,14 +39,14 @@ export async function installConsul(
       const { name } = cluster;
       const node = await step({ what: 'a node takes pods', cluster: name }, () => untilTaking(cluster));
       const place = { run: fleet.run, cluster: name, node: node.name };
-      await step({ what: 'server ready', cluster: name }, async () => {
+      await step({ what: 'server ready', cluster: name }, async (note) => {
         await cluster.objects.apply(serverObjects(place, images));
-        await Promise.all([untilReady(cluster, SERVER), serveNames(cluster)]);
+        await Promise.all([untilReady(cluster, SERVER, note), serveNames(cluster)]);
       });
-      await step({ what: 'gateway ready', cluster: name }, async () => {
+      await step({ what: 'gateway ready', cluster: name }, async (note) => {
         await tell(cluster, meshEntries(options.consulGateways).map(putEntry));
         await cluster.objects.apply(gatewayObjects(images));
-        await untilReady(cluster, GATEWAY);
+        await untilReady(cluster, GATEWAY, note);
       });
       await step({ what: 'gateway listed', cluster: name }, () => untilListed(cluster));
     }),
@@ -110,8 +111,17 @@ async function untilTaking(cluster: KubernetesCluster): Promise<KubernetesNode> 
   });
 }
 
-async function untilReady(cluster: KubernetesCluster, app: string): Promise<void> {
-  const ready = async () => (await podsOf(cluster, app)).some(isReady);
+async function untilReady(
+  cluster: KubernetesCluster,
+  app: string,
+  note: (detail: string) => void,
+): Promise<void> {
+  const ready = async (): Promise<boolean> => {
+    const pods = await podsOf(cluster, app);
+    const told = podTimes(pods);
+    if (told !== undefined) note(told);
+    return pods.some(isReady);
+  };
   if (await within(START_LIMIT_MS, ready, LOOK_MS)) return;
   throw new UserError(`${app} does not become ready in ${cluster.name}`, {
     where: `namespace ${SYSTEM_NAMESPACE}`,

@@ -1,15 +1,16 @@
 /** Installs Istio into clusters that this program made. */
-import type { Fleet, KubernetesCluster, Ledger } from '../../model/cluster.ts';
+import type { Fleet, KubernetesCluster, KubernetesObject, Ledger } from '../../model/cluster.ts';
 import { UserError, messageOf } from '../../model/errors.ts';
 import { type Step, untold } from '../../model/steps.ts';
 import { systemClock } from '../../system/clock.ts';
 import { CommandError, runCommand } from '../../system/commands.ts';
 import { writeAtomically } from '../../system/files.ts';
+import { podTimes } from '../common/podTimes.ts';
 import { giveIntermediates, makeFolder, newRoot, operatorFile } from './authorities.ts';
 import type { ControlPlanes } from './clusters.ts';
 import { watchedClusters } from './controlPlane.ts';
 import { lacksOwnFilters } from './images.ts';
-import { AUTHORITY, ENDING_AUTHORITY, NEXT_AUTHORITY, networkOf } from './names.ts';
+import { AUTHORITY, ENDING_AUTHORITY, NEXT_AUTHORITY, SYSTEM_NAMESPACE, networkOf } from './names.ts';
 import {
   exposeControlPlane,
   exposeServices,
@@ -42,16 +43,18 @@ export async function installIstio(
   const [root, plainEnvoy] = await Promise.all([newRoot(fleet.run, now), lacksOwnFilters(options)]);
   const { clusters, primaries } = planes;
   const install = (cluster: KubernetesCluster, more: Pick<OperatorOptions, 'controlPlane'> = {}) =>
-    step({ what: 'istioctl install', cluster: cluster.name }, () =>
-      runIstioctl(fleet.run, cluster, options, {
+    step({ what: 'istioctl install', cluster: cluster.name }, async (note) => {
+      await runIstioctl(fleet.run, cluster, options, {
         cluster: cluster.name,
         topology,
         plainEnvoy,
         ...(options.images.istioPilot !== undefined && { pilotImage: options.images.istioPilot }),
         ...(options.images.istioProxyv2 !== undefined && { proxyImage: options.images.istioProxyv2 }),
         ...more,
-      }),
-    );
+      });
+      const told = podTimes(await podsOf(cluster));
+      if (told !== undefined) note(told);
+    });
 
   const [first] = primaries;
   await Promise.all(
@@ -103,6 +106,10 @@ export async function installIstio(
     ),
   );
 }
+
+/** Which of them there are is for the record only: nothing depends on it. */
+const podsOf = (cluster: KubernetesCluster): Promise<readonly KubernetesObject[]> =>
+  cluster.objects.list({ apiVersion: 'v1', kind: 'Pod', namespace: SYSTEM_NAMESPACE }).catch(() => []);
 
 async function nodeAddressesOf(cluster: KubernetesCluster): Promise<string[]> {
   return (await cluster.nodes()).flatMap(({ addresses }) => addresses.ipv4 ?? []);

@@ -7,6 +7,7 @@ import type { FaultSpec } from '../../../lib/model/fault.ts';
 import type { IpFamily } from '../../../lib/model/cidr.ts';
 import type { PolicyIntent } from '../../../lib/model/intent.ts';
 import type { Exchange } from '../../../lib/model/probe.ts';
+import type { SetUpStep, Step } from '../../../lib/model/steps.ts';
 import { PORTS, type ServiceSpec, type WorkloadSpec } from '../../../lib/model/workload.ts';
 import { connectProbe } from '../../../lib/probe/client.ts';
 import { agentCommand } from '../../../lib/probe/command.ts';
@@ -220,7 +221,16 @@ t.test('two clusters from creation to removal', { skip }, async (t) => {
 
   await t.test('attaching finds what is there', async (t) => {
     const resources = lab.resources.length;
-    const attached = await provider.attach(options.run, options);
+    const steps: SetUpStep[] = [];
+    const step: Step = (one, action) => {
+      steps.push(one);
+      return action(() => {});
+    };
+    const attached = await provider.attach(options.run, { ...options, step });
+    t.strictSame(
+      steps,
+      NAMES.map((cluster) => ({ what: 'workloads found', cluster })),
+    );
     const found = at(attached, 'east', 'shop/web');
     t.same(found.addresses, web.addresses);
     t.equal((await found.probe.facts()).pid, (await web.probe.facts()).pid, 'the same agent');

@@ -2,6 +2,7 @@ import { stat } from 'node:fs/promises';
 import path from 'node:path';
 import t from 'tap';
 import type { Gateway } from '../../../lib/model/cluster.ts';
+import type { SetUpStep } from '../../../lib/model/steps.ts';
 import { createWireguard } from '../../../lib/underlay/wireguard/index.ts';
 import { createBench } from '../fixtures/bench.ts';
 import { topologyOf } from '../fixtures/topologies.ts';
@@ -11,7 +12,17 @@ const wireguard = createWireguard();
 
 t.test('full mesh in both families', { skip: needsRoot }, async (t) => {
   const bench = await createBench(t, topologyOf('full-mesh', ['east', 'west', 'north']), ['ipv4', 'ipv6']);
-  await wireguard.join(bench.fleet, bench.ledger);
+  const steps: SetUpStep[] = [];
+  await wireguard.join(bench.fleet, bench.ledger, (step, action) => {
+    steps.push(step);
+    return action(() => {});
+  });
+  const inEach = (what: string) => ['east', 'west', 'north'].map((cluster) => ({ what, cluster }));
+  t.strictSame(steps, [
+    ...inEach('tunnel interface'),
+    { what: 'handshakes' },
+    ...inEach('routes into the tunnel'),
+  ]);
   for (const family of ['ipv4', 'ipv6'] as const) {
     t.ok(await bench.reaches('east', 'west', family), `east reaches west by ${family}`);
     t.ok(await bench.reaches('west', 'north', family), `west reaches north by ${family}`);
