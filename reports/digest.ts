@@ -114,6 +114,8 @@ function byHand({ byHand: commands = {} }: RunResults): string[] {
 /** Nobody asks why a set-up was not faster than this. */
 const LONG_SET_UP_MS = 10_000;
 const SLOWEST_STEPS = 5;
+/** Nor what was done in less. */
+const SLOW_STEP_MS = 1_000;
 /** So that twenty workloads, all of which waited for the same, do not hide the rest. */
 const SLOWEST_OF_PHASE = 2;
 
@@ -136,7 +138,8 @@ export function slowSetUp({ phases }: RunResults): { totalMs: number; steps: Slo
       .flatMap(([, [slowest]]) => slowest ?? [])
       .slice(0, SLOWEST_OF_PHASE),
   );
-  return { totalMs, steps: longest(chosen).slice(0, SLOWEST_STEPS) };
+  const steps = longest(chosen).filter(({ durationMs }) => durationMs >= SLOW_STEP_MS);
+  return { totalMs, steps: steps.slice(0, SLOWEST_STEPS) };
 }
 
 /** `west: workload mcnet/client`. */

@@ -6,6 +6,7 @@ import {
   type CheckResults,
   type Explanation,
   type Problem,
+  type SlowStep,
   NOT_STARTED,
   causeText,
   countsOf,
@@ -110,17 +111,21 @@ export function setUpLines(page: Page, results: RunResults): string[] {
       'dim',
       `set-up took ${formatDuration(slow.totalMs)}; its slowest steps, some beside each other:`,
     ),
-    ...slow.steps.map((step) => {
-      const detail = step.detail === undefined ? '' : oneLine(step.detail);
-      return row(page, {
-        mark: ' ',
-        name: step.phase,
-        text: [stepName(step), ...(step.failed ? ['failed'] : []), ...(detail ? [detail] : [])].join(' · '),
-        facts: '',
-        durationMs: step.durationMs,
-      });
-    }),
+    ...slow.steps.flatMap((step) => slowStepLines(page, step)),
   ];
+}
+
+function slowStepLines(page: Page, step: SlowStep): string[] {
+  const line = row(page, {
+    mark: ' ',
+    name: step.phase,
+    text: stepName(step),
+    facts: step.failed ? page.style('red', 'failed') : '',
+    durationMs: step.durationMs,
+  });
+  if (step.detail === undefined) return [line];
+  const indent = ' '.repeat(page.nameColumns + 6);
+  return [line, page.style('dim', truncate(`${indent}${oneLine(step.detail)}`, page.width))];
 }
 
 const worstOf = (cases: readonly CaseResult[]): Status =>

@@ -357,7 +357,7 @@ export const slowlySetUp = (): RunResults => ({
         {
           ...step(38_000, 99_400, 'workload mcnet/client', 'west'),
           detail:
-            'no node takes it: 0/1 nodes are available 26.5 s; not ready: agent (ContainerCreating) 9.0 s',
+            '26.5 s no node takes it: 0/1 nodes are available; 9.0 s not ready: agent (ContainerCreating)',
         },
       ],
     },

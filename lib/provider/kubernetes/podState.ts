@@ -108,7 +108,9 @@ export function podState(pod: KubernetesObject): PodState {
     };
   }
   const unready = containers.filter(({ ready }) => !ready);
-  const names = unready.map(
+  // Those that wait for others to begin first say nothing, unless nobody has begun.
+  const begun = unready.filter(({ state }) => state?.waiting?.reason !== 'PodInitializing');
+  const names = (begun.length > 0 ? begun : unready.slice(0, 1)).map(
     ({ name, state }) => `${name} (${state?.waiting?.reason ?? (state?.terminated ? 'ended' : 'not ready')})`,
   );
   return {

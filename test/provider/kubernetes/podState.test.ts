@@ -35,6 +35,22 @@ t.test('on its way', (t) => {
   t.end();
 });
 
+t.test('of containers that begin one after the other, those that have begun are named', (t) => {
+  const blocked = { state: { waiting: { reason: 'PodInitializing' } } };
+  const agent = { name: 'agent', ...blocked };
+  const init = (...states: object[]) =>
+    pod({
+      initContainerStatuses: states.map((state, index) => ({ name: `init-${index}`, ...state })),
+      containerStatuses: [agent],
+    });
+  t.match(podState(init(blocked, blocked)), { why: 'not ready: init-0 (PodInitializing)' });
+  t.match(podState(init({ ready: true }, { state: { running: {} } })), {
+    why: 'not ready: init-1 (not ready)',
+  });
+  t.match(podState(init({ ready: true })), { why: 'not ready: agent (PodInitializing)' });
+  t.end();
+});
+
 t.test('what no waiting mends', (t) => {
   t.match(podState(waiting('ImagePullBackOff', 'Back-off pulling image "probe:1"')), {
     state: 'settled',

@@ -1,16 +1,16 @@
 import t from 'tap';
 import { Waits } from '../../../lib/provider/kubernetes/waits.ts';
 
-t.test('what a pod waited for, in the order in which it said so, each with its time', async (t) => {
+t.test('what a pod waited for, each with its time, the longest first', async (t) => {
   const waits = new Waits(1_000);
-  waits.saw('no node takes it', 1_250);
+  waits.saw('no node takes it. preemption: it does not help', 1_250);
   waits.saw('no node takes it', 6_000);
   waits.saw('a moment', 6_250);
   waits.saw('not ready: agent (ContainerCreating)', 9_250);
   waits.saw('not ready: agent (not ready)', 10_000);
   t.same(waits.ended(10_500), {
     waited:
-      'no node takes it 5.0 s; not ready: agent (ContainerCreating) 3.0 s; not ready: agent (not ready) 1.3 s',
+      '5.0 s no node takes it; 3.0 s not ready: agent (ContainerCreating); 1.3 s not ready: agent (not ready)',
   });
 });
 
