@@ -142,9 +142,12 @@ async function untilMeshed(cluster: KubernetesCluster, others: readonly string[]
       remote.map(({ name, ready, status }) => `${name} ${ready ? 'ready' : status}`).join(', ') || 'none';
     return others.every((name) => remote.some((one) => one.name === name && one.ready));
   };
-  const known = await step({ what: 'other clusters known', cluster: cluster.name }, () =>
-    within(SYNC_LIMIT_MS, areKnown, POLL_MS),
-  );
+  const known = await step({ what: 'other clusters known', cluster: cluster.name }, async (note) => {
+    const soon = await within(SYNC_LIMIT_MS, areKnown, POLL_MS);
+    const told = podTimes(await podsOf(cluster, 'apiServer').catch(() => []));
+    if (told !== undefined) note(told);
+    return soon;
+  });
   if (known) return;
   throw new UserError(`${cluster.name} does not get to know the other clusters`, {
     where: `clusters there: ${seen}`,
