@@ -99,22 +99,34 @@ async function passThrough(
   const caller = from.site(CLIENT);
   const address = from.sharedService(service).addresses[family] ?? '';
   const call = { protocol: 'http' as const, address, port: PORTS.service };
-  const many = () => caller.exchange(sameCalls(call, CALLS), { concurrency: 8 });
+  let lookedAt = 0;
+  const many = () => {
+    lookedAt = context.elapsed();
+    return caller.exchange(sameCalls(call, CALLS), { concurrency: 8 });
+  };
   const isAnswered = (exchanges: readonly Exchange[]) => answerers(exchanges).includes(to.name);
-  const until = async (wanted: boolean, also: typeof isAnswered = () => true): Promise<Look> => {
-    const look = await context.converge(wanted ? () => callUntilAllAnswer(caller, call, [to.name]) : many, {
-      succeeded: (exchanges) => isAnswered(exchanges) === wanted && also(exchanges),
+  const look = async (
+    calls: () => Promise<readonly Exchange[]>,
+    { succeeded, successes }: { succeeded: typeof isAnswered; successes: number },
+  ): Promise<Look> => {
+    const { last, converged, elapsedMs } = await context.converge(calls, {
+      succeeded,
       budgetMs: convergence,
-      successes: wanted ? ANSWERS_IN_A_ROW : 1,
+      successes,
     });
-    return { exchanges: look.last, converged: look.converged, elapsedMs: look.elapsedMs };
+    return { exchanges: last, converged, elapsedMs };
+  };
+  const untilShut = (also: typeof isAnswered = () => true): Promise<Look> =>
+    look(many, { succeeded: (exchanges) => !isAnswered(exchanges) && also(exchanges), successes: 1 });
+  /** Calls that begin so long after those by which it was found shut. */
+  const stillShut = async (): Promise<readonly Exchange[]> => {
+    await context.sleep(Math.max(0, lookedAt + holds - context.elapsed()));
+    return many();
   };
   await prepare();
   // It may have been open for somebody else a moment ago, or out of reach.
-  await until(false, (exchanges) => isHeard(refusal, exchanges));
-  const early = await many();
-  await context.sleep(holds);
-  const before = [...early, ...(await many())];
+  const early = await untilShut((exchanges) => isHeard(refusal, exchanges));
+  const before = [...early.exchanges, ...(await stillShut())];
   const never: Look = { exchanges: [], converged: false, elapsedMs: 0 };
   const rest = { closed: never, held: [], keptAlive: [], closedAt: 0, endedAt: 0, links: [] };
   const shut = { from: from.name, to: to.name, address, refusal, before };
@@ -124,24 +136,37 @@ async function passThrough(
     return { ...shut, opened: never, ...rest, links: await context.brokenLinks(from.name, to.name) };
   }
   await open();
-  const opened = await until(true);
-  const facts = { ...shut, opened };
-  if (!opened.converged) {
-    return { ...facts, ...rest, links: await context.brokenLinks(from.name, to.name) };
-  }
   // Where whole connections are balanced, a few of them may all lead to other clusters.
   const pool = callsToMeetAll(context.clusters.length);
-  const sampler = await caller.startSampling({
-    address,
-    port: PORTS.service,
-    ratePerSecond: Math.ceil((pool * 1_000) / STEADY_MS),
-    connections: 'keep-alive',
-    pool,
-    timeoutMs: SAMPLE_TIMEOUT_MS,
-    durationMs: SAMPLING_LIMIT_MS,
-  });
-  const began = context.elapsed();
-  await context.sleep(STEADY_MS);
+  const sample = async (): Promise<{ id: string; began: number }> => {
+    const id = await caller.startSampling({
+      address,
+      port: PORTS.service,
+      ratePerSecond: Math.ceil((pool * 1_000) / STEADY_MS),
+      connections: 'keep-alive',
+      pool,
+      timeoutMs: SAMPLE_TIMEOUT_MS,
+      durationMs: SAMPLING_LIMIT_MS,
+    });
+    return { id, began: context.elapsed() };
+  };
+  let hasAnswered = false;
+  let sampling: Awaited<ReturnType<typeof sample>> | undefined;
+  const opened = await look(
+    async () => {
+      if (hasAnswered) sampling ??= await sample();
+      const exchanges = await callUntilAllAnswer(caller, call, [to.name]);
+      hasAnswered ||= isAnswered(exchanges);
+      return exchanges;
+    },
+    { succeeded: isAnswered, successes: ANSWERS_IN_A_ROW },
+  );
+  const facts = { ...shut, opened };
+  if (!opened.converged || !sampling) {
+    return { ...facts, ...rest, links: await context.brokenLinks(from.name, to.name) };
+  }
+  const { id: sampler, began } = sampling;
+  await context.sleep(Math.max(0, began + STEADY_MS - context.elapsed()));
   // On a busy machine connections that are to be kept open late.
   await context.converge(many, {
     succeeded: (exchanges) =>
@@ -151,9 +176,8 @@ async function passThrough(
   });
   const closedAt = context.elapsed() - began;
   await close();
-  const closed = await until(false);
-  await context.sleep(holds);
-  const held = await many();
+  const closed = await untilShut();
+  const held = await stillShut();
   const endedAt = context.elapsed() - began;
   const { samples } = await caller.stopSampling(sampler);
   return { ...facts, closed, held, keptAlive: samples, closedAt, endedAt, links: [] };
@@ -260,9 +284,9 @@ export const exported = defineCheck({
   classes: CLASSES,
   requires: ['explicit-export', 'share-service'],
   dependsOn: ['discovery.answers'],
-  uses: [client, offered],
+  uses: [client, ...offered],
   // Whoever calls exports to its callers as well.
-  oneAtATime: 'of all',
+  oneAtATime: 'each way',
   mostlyWaits: true,
   budgets: BUDGETS,
   faults: [
@@ -275,11 +299,12 @@ export const exported = defineCheck({
 
   async observe(context, budgets) {
     const { from, to } = context;
-    const intent = shared(offeredService);
+    const service = offeredService(wayOfPair(context));
+    const intent = shared(service);
     return passThrough(
       context,
       {
-        service: offeredService,
+        service,
         // Nobody is there who could refuse.
         refusal: 'silence',
         // Callers are led to every cluster, whether or not it has anything for them.
@@ -312,9 +337,9 @@ export const permission = defineCheck({
   classes: CLASSES,
   requires: ['explicit-export', 'share-service', 'mtls'],
   dependsOn: ['discovery.answers'],
-  uses: [client, permitted],
-  // Callers meet their own cluster too, and must not take what it refuses them for another's word.
-  oneAtATime: 'of all',
+  uses: [client, ...permitted],
+  // Callers meet every cluster, and would take what another refuses them for the word of the one that they ask.
+  oneAtATime: 'each way',
   mostlyWaits: true,
   budgets: BUDGETS,
   faults: [{ kind: 'peering-deleted', cause: 'peering-missing' }],
@@ -325,20 +350,22 @@ export const permission = defineCheck({
 
   async observe(context, budgets) {
     const { from, to } = context;
-    const allowed = clientOf(from.name);
+    const way = wayOfPair(context);
+    const closed = nobody(way);
+    const allowed = clientOf(from.name, way);
     return passThrough(
       context,
       {
-        service: permittedService,
+        service: permittedService(way),
         refusal: context.identityRefusal,
-        prepare: () => context.apply(nobody, to.name),
+        prepare: () => context.apply(closed, to.name),
         open: async () => {
-          await context.withdraw(nobody, to.name);
+          await context.withdraw(closed, to.name);
           await context.apply(allowed, to.name);
         },
         close: async () => {
           await context.withdraw(allowed, to.name);
-          await context.apply(nobody, to.name);
+          await context.apply(closed, to.name);
         },
       },
       budgets,
@@ -516,7 +543,8 @@ export const token = defineCheck({
   familyless: true,
   // Each joins the same clusters once more, for its own length; when that was taken back, exports have been seen to wait.
   exclusive: 'pair',
-  oneAtATime: 'of all',
+  // Both directions wait for the same servers, and a nonce keeps what they make apart.
+  together: { name: 'tokens', of: 'pair' },
   budgets: { convergence: CONVERGENCE_MS },
   faults: [{ kind: 'gateway-stopped', cause: 'gateway-down' }],
   hint: 'Who holds a token may join: look at what the control plane of the cluster that made it says of its secret',
@@ -537,19 +565,29 @@ export const token = defineCheck({
         return { failure: messageOf(error) };
       }
     };
-    const older = await context.makeJoinToken(to.name, name);
-    const newer = await context.makeJoinToken(to.name, name);
-    const gone = await context.makeJoinToken(to.name, `${name}-gone`);
-    await gone.withdraw();
+    const make = async () => {
+      const older = await context.makeJoinToken(to.name, name);
+      return { older, newer: await context.makeJoinToken(to.name, name) };
+    };
+    const takeBack = async () => {
+      const made = await context.makeJoinToken(to.name, `${name}-gone`);
+      await made.withdraw();
+      return made;
+    };
+    const [{ older, newer }, gone] = await Promise.all([make(), takeBack()]);
     const [replaced, withdrawn] = await Promise.all([use(older, name), use(gone, `${name}-gone`)]);
     const fresh = await use(newer, name);
     const unusable = [replaced, withdrawn, fresh].some(({ failure }) => failure !== undefined);
-    const joined = unusable
-      ? { converged: false, elapsedMs: 0 }
-      : await context.converge(
-          () => Promise.all([from, to].map((cluster) => context.isJoined(cluster.name, name))),
-          { succeeded: (both) => both.every(Boolean), budgetMs: convergence, successes: 1 },
-        );
+    // It has been taken, whether or not the clusters say yet that they are joined.
+    const [joined, again] = unusable
+      ? [{ converged: false, elapsedMs: 0 }, { failure: 'not tried' }]
+      : await Promise.all([
+          context.converge(
+            () => Promise.all([from, to].map((cluster) => context.isJoined(cluster.name, name))),
+            { succeeded: (both) => both.every(Boolean), budgetMs: convergence, successes: 1 },
+          ),
+          use(newer, `${name}-again`),
+        ]);
     return {
       from: from.name,
       to: to.name,
@@ -557,7 +595,7 @@ export const token = defineCheck({
       withdrawn,
       fresh,
       joined: { converged: joined.converged, elapsedMs: joined.elapsedMs },
-      again: unusable ? { failure: 'not tried' } : await use(newer, `${name}-again`),
+      again,
       links: joined.converged ? [] : await context.brokenLinks(from.name, to.name),
     };
   },
