@@ -219,6 +219,18 @@ export interface KubernetesObjects {
     command: readonly [string, ...string[]],
     options?: { readonly input?: string; readonly timeoutMs?: number },
   ): Promise<string>;
+  /**
+   * Asks by HTTP what listens at a port of a pod, by way of the API server: nothing starts there, which a session takes a
+   * tenth of a second of a processor for. @returns whatever it answers
+   */
+  ask(
+    pod: { readonly namespace: string; readonly name: string; readonly port: number },
+    request: {
+      readonly method: 'GET' | 'PUT' | 'POST' | 'DELETE';
+      readonly path: string;
+      readonly body?: unknown;
+    },
+  ): Promise<{ readonly status: number; readonly body: string }>;
   /** The end of a container's log. */
   log(
     pod: { readonly namespace: string; readonly name: string; readonly container?: string },

@@ -1,14 +1,9 @@
-/** The server of a cluster, asked inside its own pod by its HTTP interface. */
+/** The server of a cluster, asked by its HTTP interface. */
 import type { KubernetesCluster, KubernetesObject } from '../../model/cluster.ts';
 import { UserError } from '../../model/errors.ts';
 import type { ConfigEntry } from './entries.ts';
 import { isReady } from '../common/clusters.ts';
-import { SERVER, SERVER_CONTAINER, SERVER_PORTS, SYSTEM_NAMESPACE } from './names.ts';
-
-const REQUEST_LIMIT_S = 10;
-/** For all requests together, and for each of many: a server writes every change to its disk. */
-const LIMIT_MS = 30_000;
-const LIMIT_PER_REQUEST_MS = 1_000;
+import { SERVER, SERVER_PORTS, SYSTEM_NAMESPACE } from './names.ts';
 
 export interface Request {
   readonly method: 'GET' | 'PUT' | 'POST' | 'DELETE';
@@ -20,35 +15,6 @@ export interface Answer {
   readonly status: number;
   readonly body: string;
 }
-
-/** One process for all requests, in their order; each answer ends with its status on a line of its own. */
-const COMMAND = 'curl --silent --show-error --config - || true';
-
-/** As curl reads its configuration. */
-export const inQuotes = (text: string): string =>
-  `"${text.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', '\\n')}"`;
-
-/** Pure. */
-export const configurationOf = (requests: readonly Request[]): string =>
-  requests
-    .map(({ method, path, body }) =>
-      [
-        `url = ${inQuotes(`http://127.0.0.1:${SERVER_PORTS.http}${path}`)}`,
-        `request = "${method}"`,
-        ...(body === undefined ? [] : [`data-binary = ${inQuotes(JSON.stringify(body))}`]),
-        `max-time = ${REQUEST_LIMIT_S}`,
-        `write-out = ${inQuotes('\n@@%{http_code}\n')}`,
-        '',
-      ].join('\n'),
-    )
-    .join('next\n');
-
-/** Pure. */
-export const answersIn = (text: string): Answer[] =>
-  [...text.matchAll(/([\s\S]*?)\n@@(\d{3})\n/g)].map(([, body = '', status]) => ({
-    status: Number(status),
-    body,
-  }));
 
 export const podsOf = (cluster: KubernetesCluster, app: string): Promise<readonly KubernetesObject[]> =>
   cluster.objects.list({
@@ -70,15 +36,10 @@ export async function ask(
       remedy: `Look at its pods: \`kubectl -n ${SYSTEM_NAMESPACE} get pods\``,
     });
   }
-  const said = await cluster.objects.exec(
-    { namespace: SYSTEM_NAMESPACE, name: pod.metadata.name, container: SERVER_CONTAINER },
-    ['sh', '-c', COMMAND],
-    {
-      input: configurationOf(requests),
-      timeoutMs: LIMIT_MS + LIMIT_PER_REQUEST_MS * requests.length,
-    },
-  );
-  return answersIn(said);
+  const place = { namespace: SYSTEM_NAMESPACE, name: pod.metadata.name, port: SERVER_PORTS.http };
+  const answers: Answer[] = [];
+  for (const request of requests) answers.push(await cluster.objects.ask(place, request));
+  return answers;
 }
 
 /** @throws UserError with the server's own words, which name no secret that was sent */

@@ -73,8 +73,10 @@ export function coalescing<T>(work: () => Promise<T>, restMs = 0): () => Promise
   };
 }
 
-/** Every look starts a process in a pod: more of them would keep busy what they wait for. */
+/** Every look at a proxy starts a process in a pod: more of them would keep busy what they wait for. */
 const LOOK_MS = 500;
+/** Servers are asked without one; many who wait for them ask at the same time. */
+const ASK_MS = 100;
 
 interface Standing {
   readonly exported: Set<string>;
@@ -103,7 +105,7 @@ class SharedEntries {
   constructor(cluster: KubernetesCluster, peers: Peers) {
     this.#cluster = cluster;
     this.#peers = peers;
-    this.peerings = coalescing(() => peeringsOf(cluster), LOOK_MS);
+    this.peerings = coalescing(() => peeringsOf(cluster), ASK_MS);
     this.#taken = coalescing(() => namesTaken(cluster), LOOK_MS);
     this.#known = coalescing(
       () => Promise.all(this.#callers().map((workload) => endpointsOfPeers(workload, cluster))),
@@ -161,12 +163,16 @@ class SharedEntries {
     return true;
   }
 
-  /** Whether the proxies of callers have endpoints of whatever of these services has been imported, or who lacks which. */
-  async isKnown(names: readonly string[]): Promise<true | string> {
+  /**
+   * Whether the proxies of callers have endpoints of whatever of these services has been imported, or who lacks which.
+   *
+   * @param said what this cluster's server has just said of its peers
+   */
+  async isKnown(names: readonly string[], said?: readonly Peering[]): Promise<true | string> {
     const wanted = names.filter((name) => this.#routed.has(name));
     const callers = this.#callers();
     if (wanted.length === 0 || callers.length === 0) return true;
-    const imported = (await this.peerings())
+    const imported = (said ?? (await this.peerings()))
       .filter(isActive)
       .flatMap(({ Name, StreamStatus }) =>
         (StreamStatus?.ImportedServices ?? [])
@@ -309,7 +315,9 @@ export function shareHandler(peers: Peers, shares: Shares): IntentHandler {
           );
           if (taken !== true) return taken;
           const known = await Promise.all(
-            [place.cluster, ...place.peers].map((where) => shares.in(where).isKnown(names)),
+            [place.cluster, ...place.peers].map((where) =>
+              shares.in(where).isKnown(names, where === place.cluster ? peerings : undefined),
+            ),
           );
           return known.find((answer) => answer !== true) ?? true;
         },

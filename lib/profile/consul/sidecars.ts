@@ -39,7 +39,6 @@ import {
   routeName,
 } from './names.ts';
 import { type ConsulOptions, EJECTION_MS, imagesOf } from './options.ts';
-import { inQuotes } from './server.ts';
 
 const SERVER_HOST = `${SERVER}.${SYSTEM_NAMESPACE}.svc`;
 const HTTP = `http://${SERVER_HOST}:${SERVER_PORTS.http}`;
@@ -237,6 +236,10 @@ function interception({ upstreams = [], transparent = false }: Calling): string[
     ...outbound,
   ];
 }
+
+/** As curl reads its configuration. */
+const inQuotes = (text: string): string =>
+  `"${text.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', '\\n')}"`;
 
 /** As curl reads it: all of them by one process, each tried again while the server is not there. */
 const saying = (requests: readonly { readonly path: string; readonly body: unknown }[]): string =>

@@ -99,6 +99,14 @@ export class ClusterObjects implements KubernetesObjects {
     return inCluster(this.#cluster, () => this.#client.exec(pod, command, options));
   }
 
+  ask(
+    pod: Parameters<KubernetesObjects['ask']>[0],
+    request: Parameters<KubernetesObjects['ask']>[1],
+  ): ReturnType<KubernetesObjects['ask']> {
+    const what = `${request.method} ${request.path} at pod ${pod.namespace}/${pod.name}`;
+    return inCluster(this.#cluster, () => this.#client.askPod(pod, { what, ...request }));
+  }
+
   log(
     { namespace, name, container }: Parameters<KubernetesObjects['log']>[0],
     { lines = 200 }: { readonly lines?: number } = {},

@@ -2,7 +2,7 @@
 import type { KubeConfig } from '@kubernetes/client-node';
 import { systemClock } from '../clock.ts';
 import { isTakingBack } from '../takingBack.ts';
-import { KubernetesError, refusal, transportFailure } from './errors.ts';
+import { KubernetesError, isStatus, refusal, transportFailure } from './errors.ts';
 import { type Library, configFor, loadLibrary } from './kubeconfig.ts';
 import { type PodReference, ExecStream, type Socket, runInPod } from './sessions.ts';
 
@@ -38,6 +38,19 @@ export interface ApiRequest {
   readonly body?: unknown;
   readonly contentType?: string;
   readonly timeoutMs?: number;
+}
+
+/** A port of a pod that speaks HTTP. */
+export interface PodPort {
+  readonly namespace: string;
+  readonly name: string;
+  readonly port: number;
+}
+
+/** Of whoever was asked, whether or not it is a success. */
+export interface HttpAnswer {
+  readonly status: number;
+  readonly body: string;
 }
 
 /** What an API group says of one of its kinds. */
@@ -117,11 +130,30 @@ export class KubernetesClient {
 
   /** @returns the answer as it came @throws KubernetesError */
   async text(request: ApiRequest): Promise<string> {
+    return (await this.#ask(request, ({ status }) => isSuccess(status))).body;
+  }
+
+  /**
+   * What listens at a port of a pod is asked by the API server: no program has to start there, as it would for a session.
+   * @param request with its path there @returns any answer of it @throws KubernetesError when the API server has none
+   */
+  askPod({ namespace, name, port }: PodPort, request: ApiRequest): Promise<HttpAnswer> {
+    const pod = `/api/v1/namespaces/${encodeURIComponent(namespace)}/pods/${encodeURIComponent(name)}`;
+    return this.#ask(
+      { ...request, path: `${pod}:${port}/proxy${request.path}` },
+      ({ status, body }) => isSuccess(status) || !isStatus(body),
+    );
+  }
+
+  async #ask(request: ApiRequest, isAnswer: (answer: HttpAnswer) => boolean): Promise<HttpAnswer> {
     const end = systemClock.monotonic() + (request.timeoutMs ?? REQUEST_MS);
     for (let attempt = 0; ; attempt++) {
       const left = end - systemClock.monotonic();
       try {
-        return await this.#place(() => this.#send(request, Math.max(1, Math.ceil(Math.min(TRY_MS, left)))));
+        const tryMs = Math.max(1, Math.ceil(Math.min(TRY_MS, left)));
+        const answer = await this.#place(() => this.#send(request, tryMs));
+        if (isAnswer(answer)) return answer;
+        throw refusal(request.what, answer.status, answer.body);
       } catch (error) {
         const wait = RETRY_MS[attempt];
         const again =
@@ -156,7 +188,7 @@ export class KubernetesClient {
     }
   }
 
-  async #send(request: ApiRequest, timeoutMs: number): Promise<string> {
+  async #send(request: ApiRequest, timeoutMs: number): Promise<HttpAnswer> {
     const signal = this.#signal;
     signal?.throwIfAborted();
     const { library, config, server } = await this.#load();
@@ -190,10 +222,9 @@ export class KubernetesClient {
       signal?.throwIfAborted();
       throw transportFailure(request.what, server, error);
     }
-    if (status >= 200 && status < 300) return body;
     // Credentials of a plugin may have run out with the certificate that the connection was made with.
     if (status === 401) this.#dispatcher = undefined;
-    throw refusal(request.what, status, body);
+    return { status, body };
   }
 
   /** @throws KubernetesError `not-found` when the cluster does not know the kind */
@@ -310,6 +341,8 @@ export class KubernetesClient {
     for (const session of this.#sessions) session.destroy();
   }
 }
+
+const isSuccess = (status: number): boolean => status >= 200 && status < 300;
 
 /** Where an API group lives: `/api/v1`, `/apis/apps/v1`. */
 export function rootOf(apiVersion: string): string {

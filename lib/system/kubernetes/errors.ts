@@ -60,6 +60,16 @@ function failureOf(status: number): KubernetesFailure {
   }
 }
 
+/** Whether an answer is the API server's own Status, and not of something behind it. */
+export function isStatus(body: string): boolean {
+  try {
+    const value = JSON.parse(body) as { kind?: unknown; status?: unknown } | null;
+    return value?.kind === 'Status' && value.status === 'Failure';
+  } catch {
+    return false;
+  }
+}
+
 function statusOf(body: string): { message?: string; reason?: string } {
   try {
     const value = JSON.parse(body) as { message?: unknown; reason?: unknown } | null;

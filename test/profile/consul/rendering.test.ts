@@ -1,6 +1,5 @@
 import { spawn } from 'node:child_process';
 import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
-import { createServer as createHttpServer } from 'node:http';
 import { type AddressInfo, createServer } from 'node:net';
 import path from 'node:path';
 import t from 'tap';
@@ -33,7 +32,6 @@ import { createIntermediate, createRoot, validFor } from '../../../lib/profile/c
 import { handshakesIn } from '../../../lib/profile/common/envoy.ts';
 import { authoritiesIn, knowsService, leavesIn, takesFor } from '../../../lib/profile/consul/proxies.ts';
 import { enforces } from '../../../lib/profile/consul/security.ts';
-import { answersIn, configurationOf } from '../../../lib/profile/consul/server.ts';
 import { coalescing } from '../../../lib/profile/consul/share.ts';
 import { registrationOf } from '../../../lib/profile/consul/sidecars.ts';
 import { establishRequest, isRefusal, tokenIn } from '../../../lib/profile/consul/tokens.ts';
@@ -587,48 +585,6 @@ t.test('a peering that is lost for want of a gateway is not what is wrong', asyn
     likeliestFirst(links).map(({ what }) => what),
     ['2', '1', '0', '3'],
   );
-});
-
-t.test('requests of a server in one configuration, and their answers', async (t) => {
-  const said: { method: string; url: string; body: string }[] = [];
-  const server = createHttpServer((request, response) => {
-    let body = '';
-    request.on('data', (chunk: Buffer) => (body += chunk.toString()));
-    request.on('end', () => {
-      said.push({ method: request.method ?? '', url: request.url ?? '', body });
-      response.statusCode = request.method === 'DELETE' ? 404 : 200;
-      response.end(`about ${request.url}`);
-    });
-  });
-  const { port } = await new Promise<AddressInfo>((resolve) =>
-    server.listen(0, '127.0.0.1', () => resolve(server.address() as AddressInfo)),
-  );
-  t.teardown(() => server.close());
-  const body = { a: 'b "c" \\ d\n@' };
-  const configuration = configurationOf([
-    { method: 'GET', path: '/v1/peerings' },
-    { method: 'PUT', path: '/v1/config', body },
-    { method: 'DELETE', path: '/v1/peering/west' },
-  ]).replaceAll(':8500', `:${port}`);
-  const curl = spawn('curl', ['--silent', '--show-error', '--config', '-']);
-  let out = '';
-  curl.stdout.on('data', (chunk: Buffer) => (out += chunk.toString()));
-  curl.stdin.end(configuration);
-  await new Promise((resolve) => curl.on('close', resolve));
-  t.strictSame(said, [
-    { method: 'GET', url: '/v1/peerings', body: '' },
-    { method: 'PUT', url: '/v1/config', body: JSON.stringify(body) },
-    { method: 'DELETE', url: '/v1/peering/west', body: '' },
-  ]);
-  t.strictSame(answersIn(out), [
-    { status: 200, body: 'about /v1/peerings' },
-    { status: 200, body: 'about /v1/config' },
-    { status: 404, body: 'about /v1/peering/west' },
-  ]);
-  t.strictSame(answersIn('[]\n\n@@200\nno such thing\n@@404\n'), [
-    { status: 200, body: '[]\n' },
-    { status: 404, body: 'no such thing' },
-  ]);
 });
 
 t.test('the log of a server, without what it says over and over', async (t) => {

@@ -6,11 +6,9 @@ import type { Fleet, KubernetesCluster } from '../../../lib/model/cluster.ts';
 import type { ShareServiceIntent } from '../../../lib/model/intent.ts';
 import { PORTS } from '../../../lib/model/workload.ts';
 
-const REQUEST = /url = "[^"]*(\/v1\/[^"]*)"\nrequest = "(\w+)"(?:\ndata-binary = "(.*)")?/g;
-
 /** A cluster whose server takes everything, and what it was told, each time. */
-function createCluster(name: string): { cluster: KubernetesCluster; told: string[][] } {
-  const told: string[][] = [];
+function createCluster(name: string) {
+  const asked: string[][] = [];
   const workload = (app: string) => ({
     spec: {
       name: app,
@@ -18,36 +16,39 @@ function createCluster(name: string): { cluster: KubernetesCluster; told: string
       annotations: { [SERVICES_ANNOTATION]: `${app}-mcnet` },
     },
   });
+  const objects: Pick<KubernetesCluster['objects'], 'read' | 'list' | 'ask'> = {
+    read: async (reference) => ({
+      ...reference,
+      spec: { clusterIP: '10.0.0.1', ports: [{ name: 'http', port: PORTS.service, protocol: 'TCP' }] },
+    }),
+    // Whoever has requests looks for a server that is ready first.
+    list: async ({ apiVersion, kind }) => {
+      asked.push([]);
+      const status = { conditions: [{ type: 'Ready', status: 'True' }] };
+      return [{ apiVersion, kind, metadata: { name: 'server' }, status }];
+    },
+    ask: async (_pod, { method, path, body }) => {
+      if (method === 'GET') return { status: 404, body: '' };
+      const { Kind, Name } = (body ?? {}) as { readonly Kind?: string; readonly Name?: string };
+      asked
+        .at(-1)
+        ?.push(Kind ? `${method} ${Kind} ${Name ?? ''}` : `${method} ${path.replace('/v1/config/', '')}`);
+      return { status: 200, body: '' };
+    },
+  };
   const cluster = {
     kind: 'kubernetes',
     name,
     workloads: [workload('client')],
     namespaceOf: (namespace: string) => namespace,
-    objects: {
-      read: () =>
-        Promise.resolve({
-          spec: { clusterIP: '10.0.0.1', ports: [{ name: 'http', port: PORTS.service, protocol: 'TCP' }] },
-        }),
-      list: () =>
-        Promise.resolve([
-          { metadata: { name: 'server' }, status: { conditions: [{ type: 'Ready', status: 'True' }] } },
-        ]),
-      exec: (_place: unknown, _command: unknown, { input }: { input: string }) => {
-        const requests = [...input.matchAll(REQUEST)].map(([, path = '', method = '', body]) => {
-          const { Kind, Name } = JSON.parse((body ?? '{}').replaceAll(String.raw`\"`, '"')) as {
-            Kind?: string;
-            Name?: string;
-          };
-          return Kind ? `${method} ${Kind} ${Name ?? ''}` : `${method} ${path.replace('/v1/config/', '')}`;
-        });
-        if (!requests.every((request) => request.startsWith('GET'))) told.push(requests);
-        return Promise.resolve(
-          requests.map((request) => `\n@@${request.startsWith('GET') ? 404 : 200}\n`).join(''),
-        );
-      },
-    },
+    objects,
   } as unknown as KubernetesCluster;
-  return { cluster, told };
+  return {
+    cluster,
+    get told(): readonly (readonly string[])[] {
+      return asked.filter((requests) => requests.length > 0);
+    },
+  };
 }
 
 /** @returns the handler over two clusters, and how a service is shared in the first of them */

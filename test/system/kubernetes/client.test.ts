@@ -79,6 +79,25 @@ t.test('what may pass is tried again, and what may not is not', async (t) => {
   t.equal(server.asked.length, 8);
 });
 
+t.test('what listens in a pod answers by way of the API server, whatever it says', async (t) => {
+  const place = { namespace: 'system', name: 'server-1', port: 8500 };
+  const { server, client } = await clientOf(t, {
+    intercept: ({ method, path: asked }) => {
+      if (!asked.startsWith('/api/v1/namespaces/system/pods/server-1:8500/proxy/v1/')) return undefined;
+      if (asked.endsWith('/v1/gone')) return failure(503, 'ServiceUnavailable', 'connection refused');
+      return method === 'GET' ? { status: 200, body: ['west'] } : { status: 500, body: 'no leader' };
+    },
+  });
+  const ask = (method: 'GET' | 'PUT', path: string) =>
+    client.askPod(place, { what: 'ask', method, path, body: method === 'PUT' ? { a: 1 } : undefined });
+  t.strictSame(await ask('GET', '/v1/peers'), { status: 200, body: '["west"]' });
+  t.strictSame(await ask('PUT', '/v1/peers?all'), { status: 500, body: 'no leader' }, 'its own words');
+  t.match(server.asked.at(-1), { method: 'PUT', query: new URLSearchParams('all'), body: { a: 1 } });
+  t.equal(server.asked.length, 2, 'what it says is not asked for again');
+  await t.rejects(ask('GET', '/v1/gone'), { failure: 'refused', status: 503, message: /connection refused/ });
+  t.strictSame(client.counts.execs, 0);
+});
+
 t.test('a connection that is cut, a server that hangs, one that is gone', async (t) => {
   let cuts = 1;
   const { server, client } = await clientOf(t, {
