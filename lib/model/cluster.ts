@@ -213,11 +213,14 @@ export interface KubernetesObjects {
   }): Promise<readonly KubernetesObject[]>;
   /** Deleting what is gone is no error. */
   delete(references: readonly ObjectReference[]): Promise<void>;
-  /** Runs a program in a pod to its end. Rejects with the program's own words when it fails. */
+  /**
+   * Runs a program in a pod to its end. Rejects with the program's own words when it fails.
+   * `often`: in a shell that stays there for it, so that it costs a few milliseconds.
+   */
   exec(
     pod: { readonly namespace: string; readonly name: string; readonly container?: string },
     command: readonly [string, ...string[]],
-    options?: { readonly input?: string; readonly timeoutMs?: number },
+    options?: { readonly input?: string; readonly timeoutMs?: number; readonly often?: boolean },
   ): Promise<string>;
   /**
    * Asks by HTTP what listens at a port of a pod, by way of the API server: nothing starts there, which a session takes a

@@ -6,7 +6,8 @@ import { asKubernetes } from './clusters.ts';
 import { podsOf } from './server.ts';
 import { GATEWAY, GATEWAY_CONTAINER, PROXY_PORTS, REGISTRAR, SYSTEM_NAMESPACE } from './names.ts';
 
-const QUESTION_LIMIT_MS = 20_000;
+/** Proxies are asked again and again, until they know what they should. */
+const OFTEN = { timeoutMs: 20_000, often: true };
 
 /** @param index of the service among those of the workload: by the first it is known itself */
 export function askProxy(workload: Workload, cluster: Cluster, path: string, index = 0): Promise<string> {
@@ -15,7 +16,7 @@ export function askProxy(workload: Workload, cluster: Cluster, path: string, ind
   return kubernetes.objects.exec(
     { namespace: kubernetes.namespaceOf(namespace), name, container: REGISTRAR },
     ['curl', '-sS', '--fail', '-m', '10', `http://127.0.0.1:${PROXY_PORTS.admin + index}/${path}`],
-    { timeoutMs: QUESTION_LIMIT_MS },
+    OFTEN,
   );
 }
 
@@ -94,7 +95,7 @@ export function endpointsOfPeers({ spec }: Workload, cluster: Cluster): Promise<
   return kubernetes.objects.exec(
     { namespace: kubernetes.namespaceOf(spec.namespace), name: spec.name, container: REGISTRAR },
     ['sh', '-c', PEERS_ENDPOINTS],
-    { timeoutMs: QUESTION_LIMIT_MS },
+    OFTEN,
   );
 }
 
@@ -117,7 +118,7 @@ export async function namesTaken(cluster: KubernetesCluster): Promise<string | u
     cluster.objects.exec(
       { namespace: SYSTEM_NAMESPACE, name: pod.metadata.name, container: GATEWAY_CONTAINER },
       ['bash', '-c', TAKEN_NAMES],
-      { timeoutMs: QUESTION_LIMIT_MS },
+      OFTEN,
     )
   );
 }

@@ -94,9 +94,11 @@ export class ClusterObjects implements KubernetesObjects {
   exec(
     pod: Parameters<KubernetesObjects['exec']>[0],
     command: readonly [string, ...string[]],
-    options: Parameters<KubernetesObjects['exec']>[2] = {},
+    { often = false, ...options }: Parameters<KubernetesObjects['exec']>[2] = {},
   ): Promise<string> {
-    return inCluster(this.#cluster, () => this.#client.exec(pod, command, options));
+    return inCluster(this.#cluster, () =>
+      often ? this.#client.execInShell(pod, command, options) : this.#client.exec(pod, command, options),
+    );
   }
 
   ask(

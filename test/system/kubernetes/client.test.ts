@@ -1,3 +1,4 @@
+import { spawn } from 'node:child_process';
 import { rmSync, writeFileSync } from 'node:fs';
 import net from 'node:net';
 import path from 'node:path';
@@ -96,6 +97,27 @@ t.test('what listens in a pod answers by way of the API server, whatever it says
   t.equal(server.asked.length, 2, 'what it says is not asked for again');
   await t.rejects(ask('GET', '/v1/gone'), { failure: 'refused', status: 503, message: /connection refused/ });
   t.strictSame(client.counts.execs, 0);
+});
+
+t.test('programs that run again and again share one session with a shell', async (t) => {
+  const { client } = await clientOf(t, {
+    exec: ({ command: [file = '', ...args], ...session }) => {
+      const child = spawn(file, args);
+      session.onInput((data) => child.stdin.write(data));
+      child.stdout.on('data', (data: Buffer) => session.send(1, data));
+      t.teardown(() => child.kill());
+    },
+  });
+  const run = (script: string, input?: string) =>
+    client.execInShell(
+      { namespace: 'mcnet', name: 'client', container: 'proxy' },
+      ['sh', '-c', script],
+      input === undefined ? {} : { input },
+    );
+  t.equal(await run('echo here'), 'here\n');
+  t.equal(await run('cat', 'what it is given'), 'what it is given');
+  await t.rejects(run('echo no such thing >&2; exit 3'), { message: /no such thing/, exitCode: 3 });
+  t.equal(client.counts.execs, 1);
 });
 
 t.test('a connection that is cut, a server that hangs, one that is gone', async (t) => {
