@@ -41,7 +41,8 @@ const STEADY_MS = 1_500;
  * Whoever was refused a moment ago may be given up once more, since proxies gather for a second what they learn of
  * endpoints: open is what has answered for longer.
  */
-const ANSWERS_IN_A_ROW = 8;
+const ANSWERS_IN_A_ROW = 5;
+const OPEN_LOOK_MS = 400;
 /** Of kept-alive connections: nothing of the other cluster for this long counts as closed. */
 const CALM_MS = 1_000;
 
@@ -107,12 +108,11 @@ async function passThrough(
   const isAnswered = (exchanges: readonly Exchange[]) => answerers(exchanges).includes(to.name);
   const look = async (
     calls: () => Promise<readonly Exchange[]>,
-    { succeeded, successes }: { succeeded: typeof isAnswered; successes: number },
+    how: { succeeded: typeof isAnswered; successes: number; intervalMs?: number },
   ): Promise<Look> => {
     const { last, converged, elapsedMs } = await context.converge(calls, {
-      succeeded,
       budgetMs: convergence,
-      successes,
+      ...how,
     });
     return { exchanges: last, converged, elapsedMs };
   };
@@ -159,7 +159,7 @@ async function passThrough(
       hasAnswered ||= isAnswered(exchanges);
       return exchanges;
     },
-    { succeeded: isAnswered, successes: ANSWERS_IN_A_ROW },
+    { succeeded: isAnswered, successes: ANSWERS_IN_A_ROW, intervalMs: OPEN_LOOK_MS },
   );
   const facts = { ...shut, opened };
   if (!opened.converged || !sampling) {
