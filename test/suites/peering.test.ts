@@ -1,5 +1,8 @@
 import t from 'tap';
+import { clientOf, offered, offeredService, permitted, permittedService } from '../../fixtures/exports.ts';
+import { WAYS } from '../../fixtures/ways.ts';
 import type { Sample } from '../../lib/model/probe.ts';
+import { selects } from '../../lib/model/workload.ts';
 import { cut, exported, names, noOwnGateway, ownGateway, permission, token } from '../../suites/peering.ts';
 import { callsToMeetAll } from '../../suites/support/services.ts';
 import { judge, outcomeOf } from './judging.ts';
@@ -89,6 +92,22 @@ t.test('refusal by a proxy is a refusal, and an answer to somebody without permi
     'inconclusive: control-failed',
     'silence after it was closed says nothing of the policy',
   );
+});
+
+t.test('what one way exports and governs is nothing to the other', async (t) => {
+  const fixtures = [...permitted, ...offered];
+  const workloads = fixtures.flatMap((fixture) => fixture.workloads);
+  const services = fixtures.flatMap((fixture) => fixture.services ?? []);
+  for (const way of WAYS) {
+    const governed = workloads.filter(({ labels }) => selects(clientOf('east', way).target, labels));
+    t.equal(governed.length, 1);
+    t.strictSame(
+      services.filter(({ selector }) => governed.some(({ labels }) => selects(selector, labels))),
+      [permittedService(way)],
+    );
+    t.ok(services.some(({ name }) => name === offeredService(way).name));
+  }
+  t.equal(new Set(services.map(({ name }) => name)).size, 2 * WAYS.length);
 });
 
 const found = lookup({ name: 'echo-mcnet.virtual.west.consul', addresses: ['240.0.0.1'] });
