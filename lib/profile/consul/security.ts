@@ -38,6 +38,7 @@ export async function letPast(
       '-ec',
       open ? `${has} || iptables -w -t nat -I ${rule}` : `! ${has} || iptables -w -t nat -D ${rule}`,
     ],
+    { often: true },
   );
 }
 
