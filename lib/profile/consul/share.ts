@@ -309,17 +309,16 @@ export function shareHandler(peers: Peers, shares: Shares): IntentHandler {
             const unsent = names.find((name) => !StreamStatus?.ExportedServices?.includes(name));
             if (unsent !== undefined) return `${place.cluster} has not told ${peer} of ${unsent}`;
           }
-          const taken = await shared.isTaken(
-            names,
-            active.map(({ Name }) => Name),
-          );
-          if (taken !== true) return taken;
-          const known = await Promise.all(
-            [place.cluster, ...place.peers].map((where) =>
+          const looks = await Promise.all([
+            shared.isTaken(
+              names,
+              active.map(({ Name }) => Name),
+            ),
+            ...[place.cluster, ...place.peers].map((where) =>
               shares.in(where).isKnown(names, where === place.cluster ? peerings : undefined),
             ),
-          );
-          return known.find((answer) => answer !== true) ?? true;
+          ]);
+          return looks.find((answer) => answer !== true) ?? true;
         },
         // What leads callers here to peers stays, and so does what they were told of failures: where nothing is exported it
         // leads nowhere. A server that has a way to a peer taken back forgets whom to trust of that peer, and with it all other
