@@ -159,7 +159,10 @@ function untilAllAnswer(context: PairContext, address: string, port: number, by:
  */
 async function untilSteady(context: PairContext, address: string, port: number, by?: string): Promise<void> {
   await context.sleep(STEADY_MS);
-  await convergeOn(context, address, port, { ...(by !== undefined && { by }), budgetMs: CONVERGENCE_MS.value });
+  await convergeOn(context, address, port, {
+    ...(by !== undefined && { by }),
+    budgetMs: CONVERGENCE_MS.value,
+  });
 }
 
 async function startBackends(

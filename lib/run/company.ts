@@ -74,7 +74,9 @@ export class Company {
   async settle(): Promise<void> {
     if (this.#members.size > 0) return;
     await allEnded(
-      this.#faults.splice(0).map(async ({ disturbance }) => (await disturbance.catch(() => undefined))?.settle?.()),
+      this.#faults
+        .splice(0)
+        .map(async ({ disturbance }) => (await disturbance.catch(() => undefined))?.settle?.()),
     );
   }
 

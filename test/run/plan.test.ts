@@ -157,7 +157,9 @@ t.test('what cannot or need not run is skipped with its reason', (t) => {
 });
 
 t.test('a quick look leaves out what the technology takes its time for', (t) => {
-  const suites = [suiteOf('s', checkOf('s.long', { scope: 'fleet' }), checkOf('s.longer', { scope: 'fleet' }))];
+  const suites = [
+    suiteOf('s', checkOf('s.long', { scope: 'fleet' }), checkOf('s.longer', { scope: 'fleet' })),
+  ];
   const budgets = { 's.long.recovery': { value: 161_000, reason: 'two heartbeats' } };
   const skipsOf = (changes: Parameters<typeof specOf>[0]): (string | undefined)[] =>
     plan(suites, specOf(changes), { budgets }).cases.map(({ skip }) => skip);
