@@ -106,6 +106,7 @@ async function passThrough(
     return caller.exchange(sameCalls(call, CALLS), { concurrency: 8 });
   };
   const isAnswered = (exchanges: readonly Exchange[]) => answerers(exchanges).includes(to.name);
+  const hears = (exchanges: readonly Exchange[]) => isHeard(refusal, exchanges);
   const look = async (
     calls: () => Promise<readonly Exchange[]>,
     how: { succeeded: typeof isAnswered; successes: number; intervalMs?: number },
@@ -125,14 +126,14 @@ async function passThrough(
   };
   await prepare();
   // It may have been open for somebody else a moment ago, or out of reach.
-  const early = await untilShut((exchanges) => isHeard(refusal, exchanges));
+  const early = await untilShut(hears);
   const before = [...early.exchanges, ...(await stillShut())];
   const never: Look = { exchanges: [], converged: false, elapsedMs: 0 };
   const rest = { closed: never, held: [], keptAlive: [], closedAt: 0, endedAt: 0, links: [] };
   const shut = { from: from.name, to: to.name, address, refusal, before };
   // What was open all the time cannot be opened, and of what is out of reach nobody can say that it is shut.
   if (isAnswered(before)) return { ...shut, opened: never, ...rest };
-  if (!isHeard(refusal, before)) {
+  if (!hears(before)) {
     return { ...shut, opened: never, ...rest, links: await context.brokenLinks(from.name, to.name) };
   }
   await open();
@@ -176,7 +177,12 @@ async function passThrough(
   });
   const closedAt = context.elapsed() - began;
   await close();
-  const closed = await untilShut();
+  let closed = await untilShut();
+  // Whoever has given up the other cluster, because of a moment's trouble, is refused nothing until it is tried again.
+  if (closed.converged && !hears(closed.exchanges)) {
+    const later = await untilShut(hears);
+    if (isAnswered(later.exchanges)) closed = later;
+  }
   const held = await stillShut();
   const endedAt = context.elapsed() - began;
   const { samples } = await caller.stopSampling(sampler);
