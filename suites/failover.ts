@@ -707,7 +707,7 @@ export const gatewayDown = defineCheck({
   id: 'failover.gateway-down',
   title:
     'The gateway of the other cluster goes while all backends are there: callers recover when it is back',
-  level: 'core',
+  level: 'extended',
   scope: 'pair',
   classes: ['service-peering'],
   requires: ['share-service', 'l7.service', 'service-gateway'],

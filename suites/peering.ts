@@ -542,7 +542,7 @@ interface TokenUses {
 export const token = defineCheck({
   id: 'peering.token',
   title: 'A token joins two clusters once; used before, replaced by a newer one or withdrawn, it joins none',
-  level: 'core',
+  level: 'extended',
   scope: 'pair',
   classes: CLASSES,
   requires: ['join-token'],
