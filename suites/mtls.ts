@@ -205,6 +205,7 @@ export const principal = defineCheck({
   budgets: { holds: DENY_HOLDS_MS },
   withoutFaults: 'policy.identity looks at the same policy in all clusters, and is shown able to fail there',
   mostlyWaits: true,
+  quiet: true,
   hint: 'Compare the policy by identity of both clusters, and the identities that both workloads really have',
   reference: SPIFFE,
 

@@ -294,6 +294,7 @@ export const exported = defineCheck({
   // Whoever calls exports to its callers as well.
   oneAtATime: 'each way',
   mostlyWaits: true,
+  quiet: true,
   budgets: BUDGETS,
   faults: [
     { kind: 'everything-exported', cause: 'not-shared-but-answered' },
@@ -347,6 +348,7 @@ export const permission = defineCheck({
   // Callers meet every cluster, and would take what another refuses them for the word of the one that they ask.
   oneAtATime: 'each way',
   mostlyWaits: true,
+  quiet: true,
   budgets: BUDGETS,
   faults: [{ kind: 'peering-deleted', cause: 'peering-missing' }],
   hint: 'Compare the policies of the called cluster with who calls: the same name in another cluster is somebody else',

@@ -34,6 +34,7 @@ export const byIdentity = defineCheck({
   requires: ['mtls', 'share-service'],
   uses: [client, guarded],
   mostlyWaits: true,
+  quiet: true,
   budgets: { holds: DENY_HOLDS_MS },
   faults: [{ kind: 'identity-policy-missing', cause: 'policy-differs' }],
   hint: 'Compare the policies by identity of all clusters: none distributes them to the others',

@@ -73,12 +73,14 @@ export function expectedAnswerers(
   }
 }
 
-/** A table is about clusters: one backend in each says which of them answers. */
-const [BACKEND = ''] = BACKENDS;
-
+/** Of one alone in each cluster a single failure would make proxies prefer the other. */
 async function place(cluster: ClusterView, port: number, running: boolean): Promise<void> {
-  const site = cluster.site(BACKEND);
-  await (running ? site.startBackend({ port, inAgent: true }) : site.stopBackend(port));
+  await Promise.all(
+    BACKENDS.map((key) => {
+      const site = cluster.site(key);
+      return running ? site.startBackend({ port, inAgent: true }) : site.stopBackend(port);
+    }),
+  );
 }
 
 async function observeTable(context: PairContext, sharing: Sharing, budgetMs: number): Promise<TruthTable> {

@@ -247,6 +247,8 @@ export interface Check<S extends Scope = Scope, B extends Budgets = Budgets, O =
    * runs beside its like only.
    */
   readonly timed?: boolean;
+  /** What it changes is nobody else's, and it takes next to nothing of the machine: what is `timed` runs beside it too. */
+  readonly quiet?: boolean;
   readonly faults?: readonly FaultExpectation[];
   /** Why no fault is listed, when none is. */
   readonly withoutFaults?: string;

@@ -76,7 +76,7 @@ class Places {
 /** Of cases that run together; more would keep each other waiting for the machine rather than for the network. */
 const MOST_TOGETHER = 100;
 /** Of those that share nothing but the moment, for each case that may run at once: they wait, and their load adds up. */
-const TOGETHER_PER_PLACE = 3;
+const TOGETHER_PER_PLACE = 2;
 
 /** What a case uses (`shared`) and what it disturbs (`alone`). Names: `fleet`, `cluster east`, `link east|west`. */
 export interface Locks {
@@ -314,6 +314,8 @@ export interface ScheduleOptions {
   readonly mostlyWaits?: (planned: PlannedCase) => boolean;
   /** Cases beside which only their like may run: what others change would disturb them. */
   readonly inCalm?: (planned: PlannedCase) => boolean;
+  /** Cases that disturb no calm. */
+  readonly quiet?: (planned: PlannedCase) => boolean;
   /** Cases for which it gives the same name run at the same time, once the dependencies of all of them have ended. */
   readonly company?: (planned: PlannedCase) => string | undefined;
   readonly concurrency: number;
@@ -341,13 +343,14 @@ export function besideEachOther({
   readonly limits: Provider['limits'];
   /** Cases at once, where the caller asks for it. */
   readonly concurrency: number | undefined;
-}): Pick<ScheduleOptions, 'locks' | 'mostlyWaits' | 'inCalm' | 'company' | 'concurrency'> {
+}): Pick<ScheduleOptions, 'locks' | 'mostlyWaits' | 'inCalm' | 'quiet' | 'company' | 'concurrency'> {
   const mindsOthers = (planned: PlannedCase): boolean =>
     limits.casesAtOnce !== undefined && (checkOf(planned).timed ?? false);
   return {
     locks: (planned) => locksOf(checkOf(planned), planned.subject, topology),
     mostlyWaits: (planned) => (checkOf(planned).mostlyWaits ?? false) && !mindsOthers(planned),
     inCalm: mindsOthers,
+    quiet: (planned) => checkOf(planned).quiet ?? false,
     company: (planned) => companyOf(checkOf(planned), planned, limits),
     concurrency: concurrencyFor(concurrency, limits, topology.members.length),
   };
@@ -376,12 +379,14 @@ export async function runSchedule(options: ScheduleOptions): Promise<PlannedCase
   const places = new Places(options.concurrency);
   const kindOf = (planned: PlannedCase): Kind => (options.mostlyWaits?.(planned) ? 'waiting' : 'working');
   const inLine: Record<Kind, number> = { working: 0, waiting: 0 };
-  /** How many groups run that want calm, and how many that do not. */
-  const groups = { inCalm: 0, others: 0 };
-  const wantOf = ({ cases: group }: Group): keyof typeof groups =>
-    group.every((planned) => options.inCalm?.(planned)) ? 'inCalm' : 'others';
+  /** How many groups run that want calm, how many that disturb it, and how many that do neither. */
+  const groups = { inCalm: 0, others: 0, quiet: 0 };
+  const wantOf = ({ cases: group }: Group): keyof typeof groups => {
+    if (group.every((planned) => options.inCalm?.(planned))) return 'inCalm';
+    return group.every((planned) => options.quiet?.(planned)) ? 'quiet' : 'others';
+  };
   const isCalmFor = (want: keyof typeof groups): boolean =>
-    groups[want === 'inCalm' ? 'others' : 'inCalm'] === 0;
+    want === 'quiet' || groups[want === 'inCalm' ? 'others' : 'inCalm'] === 0;
   let stopped = false;
 
   const rankOf = (planned: PlannedCase): number => position.get(planned.id) as number;
