@@ -214,7 +214,7 @@ const tableCheck = ({ sharing, title, level }: Table) =>
     scope: 'pair',
     classes: SERVICE_CLASSES,
     requires: ['share-service', 'l7.service'],
-    dependsOn: ['reachability.http'],
+    dependsOn: ['reachability.http', 'discovery.answers'],
     uses: [client, backends, ...sharingFixtures(sharing)],
     budgets: { convergence: CONVERGENCE_MS },
     oneAtATime: 'each way',

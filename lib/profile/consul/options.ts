@@ -26,4 +26,4 @@ export const imagesOf = ({
  * (five minutes at most), since one that nothing answers behind fails whenever it is tried anew; or less, and always the same.
  * This version of Consul has no word for it, so that Envoy is told where it is started.
  */
-export const EJECTION_MS: Record<ConsulOptions['tuning'], number> = { 'as-configured': 30_000, fast: 4_000 };
+export const EJECTION_MS: Record<ConsulOptions['tuning'], number> = { 'as-configured': 30_000, fast: 3_000 };

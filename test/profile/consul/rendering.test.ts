@@ -193,14 +193,14 @@ echo '{
       node: { cluster: 'echo-mcnet', id: 'echo-mcnet-echo-1-sidecar-proxy' },
       port_value: 8_502,
       static_layer: {
-        'outlier_detection.base_ejection_time_ms': 4_000,
-        'outlier_detection.max_ejection_time_ms': 4_000,
+        'outlier_detection.base_ejection_time_ms': 3_000,
+        'outlier_detection.max_ejection_time_ms': 3_000,
         're2.max_program_size.error_level': 1_048_576,
       },
     });
     const budgetOf = (tuning: 'as-configured' | 'fast') =>
       createConsul({ ...OPTIONS, tuning }).budgets?.['failover.cluster-gone.failback']?.value;
-    t.strictSame([budgetOf('as-configured'), budgetOf('fast')], [75_000, 23_000]);
+    t.strictSame([budgetOf('as-configured'), budgetOf('fast')], [75_000, 21_000]);
   },
 );
 
