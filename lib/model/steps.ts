@@ -6,8 +6,20 @@ export interface SetUpStep {
   readonly cluster?: string;
 }
 
-/** Runs a part of the set-up, which the record names then; whatever is noted last goes along. Never a secret. */
-export type Step = <T>(step: SetUpStep, action: (note: (detail: string) => void) => Promise<T>) => Promise<T>;
+/** What it waited for goes along with a step, as said last; undefined says nothing. Never a secret. */
+export type Note = (detail: string | undefined) => void;
+
+/** Runs a part of the set-up, which the record names then. */
+export type Step = <T>(step: SetUpStep, action: (note: Note) => Promise<T>) => Promise<T>;
 
 /** For whoever keeps no record. */
 export const untold: Step = (_step, action) => action(() => {});
+
+/** The same in every cluster at once, a step each. */
+export const inEach = <C extends { readonly name: string }, T>(
+  clusters: readonly C[],
+  step: Step,
+  what: string,
+  action: (cluster: C) => Promise<T>,
+): Promise<T[]> =>
+  Promise.all(clusters.map((cluster) => step({ what, cluster: cluster.name }, () => action(cluster))));

@@ -73,7 +73,9 @@ export class Journal {
       let detail: string | undefined;
       let failed = false;
       try {
-        return await action((said) => (detail = this.#writer.withoutSecrets(said)));
+        return await action((said) => {
+          if (said !== undefined) detail = this.#writer.withoutSecrets(said);
+        });
       } catch (error) {
         failed = true;
         throw error;

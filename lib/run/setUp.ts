@@ -138,7 +138,7 @@ async function startWorkloads(
   await eachLimited(missing, STARTS_AT_ONCE, signal, ({ cluster, spec }) =>
     step({ what: `workload ${keyOf(spec)}`, cluster: cluster.name }, async (note) => {
       const { waited } = await cluster.startWorkload(spec);
-      if (waited !== undefined) note(waited);
+      note(waited);
     }),
   );
 }

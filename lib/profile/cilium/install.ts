@@ -3,7 +3,7 @@ import { mapFamilies } from '../../model/addressing.ts';
 import type { Fleet, KubernetesCluster } from '../../model/cluster.ts';
 import { UserError } from '../../model/errors.ts';
 import { reachableFrom } from '../../model/topology.ts';
-import { type Step, untold } from '../../model/steps.ts';
+import { type Step, inEach, untold } from '../../model/steps.ts';
 import { systemClock, within } from '../../system/clock.ts';
 import { CommandError } from '../../system/commands.ts';
 import { helmUpgrade } from '../../system/kubernetes/helm.ts';
@@ -36,13 +36,14 @@ export async function installCilium(
     createRoot(`Cilium of run ${fleet.run}`, validFor(AUTHORITY_DAYS, now)),
     Promise.all(clusters.map(memberOf)),
   ]);
-  const inEach = (what: string, action: (cluster: KubernetesCluster) => Promise<void>): Promise<unknown> =>
-    Promise.all(clusters.map((cluster) => step({ what, cluster: cluster.name }, () => action(cluster))));
-  await inEach('helm upgrade', (cluster) => installIn(cluster, fleet, members, authority, options));
+  await inEach(clusters, step, 'helm upgrade', (cluster) =>
+    installIn(cluster, fleet, members, authority, options),
+  );
   await Promise.all(
     clusters.map((cluster) => untilMeshed(cluster, reachableFrom(fleet.topology, cluster.name), step)),
   );
-  if (options.ciliumSharing === 'mcs-api') await inEach('names of the clusterset served', serveNames);
+  if (options.ciliumSharing === 'mcs-api')
+    await inEach(clusters, step, 'names of the clusterset served', serveNames);
 }
 
 /** Its address is that of a node, which needs nobody to carry it. */
@@ -122,8 +123,7 @@ async function untilMeshed(cluster: KubernetesCluster, others: readonly string[]
       INSTALL_LIMIT_MS,
       async () => {
         const agents = await podsOf(cluster, 'agent');
-        const told = podTimes(agents);
-        if (told !== undefined) note(told);
+        note(podTimes(agents));
         return agents.some(isReady);
       },
       POLL_MS,
@@ -144,8 +144,7 @@ async function untilMeshed(cluster: KubernetesCluster, others: readonly string[]
   };
   const known = await step({ what: 'other clusters known', cluster: cluster.name }, async (note) => {
     const soon = await within(SYNC_LIMIT_MS, areKnown, POLL_MS);
-    const told = podTimes(await podsOf(cluster, 'apiServer').catch(() => []));
-    if (told !== undefined) note(told);
+    note(podTimes(await podsOf(cluster, 'apiServer').catch(() => [])));
     return soon;
   });
   if (known) return;

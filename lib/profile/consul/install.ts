@@ -1,7 +1,7 @@
 /** Installs Consul into clusters that this program made, and joins them. */
 import type { KubernetesCluster, KubernetesNode } from '../../model/cluster.ts';
 import { UserError } from '../../model/errors.ts';
-import { type Step, untold } from '../../model/steps.ts';
+import { type Note, type Step, untold } from '../../model/steps.ts';
 import { systemClock, within } from '../../system/clock.ts';
 import type { Peers } from './clusters.ts';
 import { meshEntries } from './entries.ts';
@@ -111,15 +111,10 @@ async function untilTaking(cluster: KubernetesCluster): Promise<KubernetesNode> 
   });
 }
 
-async function untilReady(
-  cluster: KubernetesCluster,
-  app: string,
-  note: (detail: string) => void,
-): Promise<void> {
+async function untilReady(cluster: KubernetesCluster, app: string, note: Note): Promise<void> {
   const ready = async (): Promise<boolean> => {
     const pods = await podsOf(cluster, app);
-    const told = podTimes(pods);
-    if (told !== undefined) note(told);
+    note(podTimes(pods));
     return pods.some(isReady);
   };
   if (await within(START_LIMIT_MS, ready, LOOK_MS)) return;

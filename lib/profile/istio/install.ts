@@ -1,7 +1,7 @@
 /** Installs Istio into clusters that this program made. */
 import type { Fleet, KubernetesCluster, KubernetesObject, Ledger } from '../../model/cluster.ts';
 import { UserError, messageOf } from '../../model/errors.ts';
-import { type Step, untold } from '../../model/steps.ts';
+import { type Step, inEach, untold } from '../../model/steps.ts';
 import { systemClock } from '../../system/clock.ts';
 import { CommandError, runCommand } from '../../system/commands.ts';
 import { writeAtomically } from '../../system/files.ts';
@@ -52,8 +52,7 @@ export async function installIstio(
         ...(options.images.istioProxyv2 !== undefined && { proxyImage: options.images.istioProxyv2 }),
         ...more,
       });
-      const told = podTimes(await podsOf(cluster));
-      if (told !== undefined) note(told);
+      note(podTimes(await podsOf(cluster)));
     });
 
   const [first] = primaries;
@@ -91,19 +90,9 @@ export async function installIstio(
       planes.watchedBy(first).map((cluster) => install(cluster, { controlPlane: { address } })),
     );
   }
-  await Promise.all(
-    primaries.map((primary) =>
-      step({ what: 'remote secrets', cluster: primary.name }, () =>
-        introduce(primary, planes.watchedBy(primary)),
-      ),
-    ),
-  );
-  await Promise.all(
-    primaries.map((primary) =>
-      step({ what: 'other clusters known', cluster: primary.name }, () =>
-        untilKnown(primary, planes.watchedBy(primary)),
-      ),
-    ),
+  await inEach(primaries, step, 'remote secrets', (primary) => introduce(primary, planes.watchedBy(primary)));
+  await inEach(primaries, step, 'other clusters known', (primary) =>
+    untilKnown(primary, planes.watchedBy(primary)),
   );
 }
 

@@ -4,7 +4,7 @@ import type { Feature, Fleet, Provider, ProviderLimits, ProviderOptions } from '
 import { UserError } from '../../model/errors.ts';
 import type { Probe, ProbeTransport } from '../../model/probe.ts';
 import type { KubernetesOptions } from '../../model/spec.ts';
-import { untold } from '../../model/steps.ts';
+import { inEach, untold } from '../../model/steps.ts';
 import { systemClock } from '../../system/clock.ts';
 import { makePrivateFolder, stateFolder, writeAtomically } from '../../system/files.ts';
 import { KubernetesClient } from '../../system/kubernetes/client.ts';
@@ -66,11 +66,7 @@ export function createContextsProvider(dependencies: ContextsDependencies): Prov
       // Noted when the run was new: what is noted last goes first, and namespaces are removed by these files.
       const fleet = await fleetIn(kubeconfigFolder(run), options, dependencies);
       const { step = untold } = options;
-      await Promise.all(
-        fleet.clusters.map((cluster) =>
-          step({ what: 'workloads found', cluster: cluster.name }, () => cluster.reconnect()),
-        ),
-      );
+      await inEach(fleet.clusters, step, 'workloads found', (cluster) => cluster.reconnect());
       return fleet;
     },
     observedVersions: async (fleet) => (fleet ? versionsOf(fleet as ContextsFleet) : {}),

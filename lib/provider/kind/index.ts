@@ -4,7 +4,7 @@ import type { Provider, ProviderLimits, ProviderOptions } from '../../model/clus
 import { CILIUM_IMAGES } from '../../model/cilium.ts';
 import { UserError } from '../../model/errors.ts';
 import { allEnded } from '../../model/promises.ts';
-import { type Step, untold } from '../../model/steps.ts';
+import { type Step, inEach, untold } from '../../model/steps.ts';
 import { readIfPresent, removePath, writeAtomically } from '../../system/files.ts';
 import { rangesInUse } from '../ranges.ts';
 import { KUBERNETES_FEATURES, kubernetesHandlers } from '../kubernetes/index.ts';
@@ -121,12 +121,8 @@ async function createFleet(options: ProviderOptions, dependencies: KindDependenc
   };
   await writeAtomically(fleetFile(run), JSON.stringify(state, undefined, 1), 0o600);
   const fleet = assembleFleet(state, options, dependencies);
-  await Promise.all(
-    fleet.clusters.map((cluster) =>
-      step({ what: 'routes between nodes and gateway', cluster: cluster.name }, () =>
-        connectNodes(cluster, state, signal),
-      ),
-    ),
+  await inEach(fleet.clusters, step, 'routes between nodes and gateway', (cluster) =>
+    connectNodes(cluster, state, signal),
   );
   return fleet;
 }
@@ -179,10 +175,6 @@ async function attachFleet(
   }
   const fleet = assembleFleet(state, options, dependencies);
   const { step = untold } = options;
-  await Promise.all(
-    fleet.clusters.map((cluster) =>
-      step({ what: 'workloads found', cluster: cluster.name }, () => cluster.reconnect()),
-    ),
-  );
+  await inEach(fleet.clusters, step, 'workloads found', (cluster) => cluster.reconnect());
   return fleet;
 }

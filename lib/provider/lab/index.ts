@@ -4,7 +4,7 @@ import path from 'node:path';
 import type { Fleet, Provider, ProviderLimits, ProviderOptions } from '../../model/cluster.ts';
 import { UserError } from '../../model/errors.ts';
 import { allEnded } from '../../model/promises.ts';
-import { untold } from '../../model/steps.ts';
+import { inEach, untold } from '../../model/steps.ts';
 import { quoteCommand } from '../../system/commands.ts';
 import { makePrivateFolder, readIfPresent, runtimeFolder, writeAtomically } from '../../system/files.ts';
 import { stillExists } from '../../system/undo.ts';
@@ -180,10 +180,6 @@ async function attachFleet(
     });
   }
   const { step = untold } = options;
-  await Promise.all(
-    fleet.clusters.map((cluster) =>
-      step({ what: 'workloads found', cluster: cluster.name }, () => cluster.reconnect()),
-    ),
-  );
+  await inEach(fleet.clusters, step, 'workloads found', (cluster) => cluster.reconnect());
   return fleet;
 }
