@@ -87,6 +87,8 @@ export interface Toolkit {
   readonly identityRefusal: Refusal;
   /** Policies that stand during the whole run. */
   readonly standingPolicies: readonly PolicyIntent[];
+  /** From when on traffic must obey all intents that stand, as `elapsed` counts; 0 where they stood before this run. */
+  readonly standingDue: number;
   /** Monotonic milliseconds. */
   elapsed(): number;
   /** Milliseconds since 1970, for what names a date. */

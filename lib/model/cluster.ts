@@ -277,6 +277,8 @@ export interface AppliedIntent {
   readonly rendered: string;
   /** Whether the system itself says that it is in force: yes, no, or what is still missing. */
   settled(): Promise<boolean | string>;
+  /** Being settled is being accepted: traffic obeys when those have heard of it who enforce it, within `CONVERGENCE_MS`. */
+  readonly obeyedLater?: true;
   undo(): Promise<void>;
 }
 export interface IntentHandler {

@@ -39,7 +39,7 @@ import { assertServes, mergeRequirements } from './requirements.ts';
 import { resultsOf } from './results.ts';
 import { type CaseRunner, runCase, unfinished } from './runCase.ts';
 import { besideEachOther, dependencyFailed, inStartOrder, mayRepeat, runSchedule } from './schedule.ts';
-import { setUp } from './setUp.ts';
+import { type SetUp, setUp } from './setUp.ts';
 import { type RunState, EXPIRY_MS, StateFile, attachedSpecOf, loadAttachable } from './state.ts';
 import { type CaseToolkit, type World, planToolkit, toolkitFor } from './toolkit.ts';
 import { type Undoer, undoAll } from './undoAll.ts';
@@ -135,7 +135,7 @@ class Run {
   readonly #deadline: Deadline;
   readonly #leftovers: string[] = [];
   #state: StateFile | undefined;
-  #settingUp: Promise<Fleet> | undefined;
+  #settingUp: Promise<SetUp> | undefined;
   #fleet: Fleet | undefined;
   #subject: RunSubject;
   #ended: Ended = 'completed';
@@ -200,8 +200,8 @@ class Run {
     }
     await this.#journal.phase('machine', () => withinSignal(this.#checkMachine(), this.#signal));
     if (!(await this.#judgePlan()) || this.#open.length === 0) return;
-    this.#fleet = await this.#bringUp();
-    const fleet = this.#fleet;
+    const { fleet, intentsDue } = await this.#bringUp();
+    this.#fleet = fleet;
     await this.#journal.phase('versions', async () => {
       this.#subject = { ...this.#subject, ...(await this.#observeSubject(fleet)) };
     });
@@ -211,7 +211,7 @@ class Run {
       const usage = await this.#journal.phase('usage', () => meter.idle());
       for (const one of usage) this.#journal.use(one);
     }
-    await this.#journal.phase('cases', () => this.#runCases(fleet, meter));
+    await this.#journal.phase('cases', () => this.#runCases({ fleet, intentsDue }, meter));
   }
 
   async #checkMachine(): Promise<void> {
@@ -263,7 +263,7 @@ class Run {
     };
   }
 
-  async #bringUp(): Promise<Fleet> {
+  async #bringUp(): Promise<SetUp> {
     this.#signal.throwIfAborted();
     const { clock, stateFolder } = this.#with;
     const owner = await thisProcess();
@@ -372,7 +372,7 @@ class Run {
     return new UsageMeter({ fleet, profile, clock, signal: this.#signal });
   }
 
-  async #runCases(fleet: Fleet, meter: UsageMeter | undefined): Promise<void> {
+  async #runCases({ fleet, intentsDue }: SetUp, meter: UsageMeter | undefined): Promise<void> {
     const { topology, bail } = this.#spec;
     const world: World = {
       ...this.#with,
@@ -381,6 +381,7 @@ class Run {
       configuredPathMtu: this.#plan.requirements.pathMtu,
       services: this.#plan.fixtures.services,
       intents: this.#plan.fixtures.intents,
+      intentsDue,
       record: (body) => this.#journal.record(body),
     };
     const { limits } = this.#with.provider;

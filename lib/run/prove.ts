@@ -97,6 +97,7 @@ export async function prove(
       configuredPathMtu: requirements.pathMtu,
       services: standing.services,
       intents: standing.intents,
+      intentsDue: toolkit.standingDue,
     };
     const result = proving.conduct(toolkit, world);
     conducting = result.catch(() => undefined);

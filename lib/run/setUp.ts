@@ -44,8 +44,14 @@ export interface SetUpOptions {
   readonly attach: boolean;
 }
 
+export interface SetUp {
+  readonly fleet: Fleet;
+  /** From when on traffic must obey the standing intents, monotonic milliseconds; 0 where they stood before. */
+  readonly intentsDue: number;
+}
+
 /** When it rejects, nothing of it is still going on; an abort takes effect between its steps. */
-export async function setUp(options: SetUpOptions): Promise<Fleet> {
+export async function setUp(options: SetUpOptions): Promise<SetUp> {
   const { spec, provider, underlay, profile, run, state, journal, signal, attach } = options;
   const phase = <T>(name: string, action: (step: Step) => Promise<T>): Promise<T> => {
     signal.throwIfAborted();
@@ -89,9 +95,9 @@ export async function setUp(options: SetUpOptions): Promise<Fleet> {
   await allEnded([join(), populate()]);
   // What the technology adds to a workload must be there before the workload is.
   if (carried.length > 0) await phase('workloads', (step) => startWorkloads(carried, signal, step));
-  await phase('intents', (step) => applyIntents(fleet, options, step));
+  const intentsDue = await phase('intents', (step) => applyIntents(fleet, options, step));
   await state.update({ standing: union(state.standing, options.fixtures) });
-  return fleet;
+  return { fleet, intentsDue };
 }
 
 async function eachLimited<T>(
@@ -161,7 +167,8 @@ async function exposeServices(
   );
 }
 
-async function applyIntents(fleet: Fleet, options: SetUpOptions, step: Step): Promise<void> {
+/** @returns from when on traffic must obey what was applied, monotonic milliseconds */
+async function applyIntents(fleet: Fleet, options: SetUpOptions, step: Step): Promise<number> {
   const { fixtures, state, signal } = options;
   const standing = new Set(state.standing.intents.map(intentKey));
   const missing = fixtures.intents.filter((intent) => !standing.has(intentKey(intent)));
@@ -196,6 +203,8 @@ async function applyIntents(fleet: Fleet, options: SetUpOptions, step: Step): Pr
       return untilSettled(settled, what, options.clock, signal, limitMs);
     }),
   );
+  const isLater = inPlace.some(({ applied }) => applied.obeyedLater);
+  return isLater ? options.clock.monotonic() + CONVERGENCE_MS.value : 0;
 }
 
 function union(a: Fixtures, b: Fixtures): Fixtures {

@@ -51,6 +51,8 @@ export interface World {
   /** Those of the fixtures, for what starts later. */
   readonly services: readonly ServiceSpec[];
   readonly intents: readonly Intent[];
+  /** From when on traffic must obey them, monotonic milliseconds; 0 where they stood before. */
+  readonly intentsDue: number;
   readonly record: (body: RecordBody) => void;
 }
 
@@ -419,6 +421,7 @@ export function toolkitFor(
     policySemantics: policySemanticsOf(world),
     identityRefusal: identityRefusalOf(world),
     standingPolicies: world.intents.filter((intent) => intent.kind === 'policy'),
+    standingDue: world.intentsDue,
     elapsed: () => clock.monotonic(),
     now: () => clock.now(),
     sleep: (milliseconds) => withinSignal(clock.sleep(milliseconds, signal), signal),
@@ -497,6 +500,7 @@ export function planToolkit(
       return absent();
     },
     standingPolicies: [],
+    standingDue: 0,
     elapsed: () => clock.monotonic(),
     now: () => clock.now(),
     sleep: (milliseconds) => clock.sleep(milliseconds, signal),

@@ -64,6 +64,7 @@ async function bench(
     configuredPathMtu: 1420,
     services: [],
     intents: [],
+    intentsDue: 0,
     record: (body) => records.push(body),
     ...change(system),
   };

@@ -100,6 +100,7 @@ export const policyHandler = (scope: DefaultScope): IntentHandler => ({
     return {
       rendered: JSON.stringify(policy),
       settled: async () => isValid(await cluster.objects.read(policy)),
+      obeyedLater: true,
       undo: () => cluster.objects.delete([policy]),
     };
   },

@@ -62,6 +62,7 @@ function handler(
       return {
         rendered: JSON.stringify(object),
         settled: async () => (await primary.objects.read(object)) !== undefined,
+        obeyedLater: true,
         undo: () => primary.objects.delete([object]),
       };
     },

@@ -24,8 +24,8 @@ export const networkPolicyHandler: IntentHandler = {
     await target.objects.apply([policy]);
     return {
       rendered: JSON.stringify(policy),
-      // The API server has it; from when on the CNI enforces it is for traffic to show.
       settled: async () => (await target.objects.read(policy)) !== undefined,
+      obeyedLater: true,
       undo: () => target.objects.delete([policy]),
     };
   },
