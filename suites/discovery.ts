@@ -442,7 +442,7 @@ const visitsCheck = (
     faults: [{ kind: 'control-plane-stopped', cause: 'control-plane-down' }],
     hint: 'Is the control plane of the caller’s cluster up, and how far behind is it? Look at its log and its push times',
     reference: KEP,
-    judgeVersion: 2,
+    judgeVersion: 3,
     timeoutMs: 240_000,
 
     async observe(context, budgets): Promise<Visits> {

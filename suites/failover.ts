@@ -106,6 +106,8 @@ const OUTAGE = { excuses: EXCUSES, timeoutMs: SAMPLE_TIMEOUT_MS };
 const serviceFor = (context: PairContext, drill: Drill): ServiceSpec =>
   drillService(drill, wayOfPair(context));
 
+const backendsOf = (drill: Drill): string => `of drill ${drill}`;
+
 /** One request by a connection of its own. */
 const callOnce = async (context: PairContext, address: string, port: number): Promise<Exchange> =>
   (
@@ -413,11 +415,12 @@ const backendDrill = ({ id, title, drill, event, level, connections, lostShare, 
     budgets: DRILL_BUDGETS,
     exclusive: 'none',
     oneAtATime: 'each way',
+    backends: backendsOf(drill),
     ...(together && { together }),
     mostlyWaits: true,
     timed: true,
     faults: [{ kind: 'service-not-shared', cause: 'no-failover' }],
-    judgeVersion: 4,
+    judgeVersion: 5,
     hint: 'Is the service shared by the other cluster, does anything check the health of its backends, and how often?',
     reference: 'https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-termination',
     timeoutMs: DRILL_TIMEOUT_MS,
@@ -435,7 +438,7 @@ const GRACEFUL_LOSS_SHARE = 0.01;
 export const graceful = backendDrill({
   id: 'graceful-delete',
   title: 'Local backends are deleted gracefully: the other cluster takes over without loss',
-  drill: 'graceful',
+  drill: 'takeover',
   event: 'drain',
   level: 'core',
   connections: ['new', 'keep-alive'],
@@ -444,7 +447,7 @@ export const graceful = backendDrill({
 export const crash = backendDrill({
   id: 'crash',
   title: 'Local backends crash (connections reset): the other cluster takes over',
-  drill: 'crash',
+  drill: 'takeover',
   event: 'crash',
   level: 'core',
   connections: ['new', 'keep-alive'],
@@ -513,7 +516,7 @@ export const clusterGone = defineCheck({
   mostlyWaits: true,
   timed: true,
   faults: [],
-  judgeVersion: 3,
+  judgeVersion: 4,
   withoutFaults: 'It injects its own: all links of the cluster go down',
   hint: 'Endpoints of a cluster that nobody can reach must be withdrawn: look at how the control planes notice each other',
   reference:
@@ -678,23 +681,24 @@ export const tunnelDown = defineCheck({
   scope: 'pair',
   requires: ['share-service', 'l7.service', 'tunnel.encrypted'],
   dependsOn: ['reachability.http'],
-  uses: [client, backends, ...drillFixtures('tunnel', 'prefer-local')],
+  uses: [client, backends, ...drillFixtures('takeover', 'prefer-local')],
   budgets: DRILL_BUDGETS,
   // A gateway has one interface for all its tunnels.
   exclusive: 'caller',
   together: TUNNEL_OUTAGE,
   oneAtATime: 'each way',
+  backends: backendsOf('takeover'),
   mostlyWaits: true,
   timed: true,
   faults: [],
   withoutFaults: 'It injects its own: the first tunnel of the path goes down',
   hint: 'After a tunnel comes back, handshake and health checks must start by themselves: look at keepalive and at back-off timers',
-  judgeVersion: 4,
+  judgeVersion: 5,
   timeoutMs: DRILL_TIMEOUT_MS,
 
   observe: (context, budgets) =>
     observeOutage(context, budgets, {
-      drill: 'tunnel',
+      drill: 'takeover',
       what: 'tunnel',
       faultOf: ({ from, to, path }) => ({
         kind: 'tunnel-down',

@@ -17,12 +17,18 @@ import {
   answerers,
   sameCalls,
   untilKnownAtHome,
-  wayOfPair,
+  wayOfBothDirections,
 } from './support/services.ts';
 
-/** Where backends run while the service is called. */
+/** Where backends run while the service is called, as callers see it. */
 const PLACEMENTS = ['here and there', 'there only', 'here only', 'nowhere'] as const;
 type Placement = (typeof PLACEMENTS)[number];
+
+const placementOf = (from: string, running: readonly string[]): Placement => {
+  if (running.length === 0) return 'nowhere';
+  if (running.length > 1) return 'here and there';
+  return running.includes(from) ? 'here only' : 'there only';
+};
 
 /** And more than a few that go where they should not. */
 const CALLS = CALLS_TO_MEET_BOTH;
@@ -73,6 +79,8 @@ export function expectedAnswerers(
   }
 }
 
+const shown = (names: readonly string[]): string => names.join(', ') || 'nobody';
+
 /** Of one alone in each cluster a single failure would make proxies prefer the other. */
 async function place(cluster: ClusterView, port: number, running: boolean): Promise<void> {
   await Promise.all(
@@ -85,13 +93,13 @@ async function place(cluster: ClusterView, port: number, running: boolean): Prom
 
 async function observeTable(context: PairContext, sharing: Sharing, budgetMs: number): Promise<TruthTable> {
   const { from, to, family } = context;
-  const service = sharingService(sharing, wayOfPair(context));
+  const service = sharingService(sharing, wayOfBothDirections(context));
   const port = service.healthPort;
   const address = from.sharedService(service).addresses[family] ?? '';
   const facts = { from: from.name, to: to.name, address, port };
-  const one = { protocol: 'http' as const, address, port };
-  const calls = sameCalls(one, CALLS, CALL_TIMEOUT_MS);
-  const patient = sameCalls(one, CALLS, PATIENT_TIMEOUT_MS);
+  const oneCall = { protocol: 'http' as const, address, port };
+  const calls = sameCalls(oneCall, CALLS, CALL_TIMEOUT_MS);
+  const patient = sameCalls(oneCall, CALLS, PATIENT_TIMEOUT_MS);
   let rowBudgetMs = budgetMs;
   const look = async (placement: Placement): Promise<Row> => {
     const expected = expectedAnswerers(sharing, placement, facts);
@@ -116,23 +124,36 @@ async function observeTable(context: PairContext, sharing: Sharing, budgetMs: nu
     if (!settled(exchanges)) rowBudgetMs = Math.min(rowBudgetMs, AFTER_FAILURE_MS);
     return { placement, exchanges, elapsedMs };
   };
-  await Promise.all([from, to].map((cluster) => place(cluster, port, true)));
-  const callersThere = expectedAnswerers(sharing, 'here and there', { from: to.name, to: from.name });
-  if (callersThere.includes(to.name)) await untilKnownAtHome(context, to, service);
-  const rows = [await look('here and there')];
-  await place(from, port, false);
-  rows.push(await look('there only'));
-  await Promise.all([place(from, port, true), place(to, port, false)]);
-  rows.push(await look('here only'));
-  await place(from, port, false);
-  rows.push(await look('nowhere'));
+  const rows: Row[] = [];
+  const isCalledThere = expectedAnswerers(sharing, 'here and there', {
+    from: to.name,
+    to: from.name,
+  }).includes(to.name);
+  const lookWhile = async (
+    running: readonly ClusterView[],
+    change: () => Promise<unknown>,
+  ): Promise<void> => {
+    const names = running.map(({ name }) => name);
+    await context.inStep(`backends in ${shown(names)}`, async () => void (await change()));
+    if (rows.length === 0 && isCalledThere) await untilKnownAtHome(context, to, service);
+    rows.push(await look(placementOf(from.name, names)));
+  };
+  // Both directions look at the same backends, so both go through the placements in the same order.
+  const [one, other] = [from, to].toSorted((a, b) => a.name.localeCompare(b.name)) as [
+    ClusterView,
+    ClusterView,
+  ];
+  const start = (cluster: ClusterView) => place(cluster, port, true);
+  const stop = (cluster: ClusterView) => place(cluster, port, false);
+  await lookWhile([one, other], () => Promise.all([start(one), start(other)]));
+  await lookWhile([other], () => stop(one));
+  await lookWhile([one], () => Promise.all([start(one), stop(other)]));
+  await lookWhile([], () => stop(one));
   const lacking = rows.some(({ placement, exchanges }) =>
     expectedAnswerers(sharing, placement, facts).some((name) => !answerers(exchanges).includes(name)),
   );
   return { ...facts, rows, links: lacking ? await context.brokenLinks(from.name, to.name) : [] };
 }
-
-const shown = (names: readonly string[]): string => names.join(', ') || 'nobody';
 
 function judgeTable(sharing: Sharing, { from, to, address, port, rows, links }: TruthTable): Verdict {
   if (!address) return inconclusive('control-failed', 'Sharing the service gave its callers no address');
@@ -217,7 +238,7 @@ const tableCheck = ({ sharing, title, level }: Table) =>
     dependsOn: ['reachability.http', 'discovery.answers'],
     uses: [client, backends, ...sharingFixtures(sharing)],
     budgets: { convergence: CONVERGENCE_MS },
-    oneAtATime: 'each way',
+    oneAtATime: 'both ways',
     mostlyWaits: true,
     faults: [FAULTS[sharing]],
     hint: 'Compare the endpoints that callers are given with how the service is shared in each cluster',

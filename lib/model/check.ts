@@ -142,6 +142,11 @@ export interface Toolkit {
     /** After `mend`, where more follows: what the technology would bring about by itself in a while. At the latest at the end. */
     settle(): Promise<void>;
   }>;
+  /**
+   * What cases that run together have in common is changed by one of them, once all have come this far; the others wait until
+   * it has. A case that runs by itself does it at once. Rejects where one of them has ended before.
+   */
+  inStep(what: string, change: () => Promise<void>): Promise<void>;
   /** Repeats until `successes` in a row, or until the budget is over. */
   converge<T>(attempt: () => Promise<T>, options: ConvergeOptions<T>): Promise<Converged<T>>;
   /** Notes a fact in the record. */
@@ -224,9 +229,9 @@ export interface Check<S extends Scope = Scope, B extends Budgets = Budgets, O =
   readonly exclusive?: Exclusive;
   /**
    * Of this check one case runs at a time, because its cases use the same backends; or one `each way` (`wayOf` in
-   * topology.ts), where each way has its own.
+   * topology.ts), where each way has its own; or `both ways` of a pair together, which go in step (`Toolkit.inStep`).
    */
-  readonly oneAtATime?: 'of all' | 'each way';
+  readonly oneAtATime?: 'of all' | 'each way' | 'both ways';
   /** Names those backends, where checks have them in common: then one case of all these checks runs at a time. */
   readonly backends?: string;
   /**

@@ -99,6 +99,10 @@ export function wayOf(names: readonly string[], { from, to }: { from: string; to
   return start < end ? 'there' : 'back';
 }
 
+/** The same of both directions of a pair together, where they have backends in common. */
+export const wayOfBoth = (names: readonly string[], pair: { from: string; to: string }): Way =>
+  wayOf(names, pair) === 'across' ? 'across' : 'there';
+
 /** Every ordered pair of different clusters. */
 export function directedPairs(names: readonly string[]): { from: string; to: string }[] {
   return names.flatMap((from) => names.filter((to) => to !== from).map((to) => ({ from, to })));

@@ -29,6 +29,18 @@ export interface SharedInjection {
   readonly isSame?: FaultInjector['isSame'];
 }
 
+/** A case cannot go on, since another has ended that had something in common with it. */
+export class CompanionLeftError extends Error {
+  override readonly name = 'CompanionLeftError';
+}
+
+/** A change for which all must have come this far. */
+interface SharedStep {
+  readonly what: string;
+  readonly ended: PromiseWithResolvers<void>;
+  arrived: number;
+}
+
 interface SharedFault {
   readonly fault: FaultSpec;
   readonly disturbance: Promise<Disturbance>;
@@ -41,11 +53,17 @@ export class Company {
   readonly #members = new Set<Member>();
   readonly #waiting: { readonly stage: Stage; readonly go: () => void }[] = [];
   readonly #faults: SharedFault[] = [];
+  readonly #steps: SharedStep[] = [];
+  /** Members that ever joined: whoever has left is missed in every later step. */
+  #size = 0;
+  /** Steps that were taken by whoever left first. */
+  #lastStep = Infinity;
 
   /** Before anybody has arrived anywhere. */
   join(): Member {
     const member = new Member(this);
     this.#members.add(member);
+    this.#size++;
     return member;
   }
 
@@ -68,7 +86,18 @@ export class Company {
 
   forget(member: Member): void {
     this.#members.delete(member);
+    this.#lastStep = Math.min(this.#lastStep, member.steps);
+    for (const { what, ended } of this.#steps.slice(this.#lastStep)) ended.reject(leftBefore(what));
     this.look();
+  }
+
+  /** The last to come takes the step for all. */
+  async inStep(index: number, what: string, change: () => Promise<void>): Promise<void> {
+    if (index >= this.#lastStep) throw leftBefore(what);
+    const step = (this.#steps[index] ??= { what, ended: Promise.withResolvers(), arrived: 0 });
+    step.arrived++;
+    if (step.arrived === this.#size) change().then(step.ended.resolve, step.ended.reject);
+    return step.ended.promise;
   }
 
   async settle(): Promise<void> {
@@ -103,10 +132,15 @@ export class Company {
   }
 }
 
+const leftBefore = (what: string): CompanionLeftError =>
+  new CompanionLeftError(`A case that runs together with it ended before this: ${what}`);
+
 /** One case among those that run together. */
 export class Member {
   readonly #company: Company;
   stage: Stage = 'controls';
+  /** Steps in common that it has begun. */
+  steps = 0;
   #left = false;
 
   constructor(company: Company) {
@@ -127,6 +161,11 @@ export class Member {
     if (STAGES.indexOf(stage) > STAGES.indexOf(this.stage)) this.stage = stage;
     await this.#company.allAt(stage);
     if (this.stage === 'ready') this.stage = 'watching';
+  }
+
+  /** What all have in common is changed by one of them, once all have come this far. */
+  inStep(what: string, change: () => Promise<void>): Promise<void> {
+    return this.#company.inStep(this.steps++, what, change);
   }
 
   async inject(fault: FaultSpec, injection: SharedInjection): Promise<SharedDisturbance> {

@@ -5,6 +5,7 @@ import { ProbeError } from '../model/probe.ts';
 import type { PlannedCase } from '../model/record.ts';
 import { type Verdict, inconclusive, skipped } from '../model/verdict.ts';
 import type { Clock } from '../system/clock.ts';
+import { CompanionLeftError } from './company.ts';
 import { deadlineAfter } from './deadline.ts';
 import type { Journal } from './journal.ts';
 import { judgeCase } from './judge.ts';
@@ -113,7 +114,8 @@ function verdictOfError(
     const limit = (check.timeoutMs ?? CASE_TIMEOUT_MS) / 1000;
     return inconclusive('probe-failed', `Not finished after ${limit} s; it was waiting for: ${waiting}`);
   }
-  if (error instanceof ProbeError) return inconclusive('probe-failed', messageOf(error));
+  if (error instanceof ProbeError || error instanceof CompanionLeftError)
+    return inconclusive('probe-failed', messageOf(error));
   if (error instanceof NotSettledError) return inconclusive('not-settled', messageOf(error));
   if (error instanceof NotApplicableError) return skipped(`not applicable: ${messageOf(error)}`);
   noteStep(runner, planned, 'internal error', (error instanceof Error && error.stack) || messageOf(error));

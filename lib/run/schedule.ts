@@ -4,7 +4,7 @@ import type { Provider } from '../model/cluster.ts';
 import { InternalError } from '../model/errors.ts';
 import { type Subject } from '../model/ids.ts';
 import type { PlannedCase } from '../model/record.ts';
-import { type Topology, areNeighbours, linksOf, pathBetween, wayOf } from '../model/topology.ts';
+import { type Topology, areNeighbours, linksOf, pathBetween, wayOf, wayOfBoth } from '../model/topology.ts';
 import { type Verdict, inconclusive } from '../model/verdict.ts';
 import { Company, type Member } from './company.ts';
 import { CASE_TIMEOUT_MS } from './runCase.ts';
@@ -104,6 +104,8 @@ export function locksOf(check: Declared, subject: Subject, topology: Topology): 
   if (check.oneAtATime === 'of all') return { ...locks, own: [backends] };
   if (subject.scope !== 'pair') throw new InternalError('only a pair has a way');
   const names = topology.members.map(({ name }) => name);
+  if (check.oneAtATime === 'both ways')
+    return { ...locks, alone: [...locks.alone, `${backends} ${wayOfBoth(names, subject)}`] };
   return { ...locks, own: [`${backends} ${wayOf(names, subject)}`] };
 }
 
@@ -123,7 +125,7 @@ function locksOfAll(all: readonly Locks[]): Locks {
 
 /** The name of the company that a case runs in; undefined for one that runs by itself. */
 export function companyOf(
-  { together }: Pick<AnyCheck, 'together'>,
+  { id, oneAtATime, together = inStep(id, oneAtATime) }: Pick<AnyCheck, 'id' | 'oneAtATime' | 'together'>,
   { subject, variants }: PlannedCase,
   limits: Pick<Provider['limits'], 'separateUplinks' | 'casesAtOnce'> = {},
 ): string | undefined {
@@ -133,14 +135,20 @@ export function companyOf(
   return [together.name, ...variants, ...ends].join(' ');
 }
 
+const inStep = (id: string, oneAtATime: AnyCheck['oneAtATime']): AnyCheck['together'] =>
+  oneAtATime === 'both ways' ? { name: id, of: 'pair' } : undefined;
+
 /**
- * Whether a case may be observed once more: what it injects again would disturb those that run together with it, unless it
- * wants nothing for itself.
+ * Whether a case may be observed once more: what it injects or changes again would disturb those that run together with it,
+ * unless it wants nothing for itself and has nothing in common with them.
  */
 export const mayRepeat = (
-  { exclusive = 'none', together }: Pick<AnyCheck, 'exclusive' | 'together'>,
+  { exclusive = 'none', oneAtATime, together }: Pick<AnyCheck, 'exclusive' | 'oneAtATime' | 'together'>,
   member: Member | undefined,
-): boolean => member === undefined || together?.where === 'separateUplinks' || exclusive === 'none';
+): boolean =>
+  member === undefined ||
+  together?.where === 'separateUplinks' ||
+  (exclusive === 'none' && oneAtATime !== 'both ways');
 
 /** What disturbs a cluster leaves room for what disturbs a link between others. */
 const START_ORDER: readonly Exclusive[] = ['none', 'target', 'pair', 'caller', 'cluster', 'fleet'];

@@ -441,6 +441,8 @@ export function toolkitFor(
     ...technologyOf(world, step),
     ...joinTokensOf(world, step, (what, undo) => void stack.push({ what, undo })),
     disturb,
+    inStep: (what, change) =>
+      company ? step(`in step: ${what}`, undefined, () => company.inStep(what, change)) : change(),
     converge: (attempt, options) => converge(attempt, options, clock, signal),
     note: (text) =>
       world.record({ type: 'step', case: planned.id, step: 'note', durationMs: 0, detail: text }),
@@ -521,6 +523,7 @@ export function planToolkit(
     exportState: absent,
     components: absent,
     disturb: absent,
+    inStep: absent,
     converge: (attempt, options) => converge(attempt, options, clock, signal),
     note: () => undefined,
   };

@@ -3,7 +3,7 @@ import { CLIENT } from '../../fixtures/workloads.ts';
 import { CONVERGENCE_MS } from '../../lib/model/budgets.ts';
 import type { ClusterView, PairContext, Site, Toolkit } from '../../lib/model/check.ts';
 import type { Exchange, ExchangeRequest } from '../../lib/model/probe.ts';
-import { type Way, wayOf } from '../../lib/model/topology.ts';
+import { type Way, wayOf, wayOfBoth } from '../../lib/model/topology.ts';
 import type { ServiceSpec } from '../../lib/model/workload.ts';
 
 /** A proxy and another cluster may lie between: longer than any of them needs on a busy machine. */
@@ -33,6 +33,17 @@ export function reachableFrom(
 /** Whose services a pair may use while pairs that go other ways use theirs. */
 export const wayOfPair = ({ clusters, from, to }: Pick<PairContext, 'clusters' | 'from' | 'to'>): Way =>
   wayOf(
+    clusters.map(({ name }) => name),
+    { from: from.name, to: to.name },
+  );
+
+/** The same of both directions of a pair, where they use theirs together. */
+export const wayOfBothDirections = ({
+  clusters,
+  from,
+  to,
+}: Pick<PairContext, 'clusters' | 'from' | 'to'>): Way =>
+  wayOfBoth(
     clusters.map(({ name }) => name),
     { from: from.name, to: to.name },
   );

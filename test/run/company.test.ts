@@ -118,3 +118,39 @@ t.test('different faults are each injected; one that cannot be fails those who w
   t.ok(await ofB.mend());
   t.strictSame(log, ['inject it', 'mend it']);
 });
+
+t.test('what all have in common is changed once, by the last to come', async (t) => {
+  const company = new Company();
+  const [a, b] = [company.join(), company.join()];
+  const log: string[] = [];
+  const changing = (name: string) => async () => void log.push(name);
+  const first = a.inStep('start', changing('a starts'));
+  await turn();
+  t.strictSame(log, [], 'the other has not come this far');
+  await Promise.all([first, b.inStep('start', changing('b starts'))]);
+  await Promise.all([b.inStep('stop', changing('b stops')), a.inStep('stop', changing('a stops'))]);
+  t.strictSame(log, ['b starts', 'a stops']);
+  const broken = a.inStep('break', changing('a breaks'));
+  const breaking = b.inStep('break', () => Promise.reject(new Error('no such backend')));
+  await Promise.all([t.rejects(broken, /no such backend/), t.rejects(breaking, /no such backend/)]);
+});
+
+t.test('nobody goes on with what somebody else takes with it who ends early', async (t) => {
+  const company = new Company();
+  const [a, b] = [company.join(), company.join()];
+  await Promise.all([a.inStep('start', async () => {}), b.inStep('start', async () => {})]);
+  const waiting = a.inStep('stop', async () => {});
+  b.leave();
+  await t.rejects(waiting, { name: 'CompanionLeftError', message: /before this: stop/ });
+  await t.rejects(
+    a.inStep('end', async () => {}),
+    { name: 'CompanionLeftError' },
+  );
+
+  const well = new Company();
+  const [c, d] = [well.join(), well.join()];
+  await Promise.all([c.inStep('all', async () => {}), d.inStep('all', async () => {})]);
+  c.leave();
+  d.leave();
+  t.pass('whoever has taken all steps may leave before the others');
+});

@@ -162,6 +162,16 @@ t.test('what each kind takes', (t) => {
   );
   t.ok(conflict(there!, again!));
   t.notOk(conflict(there!, onBack!), 'each way has backends of its own');
+  const bothWays = { id: 's.both', oneAtATime: 'both ways' } as const;
+  const [one, sameAgain] = [ends, { from: 'a', to: 'hub' }].map((each) =>
+    locksOf(bothWays, { scope: 'pair', ...each }, topology),
+  );
+  t.strictSame(
+    one!.alone,
+    sameAgain!.alone,
+    'both directions share with each other what they have for themselves',
+  );
+  t.ok(conflict(one!, locksOf(bothWays, { scope: 'pair', from: 'hub', to: 'b' }, topology)));
   const [used, usedByAnother] = ['s.few', 's.many'].map((id) =>
     locksOf({ ...eachWay, id, backends: 'theirs' }, { scope: 'pair', ...ends }, topology),
   );
@@ -501,15 +511,16 @@ t.test('a company is named by its check, its variants and, where asked for, its 
     subject: { scope: 'pair', from: 'west', to: 'east' },
     variants: ['ipv6'],
   });
-  const ofPair = { together: { name: 'latency', of: 'pair' } } as const;
+  const ofPair = { id: 's.a', together: { name: 'latency', of: 'pair' } } as const;
   t.equal(companyOf(ofPair, there), 'latency ipv6 east west');
   t.equal(companyOf(ofPair, back), companyOf(ofPair, there));
-  t.equal(companyOf({ together: { name: 'outage', of: 'fleet' } }, there), 'outage ipv6');
-  t.equal(companyOf({}, there), undefined);
-  const apart = { together: { name: 'streams', of: 'fleet', where: 'separateUplinks' } } as const;
+  t.equal(companyOf({ id: 's.a', together: { name: 'outage', of: 'fleet' } }, there), 'outage ipv6');
+  t.equal(companyOf({ id: 's.a' }, there), undefined);
+  t.equal(companyOf({ id: 's.a', oneAtATime: 'both ways' }, back), 's.a ipv6 east west');
+  const apart = { id: 's.a', together: { name: 'streams', of: 'fleet', where: 'separateUplinks' } } as const;
   t.equal(companyOf(apart, there), undefined, 'streams by one link slow each other');
   t.equal(companyOf(apart, there, { separateUplinks: true }), 'streams ipv6');
-  const few = { together: { name: 'outage', of: 'fleet', where: 'casesAtOnce' } } as const;
+  const few = { id: 's.a', together: { name: 'outage', of: 'fleet', where: 'casesAtOnce' } } as const;
   t.equal(companyOf(few, there), undefined);
   t.equal(companyOf(few, there, { casesAtOnce: 2 }), 'outage ipv6');
   t.end();
@@ -522,6 +533,7 @@ t.test('what wants nothing for itself may be observed again beside others', asyn
   t.equal(mayRepeat({ together, exclusive: 'caller' }, member), false);
   t.equal(mayRepeat({ together, exclusive: 'caller' }, undefined), true, 'it runs by itself');
   t.equal(mayRepeat({ together }, member), true);
+  t.equal(mayRepeat({ oneAtATime: 'both ways' }, member), false, 'it would change what others look at');
 });
 
 t.test('of clusters that share a machine each leaves less of it for cases', async (t) => {
