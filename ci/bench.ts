@@ -1,7 +1,7 @@
 /**
  * `npm run bench [-- <part>…]`: the figures of the README, measured side by side in one go: several repetitions, median
- * and spread. Parts: start, pack, core, ten, hundred, probes (default: these), and kind, kind-istio, kind-cilium, kind-consul
- * and kind-probes, which need a Docker engine and what `npm run offline` builds. Needs root for the lab.
+ * and spread. Parts: start, pack, core, ten, hundred, tables (default: these), and kind, kind-istio, kind-cilium, kind-consul
+ * and kind-tables, which need a Docker engine and what `npm run offline` builds. Needs root for the lab.
  */
 import { closeSync, createReadStream, openSync, readFileSync, readSync, readdirSync, rmSync } from 'node:fs';
 import { mkdtemp } from 'node:fs/promises';
@@ -9,14 +9,21 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { $ } from 'zx';
-import { CLIENT, ECHO, client, echo } from '../fixtures/workloads.ts';
+import { governed } from '../fixtures/policy.ts';
 import { readSpec } from '../lib/cli/configuration.ts';
 import { beginExecution } from '../lib/cli/execution.ts';
 import { defineCheck } from '../lib/model/check.ts';
 import type { RunSpec } from '../lib/model/spec.ts';
+import type { Exchange } from '../lib/model/probe.ts';
 import { failed, passed } from '../lib/model/verdict.ts';
-import { PORTS } from '../lib/model/workload.ts';
 import { executeRun } from '../lib/run/execute.ts';
+import {
+  CELL_TIMEOUT_MS,
+  type Flow,
+  expectedOfFlow,
+  flowsBetween,
+  tryFlows,
+} from '../suites/support/cells.ts';
 import { TECHNOLOGIES, type Technology, joinedByHand } from './byHand.ts';
 
 $.verbose = false;
@@ -277,63 +284,97 @@ async function joined(technology: Technology): Promise<Row[]> {
   ];
 }
 
-/** Half as many again as a full truth table of a large pair has; each TCP and UDP in turn, from a socket of its own. */
-const PROBES = 2_000;
+/** Cells of policies' truth tables, as those of a large fleet; so many at once as leave no socket of a target without room. */
+const CELLS = 2_000;
+const CELLS_AT_ONCE = 250;
 const ROUNDS = 5;
+/** Allowed cells wait for each other here, and none is to be lost to a time-out. */
+const PATIENT_MS = 10_000;
 
-/** Cells of a truth table that pass, tried by one agent that runs already, from one cluster to the other. */
-async function probes(provider: 'lab' | 'kind'): Promise<Row[]> {
+/**
+ * The truth table of `policy.truth-table` from one cluster to the other, by agents that run already: how many of the cells
+ * that its policies allow are tried in a second, and how long the whole table takes once, with all that is refused.
+ */
+async function tables(words: Pick<RunSpec, 'provider'> & { readonly profile?: string }): Promise<Row[]> {
   const out = await mkdtemp(path.join(tmpdir(), 'mcnet-bench-'));
   const rates: number[] = [];
+  const wholes: number[] = [];
+  let refused = 0;
   const check = defineCheck({
-    id: 'bench.probes',
-    title: 'Probes a second',
+    id: 'bench.tables',
+    title: 'Truth tables of policies',
     level: 'core',
     scope: 'pair',
     exclusive: 'fleet',
-    uses: [client, echo],
+    uses: [governed],
     timeoutMs: 120_000,
     withoutFaults: 'It is a measurement',
     hint: 'What else does this machine do?',
-    async observe({ from, to }) {
-      const target = to.site(ECHO);
-      const requests = Array.from({ length: PROBES }, (_, index) => ({
-        protocol: index % 2 === 0 ? ('tcp' as const) : ('udp' as const),
-        address: target.address,
-        port: PORTS.echo,
-        timeoutMs: 10_000,
+    async observe(context) {
+      const flows = flowsBetween(context.from, context.to);
+      const allowed = flows.filter((flow) => expectedOfFlow(flow, context) === 'allow');
+      const denied = flows.filter((flow) => expectedOfFlow(flow, context) === 'deny');
+      const many = Array.from({ length: CELLS }, (_, index) => ({
+        ...(allowed[index % allowed.length] as Flow),
       }));
-      const answered: number[] = [];
+      const once = [...allowed, ...denied];
+      refused = denied.length;
+      const wrong: string[] = [];
+      const wrongOf = (tried: readonly Flow[], exchanges: readonly Exchange[]): string[] =>
+        tried.flatMap((flow, index) => {
+          const { outcome, durationMs } = exchanges[index] as Exchange;
+          if ((outcome === 'answered') === (expectedOfFlow(flow, context) === 'allow')) return [];
+          const { source, target, protocol, port } = flow;
+          return [
+            `${source.key} to ${target.key} ${protocol} ${port}: ${outcome}, ${Math.round(durationMs)} ms`,
+          ];
+        });
       for (let round = 0; round <= ROUNDS; round++) {
-        const began = performance.now();
-        const exchanges = await from.site(CLIENT).exchange(requests);
+        let began = performance.now();
+        const tried: Exchange[] = [];
+        for (let at = 0; at < CELLS; at += CELLS_AT_ONCE)
+          tried.push(...(await tryFlows(many.slice(at, at + CELLS_AT_ONCE), context, PATIENT_MS)));
         const seconds = (performance.now() - began) / 1_000;
-        answered.push(exchanges.filter(({ outcome }) => outcome === 'answered').length);
+        began = performance.now();
+        const table = await tryFlows(once, context);
+        const whole = (performance.now() - began) / 1_000;
+        wrong.push(...wrongOf(many, tried), ...wrongOf(once, table));
         // The first warms up both ends.
-        if (round > 0) rates.push(PROBES / seconds);
+        if (round === 0) continue;
+        rates.push(CELLS / seconds);
+        wholes.push(whole);
       }
-      return { answered };
+      return { wrong };
     },
-    judge: ({ answered }) =>
-      answered.every((count) => count === PROBES)
-        ? passed('all answered')
-        : failed('packets-lost', 'not all were answered', {
-            expected: `${PROBES} answers a round`,
-            seen: answered.join(', '),
+    judge: ({ wrong }) =>
+      wrong.length === 0
+        ? passed('all as the policies say')
+        : failed('policy-not-enforced', 'not all cells were as the policies say', {
+            expected: 'none wrong in any round',
+            seen: `${wrong.length}: ${wrong.slice(0, 20).join('; ')}`,
           }),
   });
-  const spec: RunSpec = { ...(await readSpec({ provider, yes: true, quiet: true })), out };
+  const spec: RunSpec = { ...(await readSpec({ ...words, yes: true, quiet: true })), out };
   const { dependencies, interruption } = beginExecution(spec, []);
   try {
     const suites = [{ id: 'bench', title: 'Measurements', checks: [check] }];
     const { results } = await executeRun(spec, { ...dependencies, suites });
-    if (results.exitCode !== 0)
-      throw new Error(`${provider}: ${results.cases[0]?.verdict.reason ?? results.error}`);
+    const bad = results.cases.find(({ verdict }) => verdict.status !== 'passed');
+    if (bad || results.exitCode !== 0)
+      throw new Error(`${spec.profile}: ${bad ? JSON.stringify(bad.verdict) : results.error}`);
   } finally {
     interruption.stop();
     rmSync(out, { recursive: true });
   }
-  return [{ what: `allowed cells a second, one agent, ${provider}`, values: rates, unit: '' }];
+  const where = `${spec.provider}, ${spec.profile}`;
+  return [
+    { what: `allowed cells of a policy table a second, ${where}`, values: rates, unit: '' },
+    {
+      what: `policy table once, ${refused} cells refused by silence (time-out ${CELL_TIMEOUT_MS / 1_000} s), ${where}`,
+      values: wholes,
+      unit: 's',
+    },
+  ];
 }
 
 const PARTS: Record<string, () => Promise<Row[]>> = {
@@ -359,10 +400,10 @@ const PARTS: Record<string, () => Promise<Row[]>> = {
       ],
       100,
     ),
-  probes: () => probes('lab'),
+  tables: () => tables({ provider: 'lab' }),
   kind,
   ...Object.fromEntries(TECHNOLOGIES.map((technology) => [`kind-${technology}`, () => joined(technology)])),
-  'kind-probes': () => probes('kind'),
+  'kind-tables': () => tables({ provider: 'kind', profile: 'cilium' }),
 };
 
 const wanted = process.argv.slice(2);

@@ -36,7 +36,7 @@ const CLASSES: readonly ConformanceClass[] = ['service-peering'];
 const SAMPLE_TIMEOUT_MS = 2_000;
 const SAMPLING_LIMIT_MS = 150_000;
 /** A client on kept-alive connections runs this long while all is well: time for a request on each. */
-const STEADY_MS = 1_500;
+const STEADY_MS = 2_500;
 /**
  * Whoever was refused a moment ago may be given up once more, since proxies gather for a second what they learn of
  * endpoints: open is what has answered for longer.

@@ -34,7 +34,7 @@ export interface Table {
 export type Effect = 'allowed' | 'refused';
 
 /** Long enough on a busy machine for what is allowed; every refused cell costs it once, all at the same time. */
-const CELL_TIMEOUT_MS = 1_000;
+export const CELL_TIMEOUT_MS = 1_000;
 
 /** How many cells a table of this shape has: a workload's own address is none of them. */
 export function cellCount(sameCluster: boolean): number {
@@ -69,14 +69,14 @@ export const peerOf = (site: Site): PolicyPeer => ({
   labels: site.spec?.labels ?? {},
 });
 
-interface Flow {
+export interface Flow {
   readonly source: Site;
   readonly target: Site;
   readonly port: number;
   readonly protocol: Protocol;
 }
 
-function flowsBetween(from: ClusterView, to: ClusterView): Flow[] {
+export function flowsBetween(from: ClusterView, to: ClusterView): Flow[] {
   const sites = (view: ClusterView) => GOVERNED_KEYS.map((key) => view.site(key));
   return sites(from).flatMap((source) =>
     sites(to)
@@ -89,8 +89,24 @@ function flowsBetween(from: ClusterView, to: ClusterView): Flow[] {
   );
 }
 
+/** What the policies that stand say of a flow. */
+export const expectedOfFlow = (
+  { source, target, port, protocol }: Flow,
+  { standingPolicies, policySemantics }: Pick<Toolkit, 'standingPolicies' | 'policySemantics'>,
+): CellExpectation =>
+  expectedOfPolicy(standingPolicies, policySemantics, {
+    from: peerOf(source),
+    to: peerOf(target),
+    port,
+    protocol,
+  });
+
 /** Tries flows from fresh sockets: one request per source, all at once. In the order of the flows. */
-async function tryFlows(flows: readonly Flow[], toolkit: Toolkit, timeoutMs: number): Promise<Exchange[]> {
+export async function tryFlows(
+  flows: readonly Flow[],
+  toolkit: Pick<Toolkit, 'nonce'>,
+  timeoutMs: number = CELL_TIMEOUT_MS,
+): Promise<Exchange[]> {
   const bySource = Map.groupBy(flows, ({ source }) => `${source.cluster}/${source.key}`);
   const results = new Map<Flow, Exchange>();
   await Promise.all(
@@ -139,14 +155,7 @@ export async function probeTables(
   toolkit: Toolkit,
   holdsMs: number,
 ): Promise<Table[]> {
-  const { standingPolicies, policySemantics } = toolkit;
-  const expectedOf = ({ source, target, port, protocol }: Flow): CellExpectation =>
-    expectedOfPolicy(standingPolicies, policySemantics, {
-      from: peerOf(source),
-      to: peerOf(target),
-      port,
-      protocol,
-    });
+  const expectedOf = (flow: Flow): CellExpectation => expectedOfFlow(flow, toolkit);
   const flows = pairs.map(([from, to]) => flowsBetween(from, to));
   let began = 0;
   const tryEach = () => {
