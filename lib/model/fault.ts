@@ -63,8 +63,9 @@ export type FaultSpec =
   | { readonly kind: 'source-rewritten'; readonly from: string; readonly to: string }
   /**
    * One way on the wan, where the gateways' own traffic suffers alike; or with `workload` (`namespace/name`) only what
-   * that workload of `from` sends to `to`, before its gateway. `megabits` a second, `milliseconds` of delay, `share` of
-   * packets 0 to 1.
+   * that workload of `from` sends to `to`, before its gateway; or with `forwarded` all that the gateway of `from` passes on
+   * to `to` for its cluster, whoever sends it, while its own traffic is spared. `megabits` a second, `milliseconds` of
+   * delay, `share` of packets 0 to 1.
    */
   | (OneWay & { readonly kind: 'rate-limited'; readonly megabits: number })
   | (OneWay & { readonly kind: 'delayed'; readonly milliseconds: number })
@@ -112,6 +113,7 @@ type OneWay = {
   readonly from: string;
   readonly to: string;
   readonly workload?: string;
+  readonly forwarded?: true;
 };
 
 export type FaultKind = FaultSpec['kind'];

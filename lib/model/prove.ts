@@ -169,7 +169,9 @@ export function describeFault(fault: FaultSpec): string {
     ...(at === undefined ? [] : [`at ${at}`]),
     ...(peer === undefined ? [] : [`peer ${peer}`]),
     ...(cluster === undefined ? [] : [cluster]),
-    ...Object.entries(others as Record<string, string | number>).map(([name, value]) => `${name} ${value}`),
+    ...Object.entries(others as Record<string, string | number | true>).map(([name, value]) =>
+      value === true ? name : `${name} ${value}`,
+    ),
   ];
   return [kind, ...where].join(' ');
 }

@@ -1,5 +1,10 @@
 /** From what a check says of a fault to faults that can be injected, for the subject of one of its cases. Pure. */
-import { LATENCY_ALLOWANCE_MS, LATENCY_FACTOR, THROUGHPUT_OF_TUNNEL } from '../model/budgets.ts';
+import {
+  type Budgets,
+  LATENCY_ALLOWANCE_MS,
+  LATENCY_FACTOR,
+  THROUGHPUT_OF_TUNNEL,
+} from '../model/budgets.ts';
 import type { AnyCheck } from '../model/check.ts';
 import { InternalError } from '../model/errors.ts';
 import type { FaultExpectation, FaultKind, FaultSpec } from '../model/fault.ts';
@@ -41,8 +46,8 @@ interface Target extends AimContext {
   readonly called: WorkloadSpec | undefined;
 }
 
-/** Faults strike what a check stands on. */
-type CheckOnFixtures = Pick<AnyCheck, 'uses'>;
+/** Faults strike what a check stands on; how large they must be its budgets say. */
+type CheckOnFixtures = Pick<AnyCheck, 'uses'> & { readonly budgets?: Budgets };
 
 const ETHERNET_MTU = 1_500;
 
@@ -74,12 +79,22 @@ const linkTowards = (topology: Topology, from: string, to: string): { from: stri
 const wayOf = ({ topology, cause, from, to }: Target): { from: string; to: string } =>
   cause === 'reply-lost' ? linkTowards(topology, to, from) : linkTowards(topology, from, to);
 
-/** At the workload: checks that compare with the gateways' own traffic notice only what workloads alone suffer. */
-const ofCaller = ({ caller, from, to }: Target): { from: string; to: string; workload?: string } => ({
-  from,
-  to,
-  ...(caller && { workload: keyOf(caller) }),
-});
+/**
+ * At the workload: checks that compare with the gateways' own traffic notice only what workloads alone suffer. What calls a
+ * service that clusters share may leave its cluster by a gateway of the technology: then all that leaves it suffers.
+ */
+const ofCaller = (
+  target: Target,
+): { from: string; to: string; workload?: string } | { from: string; to: string; forwarded: true } => {
+  const { caller, from, to } = target;
+  if (sharesServices(target)) return { from, to, forwarded: true };
+  return { from, to, ...(caller && { workload: keyOf(caller) }) };
+};
+
+const sharesServices = (target: Target): boolean => sharedServicesOf(target).length > 0;
+
+const budgetOf = ({ check }: Target, name: string, otherwise: number): number =>
+  check.budgets?.[name]?.value ?? otherwise;
 
 /** Causes that only one direction can have. */
 const ONE_WAY_CAUSES: ReadonlySet<FaultExpectation['cause']> = new Set(['mtu-asymmetric']);
@@ -92,15 +107,26 @@ const SILENT_CAUSES: ReadonlySet<FaultExpectation['cause']> = new Set([
 /** Far below any limit: what a forgotten default or a second tunnel takes away; and the least there is. */
 const MTU_STEPS = [100, 1];
 
-/** Half of what the path carries, and nine tenths of what the budget asks for. */
-const SLOW_SHARES = [0.5, 0.9 * THROUGHPUT_OF_TUNNEL.value];
+/** Five eighths of what the budget asks for, which of a tunnel is half of what the path carries; and nine tenths. */
+const SLOW_SHARES = [0.625, 0.9];
+/** What is sent to a service comes back again: where one way is as slow as both may be together, both are twice as fast. */
+const ONE_WAY_OF_TWO = 0.5;
 
 /** A tenth above what the budget allows beside the baseline itself. */
-const LATE: RelativeSize = {
+const late = (target: Target): RelativeSize => ({
   figure: 'p50 baseline',
-  share: 1.1 * (LATENCY_FACTOR.value - 1),
-  plus: 1.1 * LATENCY_ALLOWANCE_MS.value,
-};
+  share: 1.1 * (budgetOf(target, 'factor', LATENCY_FACTOR.value) - 1),
+  plus: 1.1 * budgetOf(target, 'allowance', LATENCY_ALLOWANCE_MS.value),
+});
+
+const slow = (target: Target): { readonly size: string; readonly relativeTo: RelativeSize }[] =>
+  SLOW_SHARES.map((part) => {
+    const share = part * budgetOf(target, 'share', THROUGHPUT_OF_TUNNEL.value);
+    return {
+      size: `${percent(share)} of the baseline`,
+      relativeTo: { figure: 'baseline', share: share * (sharesServices(target) ? ONE_WAY_OF_TWO : 1) },
+    };
+  });
 
 const AIMS: { readonly [K in FaultKind]: Aiming<K> } = {
   'tunnel-down': ({ topology, from, to }) => [
@@ -170,9 +196,8 @@ const AIMS: { readonly [K in FaultKind]: Aiming<K> } = {
   'source-rewritten': ({ from, to }) => [{ kind: 'source-rewritten', from, to }],
   'rate-limited': (target) => [
     { size: '2 Mbit/s', fault: { kind: 'rate-limited', ...ofCaller(target), megabits: 2 } },
-    ...SLOW_SHARES.map((share) => ({
-      size: `${percent(share)} of the baseline`,
-      relativeTo: { figure: 'baseline', share },
+    ...slow(target).map((size) => ({
+      ...size,
       fault: { kind: 'rate-limited' as const, ...ofCaller(target), megabits: 0 },
     })),
   ],
@@ -184,7 +209,7 @@ const AIMS: { readonly [K in FaultKind]: Aiming<K> } = {
     ),
     {
       size: 'just above the budget',
-      relativeTo: LATE,
+      relativeTo: late(target),
       fault: { kind: 'delayed', ...ofCaller(target), milliseconds: 0 },
     },
   ],

@@ -32,6 +32,9 @@ const CHECK: Pick<AnyCheck, 'uses'> = {
   ],
 };
 
+/** A check that calls workloads, whatever services they stand behind. */
+const WITHOUT_SERVICES: typeof CHECK = { uses: CHECK.uses?.slice(0, 1) ?? [] };
+
 const aim = (
   expectation: FaultExpectation,
   planned: Parameters<typeof faultsFor>[2] = PAIR,
@@ -133,21 +136,38 @@ t.test('services that a check shares are withdrawn together, at the other cluste
 });
 
 t.test('what only workloads suffer is aimed at the caller, so that baselines stay whole', async (t) => {
-  t.match(aim({ kind: 'rate-limited', cause: 'throughput-low' })[0], {
-    workload: 'apps/client',
-    from: 'east',
-  });
+  const [first] = faultsFor(
+    { kind: 'rate-limited', cause: 'throughput-low' },
+    WITHOUT_SERVICES,
+    PAIR,
+    CONTEXT,
+  );
+  t.same(first?.faults, [
+    { kind: 'rate-limited', from: 'east', to: 'west', workload: 'apps/client', megabits: 2 },
+  ]);
+  t.same(
+    aim({ kind: 'rate-limited', cause: 'throughput-low' })[0],
+    { kind: 'rate-limited', from: 'east', to: 'west', forwarded: true, megabits: 2 },
+    'or at whatever carries services out of its cluster',
+  );
 });
 
 t.test('a size that is relative becomes absolute by what the healthy case measured', async (t) => {
-  const [, , justBelow] = faultsFor({ kind: 'rate-limited', cause: 'throughput-low' }, CHECK, PAIR, CONTEXT);
+  const check = WITHOUT_SERVICES;
+  const [, half, justBelow] = faultsFor(
+    { kind: 'rate-limited', cause: 'throughput-low' },
+    check,
+    PAIR,
+    CONTEXT,
+  );
+  t.match(half, { size: '50 % of the baseline' });
   t.match(justBelow, { size: '72 % of the baseline', relativeTo: { figure: 'baseline' } });
   const { faults, relativeTo } = justBelow as Required<SizedFault>;
   t.match(sizedBy(faults, relativeTo, { baseline: { value: 200, unit: 'Mbit/s' } }), [
     { kind: 'rate-limited', workload: 'apps/client', megabits: 144 },
   ]);
   t.equal(sizedBy(faults, relativeTo, {}), undefined);
-  const [, , , late] = faultsFor({ kind: 'delayed', cause: 'latency-high' }, CHECK, PAIR, CONTEXT);
+  const [, , , late] = faultsFor({ kind: 'delayed', cause: 'latency-high' }, check, PAIR, CONTEXT);
   const { faults: delays, relativeTo: baseline } = late as Required<SizedFault>;
   t.match(
     sizedBy(delays, baseline, { 'p50 baseline': { value: 1, unit: 'ms' } }),
@@ -155,6 +175,21 @@ t.test('a size that is relative becomes absolute by what the healthy case measur
     'above 3 × 1 ms + 2 ms by a tenth of what the path adds',
   );
   t.equal(sizedBy(faults, relativeTo, undefined), undefined);
+});
+
+t.test('how much is just too much the budgets of the check say', async (t) => {
+  const budget = (value: number) => ({ value, unit: '', reason: '' });
+  const check = {
+    ...CHECK,
+    budgets: { share: budget(0.25), factor: budget(4), allowance: budget(10) },
+  };
+  const slow = faultsFor({ kind: 'rate-limited', cause: 'throughput-low' }, check, PAIR, CONTEXT).at(-1);
+  t.match(slow, { size: '22.5 % of the baseline', relativeTo: { share: 0.1125 } }, 'there and back again');
+  const late = faultsFor({ kind: 'delayed', cause: 'latency-high' }, check, PAIR, CONTEXT).at(-1);
+  const { faults, relativeTo } = late as Required<SizedFault>;
+  t.match(sizedBy(faults, relativeTo, { 'p50 baseline': { value: 10, unit: 'ms' } }), [
+    { kind: 'delayed', forwarded: true, milliseconds: 44 },
+  ]);
 });
 
 t.test('every check of the suites names a fault that can be aimed, or says why it has none', async (t) => {

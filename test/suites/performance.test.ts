@@ -1,5 +1,5 @@
 import t from 'tap';
-import { latency, loss, throughput, whatLimits } from '../../suites/performance.ts';
+import { latency, loss, serviceThroughput, throughput, whatLimits } from '../../suites/performance.ts';
 import { judge, outcomeOf } from './judging.ts';
 
 const run = (megabits: number, more: object = {}) => ({
@@ -196,4 +196,112 @@ t.test('how often streams are measured', async (t) => {
   );
   const slow = await runsOf(300, { cpuBusy: 0.3 });
   t.equal(slow.filter((name) => name === 'path').length, 6, 'before anything is called slow');
+});
+
+const carried = (megabits: number, more: object = {}) => ({
+  calls: 40,
+  answered: 20,
+  lost: 0,
+  bitsPerSecond: megabits * 1e6,
+  ...more,
+});
+
+t.test('performance.service-throughput', async (t) => {
+  const verdict = (paths: object[], baselines = [400, 400, 400].map((rate) => carried(rate))) =>
+    judge(serviceThroughput, {
+      ...{ from: 'east', to: 'west', address: '10.8.0.1', payload: 524_288 },
+      ...{ paths, baselines },
+    });
+  const outcome = (...given: Parameters<typeof verdict>) => outcomeOf(verdict(...given));
+  t.equal(outcome([carried(120)]), 'passed', 'half of the calls are answered by others, and not lost');
+  t.equal(outcome([50, 51, 49].map((rate) => carried(rate))), 'failed: throughput-low');
+  t.equal(outcome([50, 110, 49].map((rate) => carried(rate))), 'inconclusive: spread-too-wide');
+  const detail = 'garbled (HTTP 503)';
+  t.match(verdict([carried(400, { answered: 6, lost: 34, detail })]), {
+    status: 'failed',
+    cause: 'requests-lost',
+    seen: /34 of 40 failed, the first: garbled \(HTTP 503\)/,
+  });
+  t.equal(
+    outcome([carried(400), carried(400, { lost: 1, detail })]),
+    'failed: requests-lost',
+    'one of eighty is far above one in a thousand',
+  );
+  t.equal(
+    outcome([carried(0, { answered: 0, lost: 40, detail })]),
+    'failed: requests-lost',
+    'all of them, though nothing is left to measure',
+  );
+  t.equal(
+    outcome([carried(0, { answered: 0, lost: 40, detail })], [carried(400, { lost: 2, detail })]),
+    'inconclusive: control-failed',
+    'between the gateways as well',
+  );
+  t.equal(outcome([carried(0, { answered: 0 })]), 'inconclusive: control-failed', 'only others answered');
+  t.equal(outcome([]), 'inconclusive: control-failed');
+  t.equal(outcome([carried(120)], []), 'inconclusive: control-failed');
+});
+
+t.test('how a service is measured', async (t) => {
+  type Answer = { outcome: string; durationMs: number; detail?: string; answeredBy?: { cluster: string } };
+  /** @param answer of the service, by the size of the call and how many came before it */
+  const observe = async (answer: (payload: number, before: number) => Answer) => {
+    const asked: { payload: number; calls: number }[] = [];
+    let before = 0;
+    const answering = (reply: typeof answer) => async (requests: { payload: number }[]) =>
+      requests.map(({ payload }) => ({ protocol: 'http', ...reply(payload, before++) }));
+    const service = answering(answer);
+    const client = {
+      exchange: (requests: { payload: number }[]) => {
+        asked.push({ payload: requests[0]?.payload ?? 0, calls: requests.length });
+        return service(requests);
+      },
+    };
+    const gateway = {
+      address: '198.18.0.2',
+      received: async () => [],
+      exchange: answering(() => ({ outcome: 'answered', durationMs: 20 })),
+    };
+    const cluster = (name: string) => ({
+      name,
+      gateway,
+      site: () => client,
+      sharedService: () => ({ addresses: { ipv4: '10.8.0.1' } }),
+    });
+    const context = { from: cluster('east'), to: cluster('west'), family: 'ipv4' };
+    const observed = await serviceThroughput.observe(context as never, { share: 0.25 });
+    return { asked, observed, verdict: outcomeOf(judge(serviceThroughput, observed)) };
+  };
+  const answeredIn = (durationMs: number, before = 0): Answer => ({
+    outcome: 'answered',
+    durationMs,
+    answeredBy: { cluster: before % 2 === 0 ? 'west' : 'east' },
+  });
+
+  const healthy = await observe((_payload, before) => answeredIn(40, before));
+  t.strictSame(
+    healthy.asked.map(({ calls }) => calls),
+    [8, 40],
+    'warm, and one run',
+  );
+  t.match(healthy.observed, { payload: 524_288, paths: [{ calls: 40, answered: 20, lost: 0 }] });
+  t.equal(healthy.verdict, 'passed');
+
+  const cold = await observe((_payload, before) => answeredIn(before < 8 ? 3_000 : 40, before));
+  t.equal(cold.observed.payload, 524_288, 'what is slow at first only is not slow');
+
+  const slow = await observe((payload, before) => answeredIn(payload / 100, before));
+  t.equal(slow.observed.payload, 65_536, 'a slow path is asked for less');
+  t.equal(slow.observed.paths[0]?.calls, 30, 'and less often');
+  t.equal(slow.verdict, 'failed: throughput-low');
+
+  const refusing = await observe((payload, before) =>
+    payload > 100_000 ? { outcome: 'garbled', durationMs: 5, detail: 'HTTP 413' } : answeredIn(40, before),
+  );
+  t.equal(refusing.verdict, 'failed: requests-lost', 'what is refused for its size is not made smaller');
+  t.equal(refusing.observed.paths.length, 1, 'one run is enough');
+
+  const silent = await observe(() => ({ outcome: 'timed-out', durationMs: 10_000 }));
+  t.match(silent.asked, [{ calls: 8 }, { calls: 8 }, { calls: 8 }, { calls: 8 }, { calls: 20 }]);
+  t.equal(silent.verdict, 'failed: requests-lost');
 });

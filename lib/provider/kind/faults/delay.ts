@@ -1,4 +1,4 @@
-/** Packets of one workload that come later, or in another order: its gateway sends them by a detour. */
+/** Packets of one workload, or all of its cluster, that come later, or in another order: its gateway sends them by a detour. */
 import { RANGE_KINDS } from '../../../model/addressing.ts';
 import { type IpFamily, firstOf } from '../../../model/cidr.ts';
 import type { Gateway, Workload } from '../../../model/cluster.ts';
@@ -62,11 +62,11 @@ async function takeDetour(
   { fault, fleet, ledger }: Injection<HeldFault>,
   held: Pick<RelayConfig, 'delayMs' | 'heldShare' | 'holdMs'>,
 ): Promise<{ readonly workload: Workload; readonly target: string; readonly mend: () => Promise<void> }> {
-  if (fault.workload === undefined)
-    throw new NotApplicableError('only what a workload sends can be held here, not the whole wan');
+  if (fault.workload === undefined && !fault.forwarded)
+    throw new NotApplicableError('only what workloads send can be held here, not the whole wan');
   const sender = clusterOf(fleet, fault.from);
   const receiver = clusterOf(fleet, fault.to);
-  const workload = workloadOf(sender, fault.workload);
+  const workload = fault.workload === undefined ? anyWorkload(sender) : workloadOf(sender, fault.workload);
   const gateway = asKindGateway(sender.gateway);
   const id = randomHex(4);
   const detour = {
@@ -84,7 +84,7 @@ async function takeDetour(
         : [
             {
               ip,
-              rule: `pref ${RULE_PREFERENCE} iif ${gateway.clusterInterface} from ${address} to ${range} lookup ${table}`,
+              rule: `pref ${RULE_PREFERENCE} iif ${gateway.clusterInterface} ${fault.forwarded ? '' : `from ${address} `}to ${range} lookup ${table}`,
             },
           ];
     }),

@@ -32,6 +32,7 @@ interface OneWay {
   readonly from: string;
   readonly to: string;
   readonly workload?: string;
+  readonly forwarded?: true;
 }
 
 /** Where packets from one cluster to another pass, and how to send some. */
@@ -56,6 +57,7 @@ async function wayOf(fleet: Fleet, fault: OneWay): Promise<Way> {
   const sender = clusterOf(fleet, fault.from);
   const receiver = clusterOf(fleet, fault.to);
   const family = receiver.gateway.wanAddresses.ipv4 === undefined ? 'ipv6' : 'ipv4';
+  if (fault.forwarded) return forwardedWay(fleet, sender, receiver, family);
   return fault.workload === undefined
     ? wanWay(sender, receiver, family)
     : workloadWay(fleet, workloadOf(sender, fault.workload), receiver, family);
@@ -125,6 +127,40 @@ function workloadWay(
           `${HEADER[one]} saddr ${addresses[one]} ${HEADER[one]} daddr { ${rangesOf(receiver, one)} } ${statement}`,
       ),
     );
+  return throughGateway(
+    { gateway, probe, receiver, family, chains },
+    firstOf(anyWorkload(receiver).addresses),
+  );
+}
+
+/** Whatever comes from its own cluster: of a technology's gateway nobody here knows which packets are whose. */
+function forwardedWay(fleet: Fleet, sender: Cluster, receiver: Cluster, family: IpFamily): Way {
+  const { gateway } = sender;
+  const chains = (statement: string): string =>
+    renderChain(
+      'forward',
+      FORWARD,
+      fleet.families.map(
+        (one) =>
+          `iifname "${gateway.clusterInterface}" ${HEADER[one]} daddr { ${rangesOf(receiver, one)} } ${statement}`,
+      ),
+    );
+  // Not every technology routes pods: nodes, and the gateway among them, are reached over all.
+  const target = firstOf(receiver.gateway.nodeAddresses);
+  return throughGateway({ gateway, probe: anyWorkload(sender).probe, receiver, family, chains }, target);
+}
+
+/** @param flooded the address of somebody over there who may get more than it wants */
+function throughGateway(
+  {
+    gateway,
+    probe,
+    receiver,
+    family,
+    chains,
+  }: Pick<Way, 'gateway' | 'family' | 'chains'> & Pick<Workload, 'probe'> & { readonly receiver: Cluster },
+  flooded: string,
+): Way {
   return {
     gateway,
     chains,
@@ -146,7 +182,7 @@ function workloadWay(
     // UDP in whole packets: not every network of pods carries fragments of ICMP (Cilium's does not).
     flood: (bytes) =>
       probe.burst({
-        address: firstOf(anyWorkload(receiver).addresses),
+        address: flooded,
         port: PORTS.echo,
         count: Math.ceil(bytes / FLOODED_BYTES),
         packetsPerSecond: AT_ONCE,

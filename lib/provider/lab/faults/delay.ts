@@ -19,7 +19,7 @@ import {
 } from '../../detour.ts';
 import { relayCommand } from '../../relay/config.ts';
 import { type FaultOf, type Injection, workloadOf } from '../../../model/injection.ts';
-import { clusterOf, faultFile, newFaultId, ping, prepareMending } from './injector.ts';
+import { clusterOf, faultFile, newFaultId, ping, prepareMending, refuseForwarded } from './injector.ts';
 import { type Companion, companion } from './processes.ts';
 
 const SOCKET_FOLDER = '/var/run/wireguard';
@@ -35,6 +35,7 @@ interface Detour {
 
 /** For the wan: what the gateway itself sends to the other gateway, which is the tunnel. */
 function detourOf({ fault, fleet }: Injection<FaultOf<'delayed' | 'reordered'>>): Detour {
+  refuseForwarded(fault);
   const [sender, receiver] = [clusterOf(fleet, fault.from), clusterOf(fleet, fault.to)];
   const atWorkload = fault.workload === undefined ? undefined : workloadOf(sender, fault.workload);
   const sources = atWorkload?.addresses ?? sender.gateway.wanAddresses;

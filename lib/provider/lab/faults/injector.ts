@@ -1,6 +1,7 @@
 /** What the lab's injectors have in common. */
 import path from 'node:path';
 import type { Fleet } from '../../../model/cluster.ts';
+import { NotApplicableError } from '../../../model/errors.ts';
 import { mendOnce } from '../../../model/fault.ts';
 import { type Injection, clusterOf as anyClusterOf } from '../../../model/injection.ts';
 import { randomHex } from '../../../system/clock.ts';
@@ -22,6 +23,12 @@ export const addressesOf = (addresses: { ipv4?: string; ipv6?: string }): string
 /** Files of faults lie with those of their cluster; each fault has names of its own. */
 export const faultFile = (fleet: Fleet, cluster: string, name: string): string =>
   path.join(clusterFolder(fleet.run, cluster), `fault-${name}`);
+
+/** @throws NotApplicableError for what is aimed at gateways of a technology: in the lab workloads themselves send */
+export function refuseForwarded({ forwarded }: { readonly forwarded?: true }): void {
+  if (forwarded)
+    throw new NotApplicableError('here a fault strikes what one workload sends, or the whole wan');
+}
 
 /** Unique, for tables, files and interfaces: faults of the same kind may overlap. */
 export const newFaultId = (): string => randomHex(4);

@@ -10,7 +10,16 @@ import { SORTED, WAITING_BYTES, hasLimited, renderRemoval, renderShaper, showSha
 import { CLUSTER_INTERFACE, WORKLOAD_INTERFACE, wanNetns, workloadNetns } from '../names.ts';
 import { runInNetns } from '../namespace.ts';
 import { type FaultOf, type Injection, workloadOf } from '../../../model/injection.ts';
-import { addTable, addressesOf, answersPing, clusterOf, ping, portOf, prepareMending } from './injector.ts';
+import {
+  addTable,
+  addressesOf,
+  answersPing,
+  clusterOf,
+  ping,
+  portOf,
+  prepareMending,
+  refuseForwarded,
+} from './injector.ts';
 
 const HEADER: Readonly<Record<IpFamily, 'ip' | 'ip6'>> = { ipv4: 'ip', ipv6: 'ip6' };
 /** An IP header and that of an echo request, in bytes. */
@@ -52,9 +61,11 @@ function wayOf(
     readonly from: string;
     readonly to: string;
     readonly workload?: string;
+    readonly forwarded?: true;
     readonly both?: boolean;
   },
 ): Way {
+  refuseForwarded(fault);
   const sender = clusterOf(fleet, fault.from);
   const receiver = clusterOf(fleet, fault.to);
   const ipFamily = receiver.gateway.wanAddresses.ipv4 === undefined ? 'ipv6' : 'ipv4';
