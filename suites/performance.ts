@@ -5,6 +5,7 @@ import {
   LATENCY_FACTOR,
   LOSS_PACKETS,
   LOSS_SHARE,
+  SERVICE_LATENCY_ALLOWANCE_MS,
   THROUGHPUT_OF_SERVICE,
   THROUGHPUT_OF_TUNNEL,
 } from '../lib/model/budgets.ts';
@@ -235,14 +236,17 @@ interface Percentiles {
 }
 
 /** One run: the same load on the path, between the gateways, and inside the caller's own cluster, at the same time. */
-interface LatencyRound {
-  readonly ratePerSecond: number;
+interface Round {
   readonly path: Percentiles;
   readonly gateways: Percentiles;
   readonly local: Percentiles;
 }
 
-function percentilesOf({ samples }: Sampling): Percentiles {
+interface LatencyRound extends Round {
+  readonly ratePerSecond: number;
+}
+
+function percentilesOf({ samples }: Pick<Sampling, 'samples'>): Percentiles {
   const answered = samples.filter(({ outcome }) => outcome === 'answered').map(({ latencyMs }) => latencyMs);
   const at = (rank: number) => (answered.length === 0 ? 0 : percentile(answered, rank));
   return {
@@ -286,17 +290,29 @@ async function measureLatency(
 /** The agent of a gateway starts when it is first asked for something; one that is only called would not be there. */
 const wake = (gateway: Site): Promise<unknown> => gateway.received([]);
 
-type Rank = 'p50' | 'p99';
+type Rank = 'p50' | 'p95' | 'p99';
+
+type BaselineOf = (round: Round, rank: Rank) => number;
 
 /** Whatever slows the calls between gateways, or inside the caller's own cluster, slows those between clusters too. */
-const baselineOf = ({ gateways, local }: LatencyRound, rank: Rank): number =>
-  Math.max(gateways[rank], local[rank]);
+const baselineOf: BaselineOf = ({ gateways, local }, rank) => Math.max(gateways[rank], local[rank]);
 
-/** By the median as well: where the machine makes every p99 large, a path that is slow for all still shows. */
-const RANKS: readonly Rank[] = ['p99', 'p50'];
+/** What a path may take, of its baseline and beside it. */
+interface Allowed {
+  readonly ranks: readonly Rank[];
+  readonly baselineOf: BaselineOf;
+  readonly factor: number;
+  readonly allowance: number;
+}
 
-const isSlow = (round: LatencyRound, factor: number, allowance: number): boolean =>
-  RANKS.some((rank) => round.path[rank] > factor * baselineOf(round, rank) + allowance);
+const OF_PODS: Pick<Allowed, 'ranks' | 'baselineOf'> = {
+  // By the median as well: where the machine makes every p99 large, a path that is slow for all still shows.
+  ranks: ['p99', 'p50'],
+  baselineOf,
+};
+
+const isSlow = (round: Round, { ranks, factor, allowance, ...allowed }: Allowed): boolean =>
+  ranks.some((rank) => round.path[rank] > factor * allowed.baselineOf(round, rank) + allowance);
 
 /** While runs disagree whether the path is slow: a path that is slow is so in every run, a machine that is busy calms down. */
 const MOST_LATENCY_ROUNDS = 7;
@@ -304,15 +320,52 @@ const MOST_LATENCY_ROUNDS = 7;
 const DISAGREEING = 0.25;
 
 /** The rank at which the runs taken together are too slow, and what was seen and allowed there in milliseconds. */
-function slowRank(rounds: readonly LatencyRound[], factor: number, allowance: number) {
-  return RANKS.map((rank) => ({
-    rank,
-    here: median(rounds.map(({ path }) => path[rank])),
-    baseline: median(rounds.map((round) => baselineOf(round, rank))),
-  })).find(({ here, baseline }) => here > factor * baseline + allowance);
+function slowRank(rounds: readonly Round[], { ranks, factor, allowance, ...allowed }: Allowed) {
+  return ranks
+    .map((rank) => ({
+      rank,
+      here: median(rounds.map(({ path }) => path[rank])),
+      baseline: median(rounds.map((round) => allowed.baselineOf(round, rank))),
+    }))
+    .find(({ here, baseline }) => here > factor * baseline + allowance);
 }
 
-const isQueueing = ({ local }: LatencyRound): boolean =>
+const disagree = (rounds: readonly Round[], allowed: Allowed): boolean =>
+  slowRank(rounds, allowed) !== undefined && rounds.some((round) => !isSlow(round, allowed));
+
+/** Undefined when they are within the budget. @param baseline in words: what the path is compared with */
+function judgeSlowness(
+  rounds: readonly Round[],
+  allowed: Allowed,
+  details: {
+    readonly baseline: string;
+    readonly figures: Figures;
+    readonly reproduce: NonNullable<Verdict['reproduce']>;
+  },
+): Verdict | undefined {
+  const slow = slowRank(rounds, allowed);
+  if (!slow) return undefined;
+  const { baseline, figures, reproduce } = details;
+  const within = rounds.filter((round) => !isSlow(round, allowed)).length;
+  const seen = `${slow.here.toFixed(1)} ms${rounds.length > 1 ? `, the median of ${rounds.length} runs` : ''}`;
+  if (within >= DISAGREEING * rounds.length) {
+    return inconclusive(
+      'spread-too-wide',
+      `${slow.rank} of ${seen}, but ${within} of them ${within === 1 ? 'is' : 'are'} within the budget`,
+      { figures },
+    );
+  }
+  return failed('latency-high', `${slow.rank} of ${slow.here.toFixed(1)} ms`, {
+    expected: `at most ${allowed.factor} × ${slow.baseline.toFixed(1)} ms (${baseline}) + ${allowed.allowance} ms`,
+    seen,
+    figures,
+    reproduce,
+  });
+}
+
+const milliseconds = (value: number) => ({ value, unit: 'ms' });
+
+const isQueueing = ({ local }: Pick<Round, 'local'>): boolean =>
   local.p50 > QUEUEING_MS.p50 || local.p95 > QUEUEING_MS.p95;
 
 const losesRequests = ({ failures, samples }: Percentiles): boolean => failures > LOSS_SHARE.value * samples;
@@ -335,7 +388,8 @@ export const latency = defineCheck({
   judgeVersion: 2,
   timeoutMs: 60_000,
 
-  async observe(context, { factor, allowance }) {
+  async observe(context, budgets) {
+    const allowed = { ...OF_PODS, ...budgets };
     await wake(context.to.gateway);
     const [most, ...less] = RATES;
     let first = await measureLatency(context, most);
@@ -345,18 +399,16 @@ export const latency = defineCheck({
     }
     const rounds = [first];
     // One run within the budget is enough; a slow one may be a neighbour on this machine, so three decide by their median.
-    while (rounds.length < ROUNDS && (isSlow(first, factor, allowance) || losesRequests(first.path))) {
+    while (rounds.length < ROUNDS && (isSlow(first, allowed) || losesRequests(first.path))) {
       rounds.push(await measureLatency(context, first.ratePerSecond));
     }
-    const disagree = () =>
-      slowRank(rounds, factor, allowance) && rounds.some((round) => !isSlow(round, factor, allowance));
-    while (rounds.length < MOST_LATENCY_ROUNDS && disagree()) {
+    while (rounds.length < MOST_LATENCY_ROUNDS && disagree(rounds, allowed)) {
       rounds.push(await measureLatency(context, first.ratePerSecond));
     }
     return { from: context.from.name, target: context.to.site(ECHO).address, rounds };
   },
 
-  judge({ from, target, rounds }, { factor, allowance }) {
+  judge({ from, target, rounds }, budgets) {
     const [first] = rounds;
     if (!first) return inconclusive('probe-failed', 'Nothing was measured');
     const thin = rounds
@@ -370,7 +422,6 @@ export const latency = defineCheck({
     const lost = rounds.reduce((sum, { path }) => sum + path.failures, 0);
     const sent = rounds.reduce((sum, { path }) => sum + path.samples, 0);
     const p99 = median(rounds.map(({ path }) => path.p99));
-    const milliseconds = (value: number) => ({ value, unit: 'ms' });
     const figures: Figures = {
       p50: milliseconds(median(rounds.map(({ path }) => path.p50))),
       'p50 baseline': milliseconds(median(rounds.map((round) => baselineOf(round, 'p50')))),
@@ -403,25 +454,9 @@ export const latency = defineCheck({
         { figures },
       );
     }
-    const slow = slowRank(rounds, factor, allowance);
-    if (slow) {
-      const within = rounds.filter((round) => !isSlow(round, factor, allowance)).length;
-      const seen = `${slow.here.toFixed(1)} ms${rounds.length > 1 ? `, the median of ${rounds.length} runs` : ''}`;
-      if (within >= DISAGREEING * rounds.length) {
-        return inconclusive(
-          'spread-too-wide',
-          `${slow.rank} of ${seen}, but ${within} of them ${within === 1 ? 'is' : 'are'} within the budget`,
-          { figures },
-        );
-      }
-      return failed('latency-high', `${slow.rank} of ${slow.here.toFixed(1)} ms`, {
-        expected: `at most ${factor} × ${slow.baseline.toFixed(1)} ms (gateway to gateway, or inside ${from}) + ${allowance} ms`,
-        seen,
-        figures,
-        reproduce,
-      });
-    }
-    return passed(`${sent} requests at ${first.ratePerSecond}/s`, figures);
+    const baseline = `gateway to gateway, or inside ${from}`;
+    const slow = judgeSlowness(rounds, { ...OF_PODS, ...budgets }, { baseline, figures, reproduce });
+    return slow ?? passed(`${sent} requests at ${first.ratePerSecond}/s`, figures);
   },
 });
 
@@ -672,8 +707,179 @@ export const serviceThroughput = defineCheck({
   },
 });
 
+/** Requests a second: so few that each proxy on the way has ended with one before the next comes; or half of that. */
+const SERVICE_RATES = [200, 100] as const;
+/** Of each cluster that may answer: two in forty are above the p95. */
+const SERVICE_SAMPLES = 80;
+const FEWEST_SERVICE_SAMPLES = 40;
+/**
+ * Kept alive: what a call takes once its connection stands, which of a service through proxies and of one without is the same
+ * way there and back. Where connections rather than requests are balanced, so many meet each of the clusters.
+ */
+const POOL_PER_CLUSTER = 6;
+/** Each connection has carried a request or two by then, and whoever passes them on has made his own. */
+const SERVICE_WARM_MS = 250;
+
+const OF_SERVICES: Pick<Allowed, 'ranks' | 'baselineOf'> = {
+  ranks: ['p95', 'p50'],
+  // Every second one tells of the way; of one in twenty a busy machine tells as much, and the caller's own cluster with it.
+  baselineOf: (round, rank) => (rank === 'p50' ? round.gateways[rank] : baselineOf(round, rank)),
+};
+
+interface ServiceRound extends Round {
+  readonly ratePerSecond: number;
+  /** Of the path, by the cluster that is meant; its percentiles are of these. Those of others are not lost. */
+  readonly answered: number;
+  /** What the caller's own cluster answered of the same requests. */
+  readonly local: Percentiles;
+}
+
+async function measureService(context: PairContext, ratePerSecond: number): Promise<ServiceRound> {
+  const { from, to, clusters, sleep } = context;
+  const { way: service } = serviceWay(context);
+  const pool = POOL_PER_CLUSTER * clusters.length;
+  const warmMs = Math.max(SERVICE_WARM_MS, (2 * 1_000 * pool) / ratePerSecond);
+  const durationMs = warmMs + (1_000 * SERVICE_SAMPLES * clusters.length) / ratePerSecond;
+  const gateways = { caller: from.gateway, target: { address: to.gateway.address, port: PORTS.http } };
+  const ways = [service, gateways];
+  const ids = await Promise.all(
+    ways.map(({ caller, target }) =>
+      caller.startSampling({
+        ...target,
+        ratePerSecond,
+        connections: 'keep-alive',
+        pool,
+        timeoutMs: REQUEST_TIMEOUT_MS,
+        durationMs,
+      }),
+    ),
+  );
+  await sleep(durationMs);
+  const [path = [], baseline = []] = await Promise.all(
+    ways.map(async ({ caller }, index) => {
+      const { samples } = await caller.stopSampling(ids[index] as string);
+      return samples.filter(({ at }) => at >= warmMs);
+    }),
+  );
+  const local = path.filter(({ outcome, cluster }) => outcome === 'answered' && cluster === from.name);
+  const meant = path.filter(({ outcome, cluster }) => outcome !== 'answered' || cluster === to.name);
+  const { samples, failures, ...percentiles } = percentilesOf({ samples: meant });
+  return {
+    ratePerSecond,
+    path: { samples: path.length, failures, ...percentiles },
+    answered: samples - failures,
+    gateways: percentilesOf({ samples: baseline }),
+    local: percentilesOf({ samples: local }),
+  };
+}
+
+/** Where connections are balanced, all of a run may lead elsewhere: those of the next are others. */
+const measuredOf = (rounds: readonly ServiceRound[]): readonly ServiceRound[] =>
+  rounds.filter(({ answered }) => answered >= FEWEST_SERVICE_SAMPLES);
+
+const lossyOf = <R extends Round>(rounds: readonly R[]): readonly R[] =>
+  rounds.filter(({ path }) => losesRequests(path));
+
+export const serviceLatency = defineCheck({
+  id: 'performance.service-latency',
+  title:
+    'Latency of requests to a shared service over kept-alive connections, relative to the same requests between the gateways',
+  level: 'core',
+  scope: 'pair',
+  classes: SERVICE_CLASSES,
+  requires: ['share-service', 'l7.service', 'gateway.probe'],
+  uses: [client, sharedEcho],
+  exclusive: 'fleet',
+  budgets: { factor: LATENCY_FACTOR, allowance: SERVICE_LATENCY_ALLOWANCE_MS },
+  faults: [{ kind: 'delayed', cause: 'latency-high' }],
+  hint: 'Compare the percentiles: a high median is distance, or a proxy too many; a high p95 alone is queueing, or a proxy whose CPU is limited',
+  reference: 'RFC 2544, section 26.2',
+  timeoutMs: 60_000,
+
+  async observe(context, budgets) {
+    const { from, to } = context;
+    const allowed = { ...OF_SERVICES, ...budgets };
+    await wake(to.gateway);
+    const [most, ...less] = SERVICE_RATES;
+    let first = await measureService(context, most);
+    for (const rate of less) {
+      if (!isQueueing(first)) break;
+      first = await measureService(context, rate);
+    }
+    const rounds = [first];
+    // One run within the budget is enough; a slow one may be a neighbour on this machine, so three decide by their median.
+    const enough = (): boolean => {
+      const measured = measuredOf(rounds);
+      if (lossyOf(rounds).length > 0 || !measured[0]) return rounds.length >= ROUNDS;
+      return !isSlow(measured[0], allowed) || measured.length >= ROUNDS;
+    };
+    while (rounds.length < MOST_LATENCY_ROUNDS && (!enough() || disagree(measuredOf(rounds), allowed))) {
+      rounds.push(await measureService(context, first.ratePerSecond));
+    }
+    return { from: from.name, to: to.name, address: serviceWay(context).address, rounds };
+  },
+
+  judge({ from, to, address, rounds }, budgets) {
+    if (rounds.length === 0) return inconclusive('probe-failed', 'Nothing was measured');
+    const reproduce = { at: `${from}/${CLIENT}`, command: callCommand('http', address, PORTS.service) };
+    const total = (counts: readonly number[]) => counts.reduce((sum, count) => sum + count, 0);
+    const sent = total(rounds.map(({ path }) => path.samples));
+    const lossy = lossyOf(rounds);
+    if (lossy.length > rounds.length / 2) {
+      if (lossy.some(({ gateways }) => losesRequests(gateways))) {
+        return inconclusive('control-failed', 'Requests between the gateways fail as well');
+      }
+      return failed('requests-lost', 'Requests to the service fail under a light load', {
+        expected: `at most ${100 * LOSS_SHARE.value} % of the requests fail`,
+        seen: `${total(rounds.map(({ path }) => path.failures))} of ${sent} failed`,
+        reproduce,
+      });
+    }
+    const measured = measuredOf(rounds);
+    const answered = total(measured.map((round) => round.answered));
+    if (measured.length === 0) {
+      return inconclusive(
+        'control-failed',
+        `${to} answered ${Math.max(...rounds.map((round) => round.answered))} of ${rounds[0]?.path.samples ?? 0} requests, and ${FEWEST_SERVICE_SAMPLES} are needed`,
+      );
+    }
+    const silent = measured.find(
+      ({ gateways }) => gateways.samples - gateways.failures < FEWEST_SERVICE_SAMPLES,
+    );
+    if (silent) {
+      return inconclusive(
+        'control-failed',
+        `Between the gateways ${silent.gateways.failures} of ${silent.gateways.samples} requests fail, so there is no baseline`,
+      );
+    }
+    const middle = (read: (round: ServiceRound) => number) => milliseconds(median(measured.map(read)));
+    const figures: Figures = {
+      p50: middle(({ path }) => path.p50),
+      'p50 baseline': middle(({ gateways }) => gateways.p50),
+      p95: middle(({ path }) => path.p95),
+      'p95 gateway to gateway': middle(({ gateways }) => gateways.p95),
+      ...(measured.every(({ local }) => local.samples > 0) && {
+        'p95 inside the cluster': middle(({ local }) => local.p95),
+      }),
+    };
+    const allowed = { ...OF_SERVICES, ...budgets };
+    const baseline = `gateway to gateway, or of one in twenty inside ${from}`;
+    const slow = judgeSlowness(measured, allowed, { baseline, figures, reproduce });
+    const queueing = measured.filter(isQueueing);
+    if (slow && queueing.length > measured.length / 2) {
+      return inconclusive(
+        'cpu-saturated',
+        `What ${from} answers itself queues as well: every second request takes more than ${QUEUEING_MS.p50} ms, or one in twenty more than ${QUEUEING_MS.p95} ms`,
+        { figures },
+      );
+    }
+    const rate = measured[0]?.ratePerSecond ?? 0;
+    return slow ?? passed(`${answered} requests answered by ${to}, at ${rate}/s with others`, figures);
+  },
+});
+
 export const performance: Suite = {
   id: 'performance',
   title: 'Workloads get their share of what the path between the gateways can do',
-  checks: [throughput, streams, latency, loss, serviceThroughput],
+  checks: [throughput, streams, latency, loss, serviceThroughput, serviceLatency],
 };

@@ -71,6 +71,11 @@ export const THROUGHPUT_OF_SERVICE = budget(
 );
 export const LATENCY_FACTOR = budget(3, '× baseline', 'Extra hops multiply, they do not dominate');
 export const LATENCY_ALLOWANCE_MS = budget(2, 'ms', 'Scheduling noise on small baselines');
+export const SERVICE_LATENCY_ALLOWANCE_MS = budget(
+  5,
+  'ms',
+  'Up to four proxies on the way, sidecars and gateways, with a millisecond each; and scheduling noise',
+);
 export const LOSS_SHARE = budget(
   0.001,
   'of packets',

@@ -144,6 +144,36 @@ void t.test('latency is compared with the slower of what is named after it', asy
   );
 });
 
+void t.test('latency of pods and of services has rows of its own', async (t) => {
+  const ms = (value: number) => ({ value, unit: 'ms' });
+  const pods = withFigures('performance.latency', { p50: ms(3), 'p50 baseline': ms(2) });
+  const both: RunResults = {
+    ...pods,
+    cases: pods.cases.flatMap((one) =>
+      one.check === 'performance.latency'
+        ? [
+            one,
+            {
+              ...one,
+              id: one.id.replace('latency', 'service-latency'),
+              check: 'performance.service-latency',
+              verdict: passed('measured', {
+                ...{ p50: ms(5), 'p50 baseline': ms(2) },
+                ...{ p95: ms(9), 'p95 baseline': ms(3) },
+              }),
+            },
+          ]
+        : [one],
+    ),
+  };
+  const services = { ...both, cases: both.cases.filter(({ check }) => check !== 'performance.latency') };
+  const comparison = compareRuns([entrant('both', both), entrant('services', services)]);
+  t.match(rowOf(comparison, 'latency, p50').cells, [{ value: 1.5 }, { reason: /does not count for/ }]);
+  t.match(rowOf(comparison, 'service latency, p50').cells, [{ value: 2.5 }, { value: 2.5 }]);
+  t.match(rowOf(comparison, 'service latency, p95').cells, [{ value: 3 }, { value: 3 }]);
+  t.match(rowOf(comparison, "service latency, p95: the underlay's own").cells, [{ value: 3 }, { value: 3 }]);
+});
+
 void t.test('a drill takes as long as the slower kind of connection', async (t) => {
   const comparison = compareRuns([entrant('a', healthy())]);
   const [cell] = rowOf(comparison, 'crash').cells;

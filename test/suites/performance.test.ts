@@ -1,5 +1,12 @@
 import t from 'tap';
-import { latency, loss, serviceThroughput, throughput, whatLimits } from '../../suites/performance.ts';
+import {
+  latency,
+  loss,
+  serviceLatency,
+  serviceThroughput,
+  throughput,
+  whatLimits,
+} from '../../suites/performance.ts';
 import { judge, outcomeOf } from './judging.ts';
 
 const run = (megabits: number, more: object = {}) => ({
@@ -304,4 +311,145 @@ t.test('how a service is measured', async (t) => {
   const silent = await observe(() => ({ outcome: 'timed-out', durationMs: 10_000 }));
   t.match(silent.asked, [{ calls: 8 }, { calls: 8 }, { calls: 8 }, { calls: 8 }, { calls: 20 }]);
   t.equal(silent.verdict, 'failed: requests-lost');
+});
+
+t.test('performance.service-latency', async (t) => {
+  const percentiles = (p95: number, more: object = {}) => ({
+    samples: 160,
+    failures: 0,
+    p50: p95 / 2,
+    p95,
+    p99: 2 * p95,
+    ...more,
+  });
+  const round = (p95: number, more: object = {}) => ({
+    ratePerSecond: 200,
+    path: percentiles(p95, more),
+    answered: 80,
+    gateways: percentiles(2),
+    local: percentiles(1, { samples: 80 }),
+  });
+  const verdict = (rounds: object[]) =>
+    judge(serviceLatency, { from: 'east', to: 'west', address: '10.8.0.1', rounds });
+  const outcome = (rounds: object[]) => outcomeOf(verdict(rounds));
+  t.equal(outcome([round(11)]), 'passed', '3 × 2 ms + 5 ms');
+  t.match(verdict([round(8)]).figures, {
+    p50: { value: 4, unit: 'ms' },
+    'p50 baseline': { value: 1 },
+    p95: { value: 8 },
+    'p95 gateway to gateway': { value: 2 },
+    'p95 inside the cluster': { value: 1 },
+  });
+  t.equal(outcome([round(50), round(60), round(55)]), 'failed: latency-high');
+  t.equal(outcome([round(50), round(8), round(9)]), 'passed', 'the median of three decides');
+  t.equal(outcome([round(50), round(8), round(60)]), 'inconclusive: spread-too-wide');
+  t.match(
+    verdict([round(30, { p95: 11 })]),
+    { status: 'failed', cause: 'latency-high', reason: /^p50/ },
+    'all are late, whatever the slowest are',
+  );
+  const busy = (more: object) => ({ ...round(30, more), local: percentiles(10) });
+  t.equal(outcome([busy({ p50: 4 })]), 'passed', 'one in twenty inside the cluster is as late');
+  t.equal(outcome([busy({ p50: 12 })]), 'failed: latency-high', 'a proxy of the caller slows all of them');
+  const queueing = { ...round(300, { p50: 90 }), local: percentiles(120) };
+  t.equal(outcome([queueing, queueing, queueing]), 'inconclusive: cpu-saturated', 'within the cluster too');
+  t.equal(outcome([queueing, round(50), round(60)]), 'failed: latency-high', 'not in most runs');
+  t.equal(outcome([{ ...round(8), local: percentiles(120) }]), 'passed', 'whoever is fast all the same');
+  const lossy = round(8, { failures: 3 });
+  t.match(verdict([lossy, lossy, round(8)]), {
+    status: 'failed',
+    cause: 'requests-lost',
+    seen: '6 of 480 failed',
+  });
+  t.equal(outcome([lossy, round(8), round(8)]), 'passed', 'in one run of three');
+  t.equal(
+    outcome([{ ...lossy, gateways: percentiles(2, { failures: 80 }) }]),
+    'inconclusive: control-failed',
+    'between the gateways too',
+  );
+  t.equal(
+    outcome([{ ...round(8), gateways: percentiles(0, { failures: 160 }) }]),
+    'inconclusive: control-failed',
+    'no baseline',
+  );
+  const elsewhere = { ...round(8), answered: 12 };
+  t.equal(outcome([elsewhere, elsewhere, elsewhere]), 'inconclusive: control-failed', 'others answered');
+  t.equal(outcome([elsewhere, round(8)]), 'passed', 'connections of the next run led there');
+  t.equal(outcome([]), 'inconclusive: probe-failed');
+});
+
+t.test('how the latency of a service is measured', async (t) => {
+  type Answer = { latencyMs: number; cluster?: string; outcome?: string };
+  /** @param answer by the run and the number of the request within it */
+  const observe = async (answer: (run: number, index: number) => Answer) => {
+    const asked: object[] = [];
+    let runs = 0;
+    const sampling = (reply: (index: number) => Answer) => ({
+      samples: Array.from({ length: 210 }, (_, index) => ({
+        at: index * 5,
+        outcome: 'answered',
+        cluster: index % 2 === 0 ? 'west' : 'east',
+        ...reply(index),
+      })),
+    });
+    const client = {
+      startSampling: async (request: object) => {
+        asked.push(request);
+        return String(runs++);
+      },
+      stopSampling: async (id: string) => sampling((index) => answer(Number(id), index)),
+    };
+    const gateway = {
+      address: '198.18.0.2',
+      received: async () => [],
+      startSampling: async () => 'baseline',
+      stopSampling: async () => sampling(() => ({ latencyMs: 2 })),
+    };
+    const cluster = (name: string) => ({
+      name,
+      gateway,
+      site: () => client,
+      sharedService: () => ({ addresses: { ipv4: '10.8.0.1' } }),
+    });
+    const [from, to] = [cluster('east'), cluster('west')];
+    const context = { from, to, clusters: [from, to], family: 'ipv4', sleep: async () => undefined };
+    const observed = await serviceLatency.observe(context as never, { factor: 3, allowance: 5 });
+    return { asked, observed, verdict: outcomeOf(judge(serviceLatency, observed)) };
+  };
+
+  const healthy = await observe(() => ({ latencyMs: 6 }));
+  t.match(healthy.asked, [{ connections: 'keep-alive', pool: 12 }], 'one run');
+  t.match(healthy.observed.rounds, [
+    { path: { samples: 160, failures: 0, p50: 6 }, answered: 80, local: { samples: 80 } },
+  ]);
+  t.equal(healthy.verdict, 'passed');
+
+  const mixed = await observe((_run, index) => ({ latencyMs: index % 2 === 0 ? 30 : 1 }));
+  t.equal(mixed.verdict, 'failed: latency-high', 'what others answer at once hides nothing');
+  t.equal(mixed.observed.rounds.length, 3, 'before anything is called slow');
+
+  const cold = await observe((_run, index) => ({ latencyMs: index < 50 ? 300 : 6 }));
+  t.equal(cold.verdict, 'passed', 'first requests of connections do not count');
+  t.equal(cold.asked.length, 1);
+
+  const once = await observe((run, index) => ({
+    latencyMs: run === 0 && index % 2 === 0 ? 300 : 6,
+  }));
+  t.equal(once.verdict, 'passed', 'a neighbour on this machine, once');
+  t.equal(once.observed.rounds.length, 3);
+
+  const busy = await observe((run) => ({ latencyMs: run === 0 ? 60 : 6 }));
+  t.match(busy.asked, [{ ratePerSecond: 200 }, { ratePerSecond: 100 }], 'a busy machine is asked for less');
+  t.equal(busy.observed.rounds.length, 1);
+  t.equal(busy.verdict, 'passed');
+
+  const elsewhere = await observe((run) => ({ latencyMs: 6, ...(run === 0 && { cluster: 'east' }) }));
+  t.equal(elsewhere.asked.length, 2, 'connections that all lead elsewhere are made anew');
+  t.equal(elsewhere.verdict, 'passed');
+
+  const losing = await observe((_run, index) =>
+    index % 9 === 0 ? { latencyMs: 1, outcome: 'server-error' } : { latencyMs: 6 },
+  );
+  t.equal(losing.observed.rounds.length, 3);
+  t.equal(losing.verdict, 'failed: requests-lost');
 });
