@@ -36,6 +36,8 @@ export interface Comparison {
 
 export interface Column {
   readonly name: string;
+  /** With whose build it is, where that is known: `istio, local build`. */
+  readonly heading: string;
   readonly profile?: string;
   readonly class?: ConformanceClass;
   readonly verdict?: Conformance['verdict'];
@@ -157,6 +159,8 @@ const SAME: Readonly<Record<string, (subject: RunSubject) => string>> = {
   'IP families': ({ ipFamilies }) => ipFamilies.join('+'),
   timers: ({ tuning }) => tuning,
   seed: ({ seed }) => seed,
+  // What was built here differs from what its vendor offers: its figures say nothing of that.
+  build: ({ build }) => buildLabel(build),
   processors: ({ versions }) => versions['processors'] ?? '',
   kernel: ({ versions }) => versions['kernel'] ?? '',
 };
@@ -238,11 +242,13 @@ function columnOf(
 ): Column {
   const [first] = runs;
   const cases = runs.filter((run) => !diedInSetUp(run)).flatMap((run) => run.cases);
-  const build = runs.find((run) => !diedInSetUp(run))?.subject.build;
+  const builds = runs.filter((run) => !diedInSetUp(run)).map(({ subject }) => subject.build);
+  const build = builds.find(({ kind }) => kind === 'local') ?? builds[0];
   const verdict = VERDICTS.find((one) => runs.some(({ conformance }) => conformance.verdict === one));
   const failure = notRun ?? runs.map(failureOf).find((why) => why !== undefined);
   return {
     name,
+    heading: headingOf(name, build),
     ...(first && { profile: oneLine(first.subject.profile), class: first.subject.class }),
     ...(build && { build }),
     ...(verdict && { verdict }),
@@ -258,6 +264,18 @@ function columnOf(
     cannot: incapacitiesOf(runs, entrants),
     remarks: [...new Set(runs.flatMap(remarks))],
   };
+}
+
+/** Records of both kinds of builds have it in their names already. */
+const headingOf = (name: string, build: Column['build']): string =>
+  build === undefined || name.includes(`build ${build.kind}`) ? name : `${name}, ${buildLabel(build)}`;
+
+/** Whose it is, where that was seen. */
+function buildLabel({ kind, differs = '' }: RunSubject['build']): string {
+  if (kind === 'vendor') return 'vendor build';
+  return differs.split('; ').every((sentence) => sentence.includes(': not observed'))
+    ? 'build not observed'
+    : 'local build';
 }
 
 /** It proved nothing, whatever its verdicts say: they are all the same one. */
@@ -644,19 +662,20 @@ function sumOf(containers: ClusterUsage['containers'], what: 'memory' | 'process
   return values.reduce((sum, value) => sum + value, 0);
 }
 
-/** `kind · wireguard · …: none, istio`; the first line of every format. */
+/** `none, vendor build: underlay, conformant; … · kind · wireguard`; the first line of every format. */
 export function comparisonHeadline({ on, columns }: Comparison): string {
   const said = columns.map(
-    ({ name, class: runClass, verdict, failure }) =>
-      `${name} ${failure === undefined ? `${runClass}: ${verdict}` : 'not measured'}`,
+    ({ heading, class: runClass, verdict, failure }) =>
+      `${heading}: ${failure === undefined ? `${runClass}, ${verdict}` : 'not measured'}`,
   );
-  return `${said.join(', ')} · ${on}`;
+  return `${said.join('; ')} · ${on}`;
 }
 
 /** What a reader must know of how rows are compared. */
 export const HOW_COMPARED: readonly string[] = [
   'A figure is the range over pairs or clusters (and runs, where there are several), from three on with the median before it. The mark * says that no other column is better by more than the spread of the measurements (Welch, 95 %); without any mark nobody is ahead, or it was measured once only.',
-  'Throughput and latency are relative to the underlay: between gateways (and, for latency, inside the cluster where that is slower), right beside it in the same run. What else this machine did meanwhile is in all figures.',
+  "Whose build was tested stands beside each name. A local build differs from its vendor's, or nobody could see where it comes from: it is not ranked with vendors' builds.",
+  'Throughput and latency are relative to the underlay: between gateways (and, for the latency between pods, inside the cluster where that is slower), right beside it in the same run. What else this machine did meanwhile is in all figures.',
   'A time to fail over is that of the slower kind of connection, new or kept alive.',
   'Memory is the working set. Idle is after set-up; loaded is the mean over the suite performance and some seconds around it, since kubelets look every 10 to 20 s. Processor time is that of containers: what the kernel does on their behalf (eBPF, packet filters, tunnels) is not in it.',
   'What differs from run to run does not show in one run of each: `compare --from` puts the records of several together.',

@@ -29,6 +29,7 @@ export interface TextSection {
 }
 
 export interface TextTable {
+  /** Headings. */
   readonly columns: readonly string[];
   readonly sections: readonly TextSection[];
   /** What cells refer to, by letter. */
@@ -41,7 +42,7 @@ export function textTable(comparison: Comparison): TextTable {
   const { columns, groups } = comparison;
   const notes = new Notes();
   return {
-    columns: columns.map(({ name }) => name),
+    columns: columns.map(({ heading }) => heading),
     sections: [
       { rows: factRows(columns, notes) },
       { title: 'Cases by suite', rows: suiteRows(columns, notes) },

@@ -90,7 +90,9 @@ export function remarks(results: RunResults): string[] {
       : []),
     ...(subject.tuning === 'fast' ? ["The technology's timers were shortened: not a production result"] : []),
     ...(subject.build.kind === 'local'
-      ? [`A local build was tested${subject.build.differs ? `: ${subject.build.differs}` : ''}`]
+      ? [
+          `A local build was tested, or one of unknown origin${subject.build.differs ? `: ${subject.build.differs}` : ''}`,
+        ]
       : []),
     ...(subject.changedBudgets.length > 0
       ? [`Budgets that differ from their default: ${subject.changedBudgets.join(', ')}`]

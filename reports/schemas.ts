@@ -232,6 +232,7 @@ export const comparisonSchema = z
     columns: list(
       z.object({
         name: z.string().describe('profile, or profile:variant'),
+        heading: z.string().describe('the name, and whose build it is'),
         profile: z.string().exactOptional(),
         class: conformanceClass.exactOptional(),
         verdict: z.enum(['conformant', 'partial', 'not conformant']).exactOptional(),

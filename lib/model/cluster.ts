@@ -566,7 +566,7 @@ export interface Profile {
   /** To which plane of the technology a container belongs; undefined: to neither. Absent: nobody can say what it takes. */
   planeOf?(container: ContainerName): Plane | undefined;
   observedVersions(fleet: Fleet): Promise<Readonly<Record<string, string>>>;
-  /** As the provider's. */
+  /** As the provider's; not asked of a technology that others installed. */
   localBuilds?(fleet: Fleet): Promise<readonly string[]>;
 }
 
@@ -612,7 +612,10 @@ export interface Provider {
   attach(run: string, options: ProviderOptions): Promise<Fleet>;
   /** Without a fleet: those of this machine. */
   observedVersions(fleet?: Fleet): Promise<Readonly<Record<string, string>>>;
-  /** What was not built by its vendor, with what differs: a sentence each. Absent or empty: all is the vendor's. */
+  /**
+   * What was not built by its vendor, with what differs, or of which nobody can say who built it: a sentence each. Absent or
+   * empty: all is the vendor's.
+   */
   localBuilds?(fleet: Fleet): Promise<readonly string[]>;
 }
 

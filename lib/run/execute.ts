@@ -309,7 +309,9 @@ class Run {
         return { [name]: `not observed: ${messageOf(error)}` };
       }
     });
-    const builds = [provider, profile].map(async (part): Promise<readonly string[]> => {
+    // What runs in clusters of somebody else was not made of the images that this machine has.
+    const parts = this.#spec.provider === 'contexts' ? [provider] : [provider, profile];
+    const builds = parts.map(async (part): Promise<readonly string[]> => {
       try {
         return await withinSignal(part.localBuilds?.(fleet) ?? Promise.resolve([]), limit.signal);
       } catch (error) {

@@ -88,7 +88,7 @@ void t.test('records of real runs become a table, and nothing is created', async
   const { folder, files } = recordsIn(t, 'none', 'istio');
   const { code, out, err } = await cli(folder, ['compare', '--from', ...files]);
   t.equal(err, '');
-  t.match(out, /^ +none +istio$/m);
+  t.match(out, /^ +none, local build +istio, local build$/m);
   t.match(out, /^class +underlay +mesh-flat$/m);
   t.match(out, /^build +local \w +local \w$/m);
   t.match(out, /^new workload known +not measured \w +\S/m);
@@ -156,7 +156,7 @@ void t.test('files are written where the user says', async (t) => {
   const { folder, files } = recordsIn(t, 'none', 'istio');
   const args = ['compare', '--out', 'table', '--report', 'markdown=elsewhere/t.md', '--from', ...files];
   const { out } = await cli(folder, args);
-  t.match(out, /^ +none +istio$/m, 'the console as always');
+  t.match(out, /^ +none, local build +istio, local build$/m, 'the console as always');
   t.match(readFileSync(path.join(folder, 'elsewhere', 't.md'), 'utf8'), /^# Comparison/);
   t.strictSame(readdirSync(path.join(folder, 'table')), ['comparison.json']);
   writeFileSync(path.join(folder, 'file'), '');

@@ -64,10 +64,18 @@ void t.test('class, verdict, build and counts stand above each column', async (t
     },
   ]);
   t.same(comparison.columns[1]?.suites['mtu'], { failed: 1, inconclusive: 0, skipped: 0, passed: 1 });
-  t.equal(comparison.on, 'lab · wireguard · full-mesh of 2 · ipv4');
+  t.equal(
+    compareRuns([entrant('none', healthy())]).on,
+    'lab · wireguard · full-mesh of 2 · ipv4',
+    'what all have in common',
+  );
+  t.strictSame(
+    comparison.columns.map(({ heading }) => heading),
+    ['none, vendor build', 'istio, local build'],
+  );
   t.match(
     comparisonHeadline(comparison),
-    /^none underlay: conformant, istio underlay: not conformant|mesh-flat/,
+    /^none, vendor build: underlay, conformant; istio, local build: mesh-flat, not conformant · /,
   );
   t.strictSame(
     comparison.wrong.map(({ check, verdicts }) => [
@@ -236,7 +244,7 @@ void t.test('a run that died, was cut short, or never began says so in every cel
     { value: 0 },
     'what was measured before is there',
   );
-  t.match(comparisonHeadline(comparison), /istio not measured/);
+  t.match(comparisonHeadline(comparison), /istio: not measured/);
   t.match(comparison.remarks.join('\n'), /istio: Clean-up failed/);
 });
 
@@ -311,6 +319,11 @@ void t.test('runs that were not made alike are shown, and nobody is ahead', asyn
     [{ tuning: 'fast' }, /timers \(a: as-configured; b: fast\)/],
     [{ ipFamilies: ['ipv6'] }, /IP families \(a: ipv4; b: ipv6\)/],
     [{ seed: 'other' }, /seed/],
+    [
+      { build: { kind: 'local', differs: 'a: not observed: x' } },
+      /build \(a: vendor build; b: build not observed\)/,
+    ],
+    [{ build: { kind: 'local', differs: 'built here' } }, /build \(a: vendor build; b: local build\)/],
   ];
   for (const [change, remark] of changes) {
     const comparison = compareRuns([entrant('a', a), entrant('b', as('none', b, change))]);

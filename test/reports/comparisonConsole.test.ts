@@ -7,7 +7,7 @@ import { nasty, sample } from './comparisonSupport.ts';
 void t.test('everything is there', async (t) => {
   const text = renderComparisonConsole(sample(), { colour: false, width: 100 });
   for (const expected of [
-    /^none underlay: conformant, istio mesh-flat: not conformant, /,
+    /^none, local build: underlay, conformant; istio, local build: mesh-flat, not conformant;/,
     /^class +underlay +mesh-flat/m,
     /^Throughput and latency/m,
     /^throughput +\S+ % \* +31 %/m,

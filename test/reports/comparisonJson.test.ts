@@ -16,6 +16,7 @@ void t.test('it has the shape that is documented, and nothing that is not', asyn
 
 void t.test('a cell is measured, or says why not', async (t) => {
   const document = JSON.parse(renderComparisonJson(sample())) as JsonComparison;
+  t.match(document.columns, [{ name: 'none', heading: 'none, local build', build: { kind: 'local' } }]);
   const row = document.groups[0]?.rows[0];
   t.match(row, { name: 'throughput', unit: '%', better: 'more', ahead: ['none'] });
   t.match(row?.cells, [

@@ -9,6 +9,7 @@ void t.test('tables with as many cells as columns, notes and lists', async (t) =
   for (const row of rows) t.equal(row.split(' | ').length, 5, row);
   for (const expected of [
     /^# Comparison$/m,
+    /^\| {2}\| none, local build \| istio, local build \| istio:multi-network \| cilium \|$/m,
     /^\| class \| underlay \| mesh-flat \| underlay \| not measured \w \|$/m,
     /^\| throughput \| \*\*.+ % &#42;\*\* \| 31 % \|/m,
     /^## Time to fail over, and back$/m,

@@ -155,6 +155,37 @@ t.test('a step that failed says so, and the set-up dies by it', async (t) => {
   t.strictSame(failed, { east: undefined, west: true });
 });
 
+t.test('whose builds were tested: as parts say, and what cannot be told is no vendor’s', async (t) => {
+  const buildOf = async (
+    provider: readonly string[],
+    profile: () => Promise<readonly string[]>,
+    spec: Partial<RunSpec> = {},
+  ) => {
+    const { outcome } = await run(standard, {
+      spec,
+      change: (system) => ({
+        provider: { ...system.provider, localBuilds: async () => provider },
+        profile: { ...system.profile, localBuilds: profile },
+      }),
+    });
+    return outcome.results.subject.build;
+  };
+  t.strictSame(await buildOf([], async () => []), { kind: 'vendor' });
+  t.strictSame(await buildOf(['node: x'], async () => ['proxy: y', 'node: x']), {
+    kind: 'local',
+    differs: 'node: x; proxy: y',
+  });
+  t.strictSame(await buildOf([], () => Promise.reject(new Error('no engine'))), {
+    kind: 'local',
+    differs: 'none: not observed: no engine',
+  });
+  t.strictSame(
+    await buildOf(['clusters: not observed'], async () => ['proxy: y'], { provider: 'contexts' }),
+    { kind: 'local', differs: 'clusters: not observed' },
+    'images of this machine say nothing of what others installed',
+  );
+});
+
 t.test('created resources are undone newest first', async (t) => {
   const { system } = await run(standard);
   const undone = system.log.filter((entry) => entry.startsWith('undo '));

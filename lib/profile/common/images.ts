@@ -4,8 +4,10 @@ import { CommandError, runCommand } from '../../system/commands.ts';
 const BUILD_LABEL = 'mcnet-conformance.build';
 const DIFFERS_LABEL = 'mcnet-conformance.differs';
 
-/** Labels of an image that the engine of this machine has; none when there is no such image or engine. */
-async function labelsOf(image: string): Promise<Readonly<Record<string, string>>> {
+type Labels = Readonly<Record<string, string>>;
+
+/** Labels of an image that the engine of this machine has; undefined when there is no such image or engine. */
+async function labelsOf(image: string): Promise<Labels | undefined> {
   try {
     const said = await runCommand([
       'docker',
@@ -15,23 +17,34 @@ async function labelsOf(image: string): Promise<Readonly<Record<string, string>>
       '{{json .Config.Labels}}',
       image,
     ]);
-    return (JSON.parse(said) ?? {}) as Record<string, string>;
+    return (JSON.parse(said) ?? {}) as Labels;
   } catch (error) {
-    if (error instanceof CommandError || error instanceof SyntaxError) return {};
+    if (error instanceof CommandError || error instanceof SyntaxError) return undefined;
     throw error;
   }
 }
 
 export const isLocalBuild = async (image: string): Promise<boolean> =>
-  (await labelsOf(image))[BUILD_LABEL] === 'local';
+  (await labelsOf(image))?.[BUILD_LABEL] === 'local';
 
-/** Sentences on what differs from the vendor's build. */
-export async function localBuildsOf(images: readonly string[]): Promise<readonly string[]> {
-  const labels = await Promise.all(images.map(labelsOf));
-  const differs = images.flatMap((image, index) =>
-    labels[index]?.[BUILD_LABEL] === 'local'
-      ? [`${image}: ${labels[index][DIFFERS_LABEL] ?? 'built locally'}`]
-      : [],
-  );
-  return [...new Set(differs)];
+/** Of one that says nothing but its name. */
+const notObserved = (image: string): string =>
+  `${image}: not observed: the Docker engine of this machine does not have it`;
+
+/**
+ * Sentences on what differs from the vendor's build, and on images of which nobody here can say whose they are.
+ * @param vendors names under which the vendor itself offers them: nodes pull these from there
+ */
+export async function localBuildsOf(
+  images: readonly string[],
+  vendors: readonly string[] = [],
+  inspect: (image: string) => Promise<Labels | undefined> = labelsOf,
+): Promise<readonly string[]> {
+  const distinct = [...new Set(images)];
+  const all = await Promise.all(distinct.map(inspect));
+  return distinct.flatMap((image, index) => {
+    const labels = all[index];
+    if (labels === undefined) return vendors.includes(image) ? [] : [notObserved(image)];
+    return labels[BUILD_LABEL] === 'local' ? [`${image}: ${labels[DIFFERS_LABEL] ?? 'built locally'}`] : [];
+  });
 }

@@ -10,7 +10,7 @@ import { consulIdentities } from './identities.ts';
 import { installConsul } from './install.ts';
 import { brokenLinks } from './links.ts';
 import { instancesName, planeOf, serviceNameOf, virtualName } from './names.ts';
-import { type ConsulOptions, EJECTION_MS, imagesOf } from './options.ts';
+import { type ConsulOptions, EJECTION_MS, VENDOR_IMAGES, imagesOf } from './options.ts';
 import { identityPolicyHandler, mutualTlsHandler } from './security.ts';
 import { Shares, shareHandler } from './share.ts';
 import { decorateFor } from './sidecars.ts';
@@ -122,6 +122,6 @@ export function createConsul(options: ConsulOptions): Profile {
     brokenLinks: (_fleet, from, to) => brokenLinks(asKubernetes(from), asKubernetes(to)),
     versions: { components: () => componentsOf(peers), supportedSkew: SUPPORTED_SKEW },
     observedVersions: () => observedVersions(peers),
-    localBuilds: () => localBuildsOf(Object.values(images).filter((image) => image !== undefined)),
+    localBuilds: () => localBuildsOf(Object.values(images), Object.values(VENDOR_IMAGES)),
   };
 }

@@ -70,6 +70,10 @@ export function createContextsProvider(dependencies: ContextsDependencies): Prov
       return fleet;
     },
     observedVersions: async (fleet) => (fleet ? versionsOf(fleet as ContextsFleet) : {}),
+    // Names and digests of images say from where nodes have them, and not who built them.
+    localBuilds: async () => [
+      'clusters that were there before: not observed: others installed what runs in them, from images that this machine cannot inspect',
+    ],
   };
 }
 

@@ -52,12 +52,12 @@ async function imageOf(container: string) {
   return {
     name,
     id,
-    labels: facts?.labels ?? {},
+    ...(facts && { labels: facts.labels }),
     ...(facts?.digest !== undefined && { digest: facts.digest }),
   };
 }
 
-/** The images of all nodes and gateways that say that somebody else than their vendor built them. */
+/** The images of all nodes and gateways that say that somebody else than their vendor built them, or cannot be asked. */
 export async function localBuilds(fleet: KindFleet): Promise<readonly string[]> {
   const containers = fleet.clusters.flatMap(({ name }) => [
     controlPlaneName(fleet.run, name),
@@ -66,9 +66,12 @@ export async function localBuilds(fleet: KindFleet): Promise<readonly string[]> 
   const images = await Promise.all(containers.map(imageOf));
   return [
     ...new Set(
-      images
-        .filter(({ labels }) => labels[BUILD_LABEL] === 'local')
-        .map(({ name, labels }) => `${name}: ${labels[DIFFERS_LABEL] ?? 'built locally'}`),
+      images.flatMap(({ name, labels }) => {
+        if (!labels) return [`${name}: not observed: the Docker engine has deleted it since`];
+        return labels[BUILD_LABEL] === 'local'
+          ? [`${name}: ${labels[DIFFERS_LABEL] ?? 'built locally'}`]
+          : [];
+      }),
     ),
   ];
 }
