@@ -10,6 +10,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { homedir, tmpdir } from 'node:os';
 import path from 'node:path';
 import { $ } from 'zx';
+import { type ProofReport, isExcused, unexcusedIn } from './excuses.ts';
 
 $.verbose = false;
 const BIN = path.resolve('lib/cli/bin.js');
@@ -173,8 +174,6 @@ const tail = (text: string, lines: number): string =>
 
 /** Exit code of a run, or a proof, that could not judge everything. */
 const UNDECIDED = 3;
-/** Nothing of the network was seen to be wrong: the machine had no time, or measured too unevenly. */
-const EXCUSED = new Set(['cpu-saturated', 'spread-too-wide']);
 
 interface Seen {
   readonly run: string | undefined;
@@ -197,6 +196,13 @@ function seenIn(out: string): Seen {
   return { run, undecided: [...last.values()].filter((cause) => cause !== undefined) };
 }
 
+/** @param out of `prove` @returns what kept it from a verdict, beside a machine without time */
+function unexcusedOf(out: string): string[] {
+  const file = path.join(out, 'prove.json');
+  if (!existsSync(file)) return [`prove has left no ${file}`];
+  return unexcusedIn(JSON.parse(readFileSync(file, 'utf8')) as ProofReport);
+}
+
 interface Ended {
   readonly exitCode: number | null;
   readonly stdout: string;
@@ -217,7 +223,7 @@ async function attempt({ name, args, prove }: Row): Promise<Outcome> {
   const began = performance.now();
   const ended = await program(['--quiet', '--out', out, ...args, ...(prove ? ['--keep'] : [])]);
   const { run, undecided } = seenIn(out);
-  let excused = ended.exitCode === UNDECIDED && undecided.every((cause) => EXCUSED.has(cause));
+  let excused = ended.exitCode === UNDECIDED && undecided.every(isExcused);
   if (excused) console.log(`  cases without a verdict, for want of processors: ${undecided.length}`);
   const problems = excused ? [] : [problemOf('the run', ended)];
   // A run whose set-up died has removed what it made.
@@ -227,10 +233,11 @@ async function attempt({ name, args, prove }: Row): Promise<Outcome> {
       ...['--attach', run, '--quiet', '--out', path.join(out, 'prove')],
       ...prove,
     ]);
-    if (proved.exitCode === UNDECIDED) {
+    const unexcused = proved.exitCode === UNDECIDED ? unexcusedOf(path.join(out, 'prove')) : undefined;
+    if (unexcused?.length === 0) {
       excused = true;
-      console.log(`  not everything could be proved:\n${tail(proved.stdout, 20)}`);
-    } else problems.push(problemOf('prove', proved));
+      console.log(`  not everything could be proved, for want of processors:\n${tail(proved.stdout, 20)}`);
+    } else problems.push(problemOf('prove', proved), ...(unexcused ?? []));
     problems.push(problemOf('clean', await program(['clean', run])));
   }
   const seconds = ((performance.now() - began) / 1_000).toFixed(0);

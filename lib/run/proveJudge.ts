@@ -61,6 +61,9 @@ function proofOf(aim: Aim, batch: BatchObservation, healthy: Sightings): Proof {
   };
 }
 
+/** So begins the reason of what a fault could not prove, whatever became of it. */
+export const WITHOUT_FAULT = 'Without the fault it is';
+
 function outcomeOf(
   { cause }: Aim,
   { injection }: BatchObservation,
@@ -68,14 +71,15 @@ function outcomeOf(
   healthy: readonly Sighting[],
 ): Pick<Proof, 'outcome' | 'reason'> {
   if (injection.outcome === 'not applicable') return { outcome: 'not applicable', reason: injection.reason };
+  const before = healthy.at(-1)?.verdict;
+  if (before && before.status !== 'passed') {
+    const why = `${before.status}${before.cause ? ` (${before.cause})` : ''}`;
+    return { outcome: 'not proved', reason: `${WITHOUT_FAULT} ${why}` };
+  }
   if (injection.outcome === 'failed') return { outcome: 'not proved', reason: injection.reason };
   if (injection.outcome === 'did not hold')
     return { outcome: 'not proved', reason: 'The fault did not take hold' };
-  const before = healthy.at(-1)?.verdict;
-  if (before?.status !== 'passed') {
-    const why = before ? `${before.status}${before.cause ? ` (${before.cause})` : ''}` : 'not run';
-    return { outcome: 'not proved', reason: `Without the fault it is ${why}` };
-  }
+  if (!before) return { outcome: 'not proved', reason: `${WITHOUT_FAULT} not run` };
   if (!seen) return { outcome: 'not proved', reason: 'It was not run under the fault' };
   const { verdict } = seen;
   const said = verdict.cause ? ` (${verdict.cause})` : '';
