@@ -266,7 +266,7 @@ export const plaintext = defineCheck({
   mostlyWaits: true,
   budgets: { holds: DENY_HOLDS_MS },
   faults: [{ kind: 'clear-text-accepted', cause: 'plaintext-accepted' }],
-  hint: 'Look for a policy of the namespace or of the workload that accepts both (Istio: PeerAuthentication PERMISSIVE)',
+  hint: 'Look for a policy of the namespace, of the workload or of one of its ports that takes clear text as well (a permissive mode), and for ports that the proxy leaves alone',
   reference: 'https://istio.io/latest/docs/tasks/security/authentication/mtls-migration/',
 
   async observe(context, { holds }) {
@@ -327,9 +327,13 @@ export const plaintext = defineCheck({
   },
 });
 
+type Dialect = ReturnType<SiteIdentities['dialect']>;
+
 interface Credential {
   readonly cluster: string;
   readonly target: string;
+  /** How a client of the technology begins; records of old do not have it. */
+  readonly dialect?: Dialect;
   readonly anonymous: Handshake;
   readonly foreign: Handshake;
 }
@@ -369,6 +373,16 @@ async function shakeHandsWithMesh(
   return last;
 }
 
+/** The handshake by hand, with no certificate; for one of somebody else's, `-cert` and `-key`. */
+function openCommand(target: string, { serverName = '', alpn = [] }: Partial<Dialect> = {}): string {
+  const host = target.includes(':') ? `[${target}]` : target;
+  return [
+    `openssl s_client -connect ${host}:${PORTS.service}`,
+    ...(serverName === '' ? [] : [`-servername ${serverName}`]),
+    ...(alpn.length === 0 ? [] : [`-alpn ${alpn.join(',')}`]),
+  ].join(' ');
+}
+
 export const foreignLeaf = defineCheck({
   id: 'mtls.foreign-leaf',
   title: 'A certificate of an authority that nobody trusts is refused, whatever identity it claims',
@@ -389,15 +403,16 @@ export const foreignLeaf = defineCheck({
       shakeHands(cluster, cluster.site(GUARDED), guardedService, identities),
       shakeHands(cluster, cluster.site(GUARDED), guardedService, identities, credentials),
     ]);
-    return { cluster: cluster.name, target: cluster.site(GUARDED).address, anonymous, foreign };
+    const dialect = identities.dialect(guardedService, PORTS.service);
+    return { cluster: cluster.name, target: cluster.site(GUARDED).address, dialect, anonymous, foreign };
   },
 
-  judge({ cluster, target, anonymous, foreign }) {
+  judge({ cluster, target, dialect, anonymous, foreign }) {
     const details = {
       expected: `${cluster}/${GUARDED} ends the connection of whoever shows a foreign certificate`,
       reproduce: {
         at: `${cluster}/${OUTSIDER}`,
-        command: `openssl s_client -connect ${target}:${PORTS.service} -alpn istio`,
+        command: openCommand(target, dialect),
       },
     };
     for (const { handshake, whose } of [
@@ -734,7 +749,7 @@ export const rotation = defineCheck({
   exclusive: 'fleet',
   budgets: { discovery: DISCOVERY_MS },
   withoutFaults: 'It injects its own: the control plane of the called cluster gets another intermediate',
-  hint: 'Both intermediates must lead to a root that every cluster trusts; compare `istioctl proxy-config secret` of both workloads',
+  hint: 'Both intermediates must lead to a root that every cluster trusts; compare the chains that both workloads show (`openssl s_client -showcerts`) with the roots that the proxy of the caller has',
   reference: 'https://istio.io/latest/docs/tasks/security/cert-management/plugin-ca-cert/',
   timeoutMs: 240_000,
 

@@ -112,6 +112,20 @@ t.test('mtls.foreign-leaf', async (t) => {
   t.equal(verdict(shaken(), shaken({ outcome: 'garbled', status: 403 })), 'failed: foreign-leaf-accepted');
   t.equal(verdict(shaken({ chain: [] })), 'inconclusive: control-failed');
   t.equal(verdict(shaken({ outcome: 'timed-out' })), 'inconclusive: control-failed');
+  const command = (target: string, dialect?: object) =>
+    judge(foreignLeaf, {
+      ...{ cluster: 'east', target, ...(dialect && { dialect }) },
+      ...{ foreign: shaken({ outcome: 'garbled', status: 403 }), anonymous: shaken() },
+    }).reproduce?.command;
+  t.equal(
+    command('10.0.0.3', { serverName: 'guarded-mcnet', alpn: [] }),
+    'openssl s_client -connect 10.0.0.3:8090 -servername guarded-mcnet',
+  );
+  t.equal(
+    command('fd6d::3', { serverName: 'outbound_.8090_._.guarded', alpn: ['istio', 'h2'] }),
+    'openssl s_client -connect [fd6d::3]:8090 -servername outbound_.8090_._.guarded -alpn istio,h2',
+  );
+  t.equal(command('10.0.0.3'), 'openssl s_client -connect 10.0.0.3:8090', 'a record of old');
 });
 
 t.test('certificates', async (t) => {
