@@ -1,5 +1,5 @@
 /** Who answers for a service while not every cluster shares it. */
-import { mutual, mutualIntent, mutualService } from '../fixtures/sharing.ts';
+import { keptIntent, mutual, mutualIntent, mutualService } from '../fixtures/sharing.ts';
 import { CLIENT, client } from '../fixtures/workloads.ts';
 import { CONVERGENCE_MS, DENY_HOLDS_MS } from '../lib/model/budgets.ts';
 import { defineCheck } from '../lib/model/check.ts';
@@ -11,8 +11,18 @@ import { PATIENT_TIMEOUT_MS, callCommand, countOutcomes, malformed } from './sup
 import { told } from './support/links.ts';
 import { CALLS_AT_ONCE, CALLS_TO_MEET_BOTH, answerers, sameCalls } from './support/services.ts';
 
-/** Who shares the service, in the order in which callers see it: what one alone says comes before both have agreed, and after. */
-const SHARERS = ['nobody', 'the caller’s cluster only', 'both', 'the other cluster only'] as const;
+/**
+ * Who shares the service, in the order in which callers see it: what one alone says comes before both have agreed, and after.
+ * Between, both share it, and one of them offers its own backends to nobody else.
+ */
+const SHARERS = [
+  'nobody',
+  'the caller’s cluster only',
+  'both',
+  'both, of which the other cluster keeps its backends to itself',
+  'both, of which the caller’s cluster keeps its backends to itself',
+  'the other cluster only',
+] as const;
 type Sharers = (typeof SHARERS)[number];
 
 const LOOK_MS = 500;
@@ -34,12 +44,19 @@ interface Agreement {
   readonly links: readonly BrokenLink[];
 }
 
+/** Those with whose backends callers are served by both: what their own cluster keeps to itself is theirs all the same. */
+const ANSWERED_BY_BOTH: readonly Sharers[] = [
+  'both',
+  'both, of which the caller’s cluster keeps its backends to itself',
+];
+
 const expectedOf = (sharers: Sharers, { from, to }: Pick<Agreement, 'from' | 'to'>): string[] =>
-  sharers === 'both' ? [from, to].toSorted() : [from];
+  ANSWERED_BY_BOTH.includes(sharers) ? [from, to].toSorted() : [from];
 
 export const mutualSharing = defineCheck({
   id: 'sharing.mutual',
-  title: 'A service is answered by another cluster only while both the caller’s and that one share it',
+  title:
+    'A service is answered by another cluster only while both the caller’s and that one share it, and that one offers its backends',
   level: 'extended',
   scope: 'pair',
   classes: SERVICE_CLASSES,
@@ -52,7 +69,8 @@ export const mutualSharing = defineCheck({
   faults: [{ kind: 'everything-exported', cause: 'not-shared-but-answered' }],
   hint: 'Compare what each cluster says of sharing at its own service of this name, and whether a default of the namespace or the cluster shares it',
   reference: 'https://docs.cilium.io/en/stable/network/clustermesh/services/',
-  timeoutMs: 180_000,
+  judgeVersion: 2,
+  timeoutMs: 240_000,
 
   async observe(context, { convergence, holds }): Promise<Agreement> {
     const { from, to, family } = context;
@@ -89,12 +107,25 @@ export const mutualSharing = defineCheck({
     await context.apply(mutualIntent, from.name);
     rows.push(await watch('the caller’s cluster only'));
     await context.apply(mutualIntent, to.name);
-    const both = await look('both');
-    rows.push(both);
-    const links = answerers(both.exchanges).includes(to.name)
-      ? []
-      : await context.brokenLinks(from.name, to.name);
-    await context.withdraw(mutualIntent, from.name);
+    const links: BrokenLink[] = [];
+    /** Where the other cluster should be among those who answer, links are looked at while it is not. */
+    const lookAtBoth = async (sharers: Sharers): Promise<void> => {
+      const row = await look(sharers);
+      rows.push(row);
+      if (!answerers(row.exchanges).includes(to.name))
+        links.push(...(await context.brokenLinks(from.name, to.name)));
+    };
+    await lookAtBoth('both');
+    const change = async (cluster: string, before: typeof mutualIntent, after: typeof mutualIntent) => {
+      await context.withdraw(before, cluster);
+      await context.apply(after, cluster);
+    };
+    await change(to.name, mutualIntent, keptIntent);
+    rows.push(await watch('both, of which the other cluster keeps its backends to itself'));
+    await change(to.name, keptIntent, mutualIntent);
+    await change(from.name, mutualIntent, keptIntent);
+    await lookAtBoth('both, of which the caller’s cluster keeps its backends to itself');
+    await context.withdraw(keptIntent, from.name);
     rows.push(await watch('the other cluster only'));
     return { ...facts, rows, links };
   },
@@ -148,6 +179,9 @@ export const mutualSharing = defineCheck({
         return failed('packets-lost', `${lost.length} of ${exchanges.length} calls were lost`, details);
       }
     }
-    return passed(`${to} answered callers of ${from} only while both shared the service`, figures);
+    return passed(
+      `${to} answered callers of ${from} only while both shared the service and it offered its backends`,
+      figures,
+    );
   },
 });

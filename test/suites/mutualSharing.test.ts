@@ -6,14 +6,16 @@ import { answeredBy, exchange, times } from './samples.ts';
 const NOBODY = 'nobody';
 const CALLER = 'the caller’s cluster only';
 const BOTH = 'both';
+const OTHER_KEEPS = 'both, of which the other cluster keeps its backends to itself';
+const CALLER_KEEPS = 'both, of which the caller’s cluster keeps its backends to itself';
 const OTHER = 'the other cluster only';
 
 const own = times(24, () => answeredBy('east'));
 const spread = [...times(12, () => answeredBy('east')), ...times(12, () => answeredBy('west'))];
 const rowsWith = (changes: Record<string, unknown>) =>
-  [NOBODY, CALLER, BOTH, OTHER].map((sharers) => ({
+  [NOBODY, CALLER, BOTH, OTHER_KEEPS, CALLER_KEEPS, OTHER].map((sharers) => ({
     sharers,
-    exchanges: sharers === BOTH ? spread : own,
+    exchanges: [BOTH, CALLER_KEEPS].includes(sharers) ? spread : own,
     elapsedMs: 40,
     ...(sharers in changes && { exchanges: changes[sharers] }),
   }));
@@ -22,7 +24,7 @@ const verdict = (changes: object) => outcomeOf(judge(mutualSharing, { ...observe
 
 t.test('sharing.mutual', async (t) => {
   t.equal(verdict({}), 'passed');
-  for (const sharers of [NOBODY, CALLER, OTHER]) {
+  for (const sharers of [NOBODY, CALLER, OTHER_KEEPS, OTHER]) {
     const leaked = [...own, answeredBy('west')];
     t.equal(
       verdict({ rows: rowsWith({ [sharers]: leaked }) }),
@@ -32,6 +34,11 @@ t.test('sharing.mutual', async (t) => {
   }
   const strange = [...spread, answeredBy('north')];
   t.equal(verdict({ rows: rowsWith({ [BOTH]: strange }) }), 'failed: not-shared-but-answered');
+  t.equal(
+    verdict({ rows: rowsWith({ [CALLER_KEEPS]: own }) }),
+    'failed: local-endpoints-only',
+    'who keeps its own to itself goes on using what others offer',
+  );
   const alone = rowsWith({ [BOTH]: own });
   t.equal(verdict({ rows: alone }), 'failed: local-endpoints-only');
   const links = [{ cause: 'control-plane-down', what: 'no control plane is ready in west' }];
