@@ -376,7 +376,8 @@ export const pods = defineCheck({
   requires: ['l3.encrypted', 'l3.pod', 'gateway.probe', 'wan.capture'],
   dependsOn: ['reachability.tcp'],
   uses: [client, echo],
-  withoutFaults: 'Nothing here takes the encryption of nodes away from workloads that run',
+  withoutFaults:
+    'Whether nodes encrypt is settled in the kernel when the technology starts there: nothing takes it away from workloads that run, and what sends beside it would be another path than theirs',
   hint: 'Do the nodes of both clusters know each other’s keys, and does the technology encrypt on both sides?',
   reference: 'RFC 7258',
 

@@ -3,11 +3,11 @@ import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { choicesOf } from '../config/names.ts';
-import type { Fleet, Profile } from '../model/cluster.ts';
+import type { Fleet, LinkKind, Profile } from '../model/cluster.ts';
 import { InternalError, UserError, messageOf } from '../model/errors.ts';
 import type { RunSpec } from '../model/spec.ts';
 import { connectProbe } from '../probe/client.ts';
-import { recognisable } from '../profile/index.ts';
+import { kernelChoicesOf, recognisable } from '../profile/index.ts';
 import { assembleContexts } from '../provider/contexts/index.ts';
 import { type SurveyedCluster, surveyContexts } from '../provider/contexts/survey.ts';
 import { namespaceName } from '../provider/kubernetes/names.ts';
@@ -50,13 +50,18 @@ export async function completeSpec(asked: RunSpec): Promise<RunSpec> {
   return chosen;
 }
 
-/** Encryption is the kernel's business: where that cannot, everything else is still worth knowing. */
-async function withoutWhatKernelLacks(spec: RunSpec): Promise<RunSpec> {
-  const encrypts = spec.profile === 'cilium' && spec.ciliumEncryption === 'wireguard';
-  if (!encrypts || !(await lacksLink('wireguard'))) return spec;
-  const reason = 'the kernel of this machine has no WireGuard, so nothing is encrypted from node to node';
-  if (spec.verbosity !== 'quiet') note(`Without encryption by Cilium: ${reason}`);
-  return { ...spec, ciliumEncryption: 'none', lacking: { ...spec.lacking, 'l3.encrypted': reason } };
+/** What was chosen and this kernel cannot is left out, with the reason. @param lacks replaced in tests */
+export async function withoutWhatKernelLacks(
+  spec: RunSpec,
+  lacks: (link: LinkKind) => Promise<boolean> = lacksLink,
+): Promise<RunSpec> {
+  let possible = spec;
+  for (const { link, what, feature, reason, instead } of kernelChoicesOf(spec.profile, spec)) {
+    if (!(await lacks(link))) continue;
+    if (spec.verbosity !== 'quiet') note(`Without ${what}: ${reason}`);
+    possible = { ...possible, ...instead, lacking: { ...possible.lacking, [feature]: reason } };
+  }
+  return possible;
 }
 
 /** The technology that is there: the first that recognises itself. */

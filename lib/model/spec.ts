@@ -1,6 +1,6 @@
 import type { AddressPlan, ClusterRanges } from './addressing.ts';
 import type { IpFamily } from './cidr.ts';
-import type { Feature } from './cluster.ts';
+import type { Feature, LinkKind } from './cluster.ts';
 import type { Topology } from './topology.ts';
 
 /** How Istio spans clusters (its installation guide's names). */
@@ -97,4 +97,16 @@ export interface RunSpec {
   readonly verbosity: 'quiet' | 'normal' | 'verbose';
   /** As given, for the record. */
   readonly configuration: Readonly<Record<string, unknown>>;
+}
+
+/** What was chosen and not every kernel can: a run goes on without. */
+export interface KernelChoice {
+  /** Links that the kernel of this machine has to know for it. */
+  readonly link: LinkKind;
+  /** For people: `encryption by Cilium`. */
+  readonly what: string;
+  /** What it would have offered to checks, and why that cannot be had without. */
+  readonly feature: Feature;
+  readonly reason: string;
+  readonly instead: Partial<RunSpec>;
 }

@@ -1,9 +1,9 @@
 /** Profiles by name. */
 import type { Profile } from '../model/cluster.ts';
 import { UserError } from '../model/errors.ts';
-import type { RunSpec } from '../model/spec.ts';
+import type { KernelChoice, RunSpec } from '../model/spec.ts';
 import { createCilium } from './cilium/index.ts';
-import type { CiliumOptions } from './cilium/options.ts';
+import { type CiliumOptions, kernelChoices as ciliumKernelChoices } from './cilium/options.ts';
 import { createConsul } from './consul/index.ts';
 import type { ConsulOptions } from './consul/options.ts';
 import { createIstio } from './istio/index.ts';
@@ -49,6 +49,14 @@ const DEFAULTS: ProfileOptions = {
 
 /** Each as it is when nothing is said. */
 export const defaultProfiles = (): readonly Profile[] =>
+const KERNEL_CHOICES: Readonly<Record<string, (options: ProfileOptions) => readonly KernelChoice[]>> = {
+  cilium: ciliumKernelChoices,
+};
+
+/** What of the options of this profile the kernel has to be asked for, before anything is made. */
+export const kernelChoicesOf = (name: string, options: ProfileOptions): readonly KernelChoice[] =>
+  (Object.hasOwn(KERNEL_CHOICES, name) && KERNEL_CHOICES[name]?.(options)) || [];
+
   Object.values(CREATE).map((create) => create(DEFAULTS));
 
 /** What a technology that exists may turn out to be: each profile that recognises one, in each of its shapes. */

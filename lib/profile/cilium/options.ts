@@ -1,4 +1,4 @@
-import type { RunSpec } from '../../model/spec.ts';
+import type { KernelChoice, RunSpec } from '../../model/spec.ts';
 
 /** What of a run's specification concerns Cilium. */
 export type CiliumOptions = Pick<
@@ -41,3 +41,19 @@ export const PROBE_RATIO: Record<CiliumOptions['tuning'], number | undefined> = 
   'as-configured': undefined,
   fast: 0,
 };
+
+/** Encryption is the kernel's business: where that cannot, everything else is still worth knowing. */
+export const kernelChoices = ({
+  ciliumEncryption,
+}: Pick<CiliumOptions, 'ciliumEncryption'>): readonly KernelChoice[] =>
+  ciliumEncryption === 'wireguard'
+    ? [
+        {
+          link: 'wireguard',
+          what: 'encryption by Cilium',
+          feature: 'l3.encrypted',
+          reason: 'the kernel of this machine has no WireGuard, so nothing is encrypted from node to node',
+          instead: { ciliumEncryption: 'none' },
+        },
+      ]
+    : [];
