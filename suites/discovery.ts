@@ -212,15 +212,18 @@ export const status = defineCheck({
 
 export const controlPlaneCertificates = defineCheck({
   id: 'discovery.certificates',
-  title: 'Certificates by which control planes know each other are valid for long enough',
+  title: 'Certificates by which control planes know each other are there, and valid for long enough',
   level: 'core',
   scope: 'cluster',
   familyless: true,
   classes: SERVICE_CLASSES,
   requires: ['control-plane-certificates'],
   budgets: { left: CERTIFICATE_LEFT, rootDays: ROOT_DAYS_LEFT },
-  faults: [{ kind: 'certificate-ending', cause: 'certificate-ending' }],
-  hint: 'Renew the certificate that is named, before clusters stop hearing of each other',
+  faults: [
+    { kind: 'certificate-ending', cause: 'certificate-ending' },
+    { kind: 'certificate-deleted', cause: 'certificate-missing' },
+  ],
+  hint: 'Renew or restore the certificate that is named, before clusters stop hearing of each other',
   reference: 'RFC 5280, section 4.1.2.5',
 
   observe: async (context) => ({
@@ -230,12 +233,25 @@ export const controlPlaneCertificates = defineCheck({
   }),
 
   judge({ cluster, at, certificates }, budgets) {
-    if (certificates.length === 0) {
-      return inconclusive('control-failed', `The control plane of ${cluster} shows no certificate`);
-    }
-    const named = certificates.map(({ name, pem }) => ({ name, ...read(pem) }));
+    const named = certificates.flatMap(({ name, pem }) =>
+      pem === undefined ? [] : [{ name, ...read(pem) }],
+    );
     const roots = named.filter(({ isAuthority }) => isAuthority);
     const leaves = named.filter(({ isAuthority }) => !isAuthority);
+    const missing = certificates.filter(({ pem }) => pem === undefined).map(({ name }) => name);
+    if (missing.length > 0) {
+      return failed('certificate-missing', `${cluster} has no ${missing.join(', ')}`, {
+        expected: `every certificate that the control plane of ${cluster} is configured to use`,
+        seen: `only ${named.map(({ name }) => name).join(', ') || 'none'}`,
+        figures: lifetimes(leaves, roots, at),
+      });
+    }
+    if (leaves.length === 0) {
+      return inconclusive(
+        'control-failed',
+        `The control plane of ${cluster} shows no certificate of its own, and says of none where it is`,
+      );
+    }
     return (
       endingSoon(leaves, roots, at, budgets) ??
       passed(`${leaves.length} certificates and ${roots.length} authorities`, lifetimes(leaves, roots, at))

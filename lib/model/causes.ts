@@ -79,6 +79,8 @@ export const CAUSES = {
   'leaf-not-trusted': 'The certificate of a workload does not verify against what the other cluster trusts',
   'tls-too-old': 'A version of TLS is spoken that is no longer safe',
   'certificate-ending': 'A certificate has too little of its lifetime left',
+  'certificate-missing':
+    'A certificate that the control plane is configured to use is not there: it goes on with what it has read before, until it starts anew',
   'identity-not-enforced': 'A caller passes that the policy by identity refuses',
   // endpoint discovery
   'remote-secret-missing': 'The control plane has no credentials for the other cluster',

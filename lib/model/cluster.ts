@@ -450,7 +450,8 @@ export interface Drop {
 
 export interface NamedCertificate {
   readonly name: string;
-  readonly pem: string;
+  /** Absent: there should be one, and is not. */
+  readonly pem?: string;
 }
 
 /** Names by which callers mean the service of one certain cluster. */
@@ -522,7 +523,10 @@ export interface Profile {
   brokenLinks?(fleet: Fleet, from: Cluster, to: Cluster): Promise<readonly BrokenLink[]>;
   /** What nodes of `from` say of those of `to` (feature `node-health`). */
   nodeHealth?(from: Cluster, to: Cluster): Promise<NodeHealth>;
-  /** PEM certificates by which the control plane of this cluster and others know each other, by name (feature `control-plane-certificates`). */
+  /**
+   * PEM certificates by which the control plane of this cluster and others know each other, by name: every one that there is
+   * to be as the technology is configured, those that are not there too (feature `control-plane-certificates`).
+   */
   controlPlaneCertificates?(cluster: Cluster): Promise<readonly NamedCertificate[]>;
   /** What becomes of a service that this cluster exports (feature `export-conflicts`). */
   exportState?(cluster: Cluster, service: { namespace: string; name: string }): Promise<ExportState>;

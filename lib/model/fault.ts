@@ -102,6 +102,8 @@ export type FaultSpec =
   | { readonly kind: 'foreign-root'; readonly cluster: string }
   /** Certificates of this cluster are signed by an intermediate that ends soon, below the same root. */
   | { readonly kind: 'certificate-ending'; readonly cluster: string }
+  /** A certificate by which other clusters know the control plane of this one is gone; what runs still has it. */
+  | { readonly kind: 'certificate-deleted'; readonly cluster: string }
   /** Certificates of this cluster are signed by another intermediate, below the same root, from now on. */
   | { readonly kind: 'intermediate-rotated'; readonly cluster: string }
   | { readonly kind: 'clear-text-route'; readonly from: string; readonly to: string }

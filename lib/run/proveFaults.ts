@@ -239,6 +239,7 @@ const AIMS: { readonly [K in FaultKind]: Aiming<K> } = {
     caller ? [{ kind: 'proxy-missing', cluster: from, workload: keyOf(caller) }] : [],
   'foreign-root': ({ to }) => [{ kind: 'foreign-root', cluster: to }],
   'certificate-ending': ({ own }) => [{ kind: 'certificate-ending', cluster: own }],
+  'certificate-deleted': ({ own }) => [{ kind: 'certificate-deleted', cluster: own }],
   'intermediate-rotated': ({ own }) => [{ kind: 'intermediate-rotated', cluster: own }],
   'clear-text-route': ({ from, to }) => [{ kind: 'clear-text-route', from, to }],
   'clear-text-fallback': ({ from, to }) => [{ kind: 'clear-text-fallback', from, to }],

@@ -86,6 +86,14 @@ t.test('discovery.certificates', async (t) => {
   const old = await createRoot('mesh', { from: days(-900), until: days(20) });
   t.equal(verdict(server.certificate, old.certificate), 'failed: certificate-ending');
   t.equal(verdict(), 'inconclusive: control-failed');
+  t.equal(verdict(authority.certificate), 'inconclusive: control-failed', 'an authority alone knows nobody');
+  const without = judge(controlPlaneCertificates, {
+    cluster: 'east',
+    at: now.getTime(),
+    certificates: [{ name: 'server', pem: server.certificate }, { name: 'remote' }, { name: 'local' }],
+  });
+  t.equal(outcomeOf(without), 'failed: certificate-missing');
+  t.match(without, { reason: /no remote, local$/, seen: /server/ });
   const [before, after] = [server.certificate, ending].map((pem) => new X509Certificate(pem));
   t.ok(after?.verify(new X509Certificate(authority.certificate).publicKey));
   t.equal(after?.subjectAltName, before?.subjectAltName);

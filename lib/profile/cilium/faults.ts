@@ -110,7 +110,7 @@ const entryChanged = (
       const cluster = named(fleet, fault.at);
       const other = fault.cluster;
       const others = joinedWith(fleet, cluster);
-      const secret = await existing(cluster, systemReference('v1', 'Secret', REMOTE_CLUSTERS));
+      const secret = await existing(cluster, systemReference('v1', 'Secret', REMOTE_CLUSTERS.mesh));
       const { [other]: _gone, ...rest } = secret.data as Readonly<Record<string, string>>;
       const changed = change(secretText(secret, other) ?? '');
       const data = { ...rest, ...(changed !== undefined && { [other]: encoded(changed) }) };
@@ -308,7 +308,7 @@ const ending = injectorOf(
   'certificate-ending',
   async ({ fault, fleet, ledger }) => {
     const cluster = named(fleet, fault.cluster);
-    const [name] = CERTIFICATES;
+    const name = CERTIFICATES.server;
     const [secret, authority] = await Promise.all(
       [name, AUTHORITY].map((one) => existing(cluster, systemReference('v1', 'Secret', one))),
     );
@@ -336,9 +336,26 @@ const ending = injectorOf(
 
 export const meshInjectors = (sharing: CiliumSharing): readonly FaultInjector[] => [
   deleted,
+/** That of the server: of all it is the one whose Secret a running pod needs not any more. */
+const certificateDeleted = injectorOf(
+  'certificate-deleted',
+  async ({ fault, fleet, ledger }) => {
+    const cluster = named(fleet, fault.cluster);
+    const secret = await existing(cluster, systemReference('v1', 'Secret', CERTIFICATES.server));
+    const restore = await prepareRestoring(cluster, fault, { before: [secret] }, ledger);
+    await cluster.objects.delete([secret]);
+    return {
+      tookHold: async () => (await cluster.objects.read(secret)) === undefined,
+      mend: restore,
+    };
+  },
+  'cluster',
+);
+
   loopback,
   stopped,
   ending,
   probesRefused,
   ...(sharing === 'mcs-api' ? [notExported] : [notOffered, everythingShared]),
+  certificateDeleted,
 ];

@@ -17,16 +17,24 @@ export const SELECTORS = {
 export const API_SERVER = 'clustermesh-apiserver';
 /** In its pod: what fetches the state of others, where the chart has it. */
 export const MESH_CONTAINER = 'kvstoremesh';
-/** Secret by which it finds the other clusters: a key for each. */
-export const REMOTE_CLUSTERS = 'cilium-kvstoremesh';
+/** In its pod: the store that others read from, unless an etcd of the user's own is. */
+export const STORE_CONTAINER = 'etcd';
+/** Secrets by which other clusters are found, a key for each: by what fetches their state, and by agents. */
+export const REMOTE_CLUSTERS = { mesh: 'cilium-kvstoremesh', agents: 'cilium-clustermesh' } as const;
 /** The authority that all clusters of a mesh have in common. */
 export const AUTHORITY = 'cilium-ca';
-/** Secrets with the certificates by which clusters of the mesh know each other, and agents their own cluster's server. */
-export const CERTIFICATES = [
-  'clustermesh-apiserver-server-cert',
-  'clustermesh-apiserver-remote-cert',
-  'clustermesh-apiserver-local-cert',
-] as const;
+/**
+ * Secrets with certificates: of the server that others read from, of what writes there, of whoever reads from other clusters,
+ * and of agents, who read from their own cluster's server where that has fetched the state of others.
+ */
+export const CERTIFICATES = {
+  server: 'clustermesh-apiserver-server-cert',
+  admin: 'clustermesh-apiserver-admin-cert',
+  remote: 'clustermesh-apiserver-remote-cert',
+  local: 'clustermesh-apiserver-local-cert',
+} as const;
+/** Secret with certificates for an etcd of the user's own. */
+export const ETCD_CERTIFICATES = 'cilium-etcd-secrets';
 
 /** Where an agent answers questions about flows. */
 export const HUBBLE_SOCKET = 'unix:///var/run/cilium/hubble.sock';

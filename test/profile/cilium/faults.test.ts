@@ -102,3 +102,33 @@ t.test('whoever is mended first waits for nobody whose server another fault has 
     'of whom there is nothing to be heard, nobody is asked',
   );
 });
+
+t.test('the certificate of a server goes, and comes back as it was', async (t) => {
+  const secret: KubernetesObject = {
+    apiVersion: 'v1',
+    kind: 'Secret',
+    metadata: { name: 'clustermesh-apiserver-server-cert', namespace: 'kube-system' },
+    type: 'kubernetes.io/tls',
+    data: { 'tls.crt': 'eA==' },
+  };
+  let standing: KubernetesObject | undefined = secret;
+  const west = {
+    kind: 'kubernetes',
+    name: 'west',
+    objects: {
+      read: () => Promise.resolve(standing),
+      apply: ([object]: readonly KubernetesObject[]) => Promise.resolve(void (standing = object)),
+      delete: ({ length }: readonly object[]) => Promise.resolve(void (length > 0 && (standing = undefined))),
+    },
+  };
+  const injector = meshInjectors('global-service').find(({ kinds }) => kinds.includes('certificate-deleted'));
+  t.equal(injector?.reach, 'cluster');
+  const fault = await injector?.inject(
+    { kind: 'certificate-deleted', cluster: 'west' },
+    { clusters: [west] } as unknown as Fleet,
+    { add: () => Promise.resolve(void t.ok(standing, 'noted before it is taken')) },
+  );
+  t.equal(await fault?.tookHold(), true);
+  await fault?.mend();
+  t.match(standing, { type: 'kubernetes.io/tls', data: secret['data'] });
+});
