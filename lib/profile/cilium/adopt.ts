@@ -50,15 +50,14 @@ export async function adoptCilium(
   }
   await Promise.all(
     clusters.map(async (cluster) => {
-      const known = await remoteClusters(cluster);
-      const missing = reachableFrom(topology, cluster.name).filter(
-        (name) => !known.some((one) => one.name === name),
-      );
+      // Joined is whoever one of its agents has to know; whether all do is for checks to find.
+      const known = new Set((await remoteClusters(cluster)).flat().map(({ name }) => name));
+      const missing = reachableFrom(topology, cluster.name).filter((name) => !known.has(name));
       if (missing.length === 0) return;
       throw new UserError(
         `${cluster.name} is in no mesh with ${missing.join(', ')}: what others are joined with does not count`,
         {
-          where: `clusters there: ${known.map(({ name }) => name).join(', ') || 'none'}`,
+          where: `clusters there: ${[...known].join(', ') || 'none'}`,
           remedy:
             'Join them as the documentation of Cluster Mesh says, put them into different segments, or choose another --profile',
         },

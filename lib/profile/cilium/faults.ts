@@ -52,7 +52,8 @@ async function storesReplaced(
     const known = await remoteClusters(cluster).catch(() => []);
     const read = of.map(async (other) => {
       const fetched = (await fetchedClusters(other)) ?? [];
-      return { name: other.name, own: storeOf(known, other.name), there: storeOf(fetched, cluster.name) };
+      const own = known.flatMap((clusters) => storeOf(clusters, other.name) ?? []);
+      return { name: other.name, own, there: storeOf(fetched, cluster.name) };
     });
     return Promise.all(read);
   };
@@ -61,7 +62,7 @@ async function storesReplaced(
     (await stores(asked)).every(({ name, own, there }) => {
       const then = before.find((one) => one.name === name);
       return (
-        (own === undefined || own !== then?.own) &&
+        !own.some((store) => then?.own.includes(store)) &&
         (then?.there === undefined || (there !== undefined && there !== then.there))
       );
     });
@@ -82,16 +83,17 @@ async function restartApiServer(
   await holds(replaced);
 }
 
-const knows = async (cluster: KubernetesCluster, other: string): Promise<boolean> =>
-  (await remoteClusters(cluster)).some(
-    ({ name, ready, services }) => name === other && ready && services > 0,
+/** Of each agent, whether it knows another cluster and what that shares. */
+const eachKnows = async (cluster: KubernetesCluster, other: string): Promise<readonly boolean[]> =>
+  (await remoteClusters(cluster)).map((clusters) =>
+    clusters.some(({ name, ready, services }) => name === other && ready && services > 0),
   );
 
 /** Whether news of a cluster comes to another: to its agents, and to what fetches it for them. */
 async function hears(cluster: KubernetesCluster, other: string): Promise<boolean> {
   const fetched = await fetchedClusters(cluster);
   const isFetched = fetched === undefined || fetched.some(({ name, ready }) => name === other && ready);
-  return isFetched && knows(cluster, other);
+  return isFetched && (await eachKnows(cluster, other)).every(Boolean);
 }
 
 async function whoseServerRuns(clusters: readonly KubernetesCluster[]): Promise<KubernetesCluster[]> {
@@ -120,7 +122,7 @@ const entryChanged = (
       await cluster.objects.apply([{ ...applicable(secret), data }]);
       await restartApiServer(cluster, others);
       return {
-        tookHold: () => holds(async () => !(await knows(cluster, other))),
+        tookHold: () => holds(async () => !(await eachKnows(cluster, other)).some(Boolean)),
         mend: async () => {
           await restore();
           await restartApiServer(cluster, others);
@@ -334,8 +336,6 @@ const ending = injectorOf(
   'cluster',
 );
 
-export const meshInjectors = (sharing: CiliumSharing): readonly FaultInjector[] => [
-  deleted,
 /** That of the server: of all it is the one whose Secret a running pod needs not any more. */
 const certificateDeleted = injectorOf(
   'certificate-deleted',
@@ -352,10 +352,12 @@ const certificateDeleted = injectorOf(
   'cluster',
 );
 
+export const meshInjectors = (sharing: CiliumSharing): readonly FaultInjector[] => [
+  deleted,
   loopback,
   stopped,
   ending,
+  certificateDeleted,
   probesRefused,
   ...(sharing === 'mcs-api' ? [notExported] : [notOffered, everythingShared]),
-  certificateDeleted,
 ];

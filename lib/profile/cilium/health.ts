@@ -2,21 +2,13 @@
  * What agents say of nodes: each probes every node that it knows and the health endpoint on it, by ICMP and HTTP.
  * https://docs.cilium.io/en/stable/operations/troubleshooting/#checking-cluster-connectivity-health
  */
-import type { KubernetesCluster, KubernetesObject, NodeHealth, NodePath } from '../../model/cluster.ts';
+import type { KubernetesCluster, NodeHealth, NodePath } from '../../model/cluster.ts';
 import { isReady } from '../common/clusters.ts';
-import { podsOf } from './agents.ts';
+import { nodeNameOf, podsOf } from './agents.ts';
+import { durationMs } from './configuration.ts';
 import { AGENT_CONTAINER, NAMESPACE } from './names.ts';
 
 const QUESTION_LIMIT_MS = 15_000;
-
-const UNIT_MS: Readonly<Record<string, number>> = { h: 3_600_000, m: 60_000, s: 1_000, ms: 1, µs: 0.001 };
-
-/** `1m36.5s`, as Go writes durations. */
-const milliseconds = (text: string): number =>
-  [...text.matchAll(/(\d+(?:\.\d+)?)(ms|µs|[hms])/g)].reduce(
-    (sum, [, count, unit = '']) => sum + Number(count) * (UNIT_MS[unit] ?? 0),
-    0,
-  );
 
 /** One way by which a node is probed. */
 interface Probed {
@@ -64,7 +56,7 @@ export function healthIn(said: string): HealthSaid | undefined {
       });
     }
   }
-  return { nodes, ...(interval !== undefined && { everyMs: milliseconds(interval) }) };
+  return { nodes, ...(interval !== undefined && { everyMs: durationMs(interval) }) };
 }
 
 const probedAt = ({ status }: Probed): number =>
@@ -90,9 +82,6 @@ export function pathsTo(cluster: string, from: string, { nodes }: HealthSaid): r
       };
     });
 }
-
-const nodeNameOf = (pod: KubernetesObject): string =>
-  (pod['spec'] as { readonly nodeName?: string } | undefined)?.nodeName ?? '';
 
 /** What every agent of `from` says of the nodes of `to`. */
 export async function nodeHealthOf(from: KubernetesCluster, to: string): Promise<NodeHealth> {

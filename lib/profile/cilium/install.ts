@@ -115,7 +115,7 @@ async function installIn(
   }
 }
 
-/** Ready nodes, and agents that know every cluster that theirs is joined with. */
+/** Ready nodes, and agents each of which knows every cluster that theirs is joined with. */
 async function untilMeshed(cluster: KubernetesCluster, others: readonly string[], step: Step): Promise<void> {
   const pods = kubectl(cluster, '-n', NAMESPACE, 'get', 'pods');
   const running = await step({ what: 'agent ready', cluster: cluster.name }, (note) =>
@@ -124,7 +124,7 @@ async function untilMeshed(cluster: KubernetesCluster, others: readonly string[]
       async () => {
         const agents = await podsOf(cluster, 'agent');
         note(podTimes(agents));
-        return agents.some(isReady);
+        return agents.length > 0 && agents.every(isReady);
       },
       POLL_MS,
     ),
@@ -137,10 +137,16 @@ async function untilMeshed(cluster: KubernetesCluster, others: readonly string[]
   }
   let seen = 'none';
   const areKnown = async (): Promise<boolean> => {
-    const remote = await remoteClusters(cluster).catch(() => []);
-    seen =
-      remote.map(({ name, ready, status }) => `${name} ${ready ? 'ready' : status}`).join(', ') || 'none';
-    return others.every((name) => remote.some((one) => one.name === name && one.ready));
+    const agents = await remoteClusters(cluster).catch(() => []);
+    const shown = agents
+      .flat()
+      .toSorted((a, b) => Number(a.ready) - Number(b.ready))
+      .map(({ name, ready, status }) => `${name} ${ready ? 'ready' : status}`);
+    seen = [...new Set(shown)].join(', ') || 'none';
+    return (
+      agents.length > 0 &&
+      agents.every((known) => others.every((name) => known.some((one) => one.name === name && one.ready)))
+    );
   };
   const known = await step({ what: 'other clusters known', cluster: cluster.name }, async (note) => {
     const soon = await within(SYNC_LIMIT_MS, areKnown, POLL_MS);

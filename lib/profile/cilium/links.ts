@@ -2,15 +2,9 @@
 import type { BrokenLink, KubernetesCluster } from '../../model/cluster.ts';
 import { kubectl, missingNamespaces, secretText } from '../common/clusters.ts';
 import { lookAtLinks } from '../common/links.ts';
-import { type RemoteCluster, anyReady, remoteClusters } from './agents.ts';
-import {
-  AGENT_CONTAINER,
-  AUTHORITY,
-  NAMESPACE,
-  REMOTE_CLUSTERS,
-  SELECTORS,
-  systemReference,
-} from './names.ts';
+import { apiServerDeployment, remoteClustersSecret } from './configuration.ts';
+import { type AgentsSay, type RemoteCluster, anyReady, askAgents } from './agents.ts';
+import { AGENT_CONTAINER, AUTHORITY, NAMESPACE, SELECTORS, systemReference } from './names.ts';
 
 /** Every broken link on the way from endpoints of `to` to callers of `from`; the likeliest cause first. */
 export async function brokenLinks(
@@ -50,14 +44,15 @@ export function addressesIn(entry: string): readonly string[] {
 const isLoopback = (address: string): boolean => /^(?:127\.|localhost$|::1$)/.test(address);
 
 async function accessFrom(from: KubernetesCluster, to: KubernetesCluster): Promise<BrokenLink[]> {
-  const secret = await from.objects.read(systemReference('v1', 'Secret', REMOTE_CLUSTERS));
+  const name = remoteClustersSecret(await apiServerDeployment(from));
+  const secret = await from.objects.read(systemReference('v1', 'Secret', name));
   const entry = secretText(secret, to.name);
-  const command = kubectl(from, '-n', NAMESPACE, 'get', 'secret', REMOTE_CLUSTERS, '-o', 'yaml');
+  const command = kubectl(from, '-n', NAMESPACE, 'get', 'secret', name, '-o', 'yaml');
   if (entry === undefined) {
     return [
       {
         cause: 'remote-secret-missing',
-        what: `${from.name} has no entry for ${to.name} in ${REMOTE_CLUSTERS}`,
+        what: `${from.name} has no entry for ${to.name} in ${name}`,
         command,
       },
     ];
@@ -67,7 +62,7 @@ async function accessFrom(from: KubernetesCluster, to: KubernetesCluster): Promi
   return [
     {
       cause: 'api-server-unreachable',
-      what: `${REMOTE_CLUSTERS} of ${from.name} names ${loopback} for ${to.name}, which is no address of ${to.name} but of the pod itself`,
+      what: `${name} of ${from.name} names ${loopback} for ${to.name}, which is no address of ${to.name} but of the pod itself`,
       command,
     },
   ];
@@ -105,20 +100,36 @@ export function problemOf(known: RemoteCluster | undefined): string | undefined 
   return known.identities === 0 ? 'connected, but none of its identities is known' : undefined;
 }
 
+/** Nodes that are named where more are concerned. */
+const NAMED_NODES = 3;
+
+/** Which agents do not know a cluster, and what they say of it; undefined when every one that was asked does. Pure. */
+function unknownTo(
+  { said, of }: AgentsSay,
+  { from, to }: { readonly from: string; readonly to: string },
+): { readonly what: string; readonly pod: string } | undefined {
+  const bad = said.flatMap(({ pod, node, clusters }) => {
+    const problem = problemOf(clusters.find(({ name }) => name === to));
+    return problem === undefined ? [] : [{ pod, node, problem }];
+  });
+  const [first] = bad;
+  if (!first) return undefined;
+  const asked = said.length < of ? `${said.length} agents asked of ${of}` : `${of} agents`;
+  const nodes = bad.slice(0, NAMED_NODES).map(({ node }) => node);
+  if (bad.length > nodes.length) nodes.push(`${bad.length - nodes.length} more`);
+  const who =
+    bad.length === of
+      ? `agents of ${from} do not know ${to}`
+      : `${bad.length} of ${asked} of ${from} (on ${nodes.join(', ')}) ${bad.length === 1 ? 'does' : 'do'} not know ${to}`;
+  return { what: `${who}: ${first.problem}`, pod: first.pod };
+}
+
 async function connectionFrom(from: KubernetesCluster, to: KubernetesCluster): Promise<BrokenLink[]> {
-  const known = (await remoteClusters(from)).find(({ name }) => name === to.name);
-  const problem = problemOf(known);
-  if (problem === undefined) return [];
-  return [
-    {
-      cause: 'api-server-unreachable',
-      what: `agents of ${from.name} do not know ${to.name}: ${problem}`,
-      command: kubectl(
-        from,
-        ...['-n', NAMESPACE, 'exec', 'daemonset/cilium', '-c', AGENT_CONTAINER, '--', 'cilium-dbg', 'status'],
-      ),
-    },
-  ];
+  const unknown = unknownTo(await askAgents(from), { from: from.name, to: to.name });
+  if (!unknown) return [];
+  const { what, pod } = unknown;
+  const status = ['exec', pod, '-c', AGENT_CONTAINER, '--', 'cilium-dbg', 'status'];
+  return [{ cause: 'api-server-unreachable', what, command: kubectl(from, '-n', NAMESPACE, ...status) }];
 }
 
 /** Namespaces are the same thing in every cluster only where they have the same name. */
