@@ -89,6 +89,7 @@ export function remarks(results: RunResults): string[] {
         ]
       : []),
     ...(subject.tuning === 'fast' ? ["The technology's timers were shortened: not a production result"] : []),
+    ...(subject.remarks ?? []),
     ...(subject.build.kind === 'local'
       ? [
           `A local build was tested, or one of unknown origin${subject.build.differs ? `: ${subject.build.differs}` : ''}`,

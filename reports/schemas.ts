@@ -96,6 +96,9 @@ const runSubject = z.object({
   versions: dictionary(z.string()).describe('as observed'),
   build: z.object({ kind: z.enum(['vendor', 'local']), differs: z.string().exactOptional() }),
   tuning: z.enum(['as-configured', 'fast']),
+  remarks: list(z.string())
+    .exactOptional()
+    .describe('how the technology is configured where a reader has to know'),
   seed: z.string(),
   configuration: dictionary(z.unknown()),
   budgets: dictionary(z.object({ value: z.number(), unit: z.string(), reason: z.string() })),

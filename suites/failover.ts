@@ -483,6 +483,9 @@ export const stream = backendDrill({
 /** Some technologies take minutes until a cluster counts as lost. */
 const GONE_TIMEOUT_MS = 420_000;
 
+/** Looked at for so long where endpoints of a cluster that is gone are kept for as long as it is: waiting would change nothing. */
+const KEPT_LOOK_MS = 10_000;
+
 /** Requests that prove that a service is answered by every cluster it should be. */
 const SET_CALLS = 24;
 
@@ -545,11 +548,12 @@ export const clusterGone = defineCheck({
     await untilSteady(context, address, port);
     const faultAt = clients.now();
     const fault = await context.disturb({ kind: 'cluster-gone', cluster: to.name });
+    const kept = context.keepsLost(from.name);
     // While every other call fails, a few in a row succeed by chance: all of many at once do not. Who is given up for a moment
     // is tried again, and the pool's connections may take longer to die than a new connection takes to succeed.
     await context.converge(() => callsAtOnce(context, address, port), {
       succeeded: (exchanges) => exchanges.every(({ outcome }) => outcome === 'answered'),
-      budgetMs: Math.max(budgets.newConnections, budgets.keptAlive),
+      budgetMs: kept === undefined ? Math.max(budgets.newConnections, budgets.keptAlive) : KEPT_LOOK_MS,
       successes: GONE_ROUNDS,
       intervalMs: ROUND_MS,
     });
@@ -564,6 +568,7 @@ export const clusterGone = defineCheck({
       port,
       before: before.last,
       held: fault.held,
+      ...(kept !== undefined && { kept }),
       ...views,
       failback: { converged: failback.converged, elapsedMs: failback.elapsedMs },
     };
@@ -580,11 +585,13 @@ interface GoneObservation extends ClientViews {
   /** Clusters that answered before the fault. */
   readonly before: readonly string[];
   readonly held: boolean;
+  /** Why endpoints of a cluster that is gone stay, as the technology is configured. */
+  readonly kept?: string;
   readonly failback: DrillObservation['failback'];
 }
 
 function judgeClusterGone(
-  { from, to, address, port, before, held, clients, failback }: GoneObservation,
+  { from, to, address, port, before, held, kept, clients, failback }: GoneObservation,
   budgets: DrillBudgets,
 ): Verdict {
   if (!before.includes(to) || !before.includes(from)) {
@@ -611,7 +618,8 @@ function judgeClusterGone(
       },
     };
     if (recovery === undefined || recovery > budgetMs) {
-      return failed('no-failover', `${NAME_OF[connections]} from ${from} keep failing after ${to} is gone`, {
+      const what = `${NAME_OF[connections]} from ${from} keep failing after ${to} is gone`;
+      return failed('no-failover', kept === undefined ? what : `${what}, as configured: ${kept}`, {
         expected: `only answers from other clusters within ${budgetMs / 1_000} s`,
         seen:
           recovery === undefined

@@ -123,6 +123,8 @@ export interface Toolkit {
   isJoined(cluster: string, name: string): Promise<boolean>;
   /** Why endpoints of `to` may be unknown in `from`, as far as the technology can tell. */
   brokenLinks(from: string, to: string): Promise<readonly BrokenLink[]>;
+  /** Why callers in this cluster go on being sent to one that is gone, as the technology is configured; undefined where they do not. */
+  keepsLost(cluster: string): string | undefined;
   /** What nodes of `from` say of those of `to`, by probes of their own (feature `node-health`). */
   nodeHealth(from: string, to: string): Promise<NodeHealth>;
   /** What becomes of a service that this cluster exports (feature `export-conflicts`). */

@@ -512,8 +512,21 @@ export interface Profile {
   readonly features: readonly Feature[];
   /** What it makes of pairs of clusters by their paths; absent: as the underlay routes them. */
   readonly ways?: Ways;
-  /** What budgets become by the technology's own timers as they are configured: `<check id>.<name>`. */
+  /**
+   * What budgets become by the technology's own timers as they are configured: `<check id>.<name>`. Once it is installed,
+   * recalled or adopted, as they are configured there.
+   */
   readonly budgets?: Readonly<Record<string, Pick<Budget, 'value' | 'reason'>>>;
+  /**
+   * Once it is there: how it is configured where that is not the technology's own default, or limits what checks may expect; a
+   * sentence each.
+   */
+  readonly remarks?: readonly string[];
+  /**
+   * Why callers in this cluster go on being sent to one that is gone, for as long as it is: as the technology is configured
+   * there. Undefined where they are not.
+   */
+  keepsLost?(cluster: string): string | undefined;
   readonly identities?: Identities;
   /** Feature `peer-names`. */
   readonly peerNames?: PeerNames;

@@ -26,6 +26,8 @@ export interface RunSubject {
   readonly versions: Readonly<Record<string, string>>;
   readonly build: { readonly kind: 'vendor' | 'local'; readonly differs?: string };
   readonly tuning: 'as-configured' | 'fast';
+  /** How the technology is configured where a reader has to know; absent where there is nothing to say. */
+  readonly remarks?: readonly string[];
   readonly seed: string;
   /** The merged configuration, secrets left out. */
   readonly configuration: Readonly<Record<string, unknown>>;

@@ -15,7 +15,7 @@ import { WAYS } from './topologies.ts';
 export type ProfileOptions = IstioOptions & CiliumOptions & ConsulOptions;
 
 const CREATE_ALONE = {
-  none: () => none,
+  none: () => ({ ...none }),
   istio: createIstio,
   cilium: createCilium,
   consul: createConsul,
@@ -25,7 +25,9 @@ const CREATE_ALONE = {
 const CREATE: Readonly<Record<string, (options: ProfileOptions) => Profile>> = Object.fromEntries(
   Object.entries(CREATE_ALONE).map(([name, create]) => [
     name,
-    (options: ProfileOptions): Profile => ({ ...create(options), ways: WAYS[name as keyof typeof WAYS] }),
+    // Not a copy: some of it changes once clusters have been looked at.
+    (options: ProfileOptions): Profile =>
+      Object.assign(create(options), { ways: WAYS[name as keyof typeof WAYS] }),
   ]),
 );
 
@@ -47,8 +49,6 @@ const DEFAULTS: ProfileOptions = {
   kubernetes: {},
 };
 
-/** Each as it is when nothing is said. */
-export const defaultProfiles = (): readonly Profile[] =>
 const KERNEL_CHOICES: Readonly<Record<string, (options: ProfileOptions) => readonly KernelChoice[]>> = {
   cilium: ciliumKernelChoices,
 };
@@ -57,6 +57,8 @@ const KERNEL_CHOICES: Readonly<Record<string, (options: ProfileOptions) => reado
 export const kernelChoicesOf = (name: string, options: ProfileOptions): readonly KernelChoice[] =>
   (Object.hasOwn(KERNEL_CHOICES, name) && KERNEL_CHOICES[name]?.(options)) || [];
 
+/** Each as it is when nothing is said. */
+export const defaultProfiles = (): readonly Profile[] =>
   Object.values(CREATE).map((create) => create(DEFAULTS));
 
 /** What a technology that exists may turn out to be: each profile that recognises one, in each of its shapes. */

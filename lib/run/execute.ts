@@ -31,7 +31,7 @@ import { type Fixtures, mergeFixtures } from './fixtures.ts';
 import { inexpressible } from './handlers.ts';
 import { Journal } from './journal.ts';
 import { thisProcess } from './output.ts';
-import { type Plan, declaredBudgets, planCases } from './plan.ts';
+import { type Plan, declaredBudgets, planCases, withBudgets } from './plan.ts';
 import { RecordWriter } from './record.ts';
 import { Redactor } from './redact.ts';
 import { type CheckRegistry, registryOf } from './registry.ts';
@@ -125,7 +125,7 @@ type Ended = Exclude<RunResults['ended'], 'unfinished'>;
 class Run {
   readonly #spec: RunSpec;
   readonly #with: RunDependencies;
-  readonly #plan: RunPlan;
+  #plan: RunPlan;
   readonly #attached: RunState | undefined;
   readonly #run: string;
   readonly #registry: CheckRegistry;
@@ -202,6 +202,7 @@ class Run {
     if (!(await this.#judgePlan()) || this.#open.length === 0) return;
     const { fleet, intentsDue } = await this.#bringUp();
     this.#fleet = fleet;
+    this.#heedConfiguration();
     await this.#journal.phase('versions', async () => {
       this.#subject = { ...this.#subject, ...(await this.#observeSubject(fleet)) };
     });
@@ -291,6 +292,17 @@ class Run {
       attach: this.#attached !== undefined,
     });
     return withinSignal(this.#settingUp, limit.signal).finally(limit.clear);
+  }
+
+  /** Budgets and remarks as the technology is configured, which is known once it is there. */
+  #heedConfiguration(): void {
+    const { budgets, remarks = [] } = this.#with.profile;
+    if (remarks.length > 0) this.#subject = { ...this.#subject, remarks };
+    if (!budgets) return;
+    const checkOf = (id: string): AnyCheck => this.#registry.get(id)!;
+    const cases = withBudgets(this.#plan.cases, checkOf, this.#spec.budgets, budgets);
+    this.#plan = { ...this.#plan, cases };
+    this.#subject = { ...this.#subject, ...budgetsOf(this.#spec, budgets, cases, this.#registry) };
   }
 
   /** A broken part that cannot say its version must not end the run: what is broken is for the cases to find. */
@@ -625,16 +637,6 @@ function subjectOf(
   cases: readonly PlannedCase[],
   registry: CheckRegistry,
 ): RunSubject {
-  const budgets: Record<string, Budget> = {};
-  const changed: string[] = [];
-  for (const id of new Set(cases.map(({ check }) => check))) {
-    for (const [name, budget] of Object.entries(declaredBudgets(registry.get(id)!, profile.budgets))) {
-      const key = `${id}.${name}`;
-      const value = spec.budgets[key] ?? budget.value;
-      budgets[key] = { ...budget, value };
-      if (value !== budget.value) changed.push(key);
-    }
-  }
   return {
     provider: provider.name,
     underlay: underlay.name,
@@ -649,7 +651,25 @@ function subjectOf(
     tuning: spec.tuning,
     seed: spec.seed,
     configuration: spec.configuration,
-    budgets,
-    changedBudgets: changed,
+    ...budgetsOf(spec, profile.budgets, cases, registry),
   };
+}
+
+function budgetsOf(
+  spec: RunSpec,
+  ofProfile: Profile['budgets'],
+  cases: readonly PlannedCase[],
+  registry: CheckRegistry,
+): Pick<RunSubject, 'budgets' | 'changedBudgets'> {
+  const budgets: Record<string, Budget> = {};
+  const changedBudgets: string[] = [];
+  for (const id of new Set(cases.map(({ check }) => check))) {
+    for (const [name, budget] of Object.entries(declaredBudgets(registry.get(id)!, ofProfile))) {
+      const key = `${id}.${name}`;
+      const value = spec.budgets[key] ?? budget.value;
+      budgets[key] = { ...budget, value };
+      if (value !== budget.value) changedBudgets.push(key);
+    }
+  }
+  return { budgets, changedBudgets };
 }

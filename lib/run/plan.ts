@@ -318,6 +318,18 @@ function budgetsInForce(
   );
 }
 
+/** The same cases by budgets as the technology turned out to be configured. */
+export const withBudgets = (
+  cases: readonly PlannedCase[],
+  checkOf: (id: string) => AnyCheck,
+  configured: Readonly<Record<string, number>>,
+  ofProfile: Profile['budgets'],
+): PlannedCase[] =>
+  cases.map((planned) => ({
+    ...planned,
+    budgets: budgetsInForce(checkOf(planned.check), configured, ofProfile),
+  }));
+
 /** The check's own, or what the technology on top makes of them. */
 export function declaredBudgets(
   check: AnyCheck,

@@ -46,11 +46,18 @@ export function technologyOf(
   step: Step,
 ): Pick<
   Toolkit,
-  'brokenLinks' | 'components' | 'controlPlaneCertificates' | 'exportState' | 'nodeHealth' | 'peerNames'
+  | 'brokenLinks'
+  | 'components'
+  | 'controlPlaneCertificates'
+  | 'exportState'
+  | 'keepsLost'
+  | 'nodeHealth'
+  | 'peerNames'
 > {
   const { profile, fleet } = asked;
   return {
     peerNames: profile.peerNames,
+    keepsLost: (cluster) => profile.keepsLost?.(cluster),
     brokenLinks: async (from, to) =>
       profile.brokenLinks
         ? step(`links from ${from} to ${to}`, undefined, () =>

@@ -518,6 +518,7 @@ export function planToolkit(
     makeJoinToken: absent,
     isJoined: absent,
     brokenLinks: absent,
+    keepsLost: absent,
     nodeHealth: absent,
     controlPlaneCertificates: absent,
     exportState: absent,

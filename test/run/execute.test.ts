@@ -5,6 +5,7 @@ import type { AnyCheck, Suite } from '../../lib/model/check.ts';
 import { InterruptedError } from '../../lib/model/errors.ts';
 import { ProbeError } from '../../lib/model/probe.ts';
 import type { RunSpec } from '../../lib/model/spec.ts';
+import { passed } from '../../lib/model/verdict.ts';
 import { type RunDependencies, type RunOutcome, executeRun } from '../../lib/run/execute.ts';
 import { registryOf } from '../../lib/run/registry.ts';
 import { readResults } from '../../lib/run/results.ts';
@@ -627,3 +628,50 @@ t.test('a record that a kill cut short', async (t) => {
     exitCode: 3,
   });
 });
+
+t.test(
+  'budgets are those of the technology as it is configured, which is known once it is there',
+  async (t) => {
+    let isThere = false;
+    const judgedBy: unknown[] = [];
+    const checks = [
+      checkOf('s.a', {
+        budgets: { recovery: { value: 5, unit: 'ms', reason: 'as a rule' } },
+        judge: (_seen: unknown, budgets: unknown) => {
+          judgedBy.push(budgets);
+          return passed('seen');
+        },
+      }),
+    ];
+    const { outcome, lines } = await run([suiteOf('s', ...checks)], {
+      change: (system) => {
+        const { profile } = system.dependencies([], '');
+        return {
+          profile: {
+            ...profile,
+            get budgets() {
+              return { 's.a.recovery': { value: isThere ? 70 : 7, reason: 'its timers' } };
+            },
+            get remarks() {
+              return isThere ? ['It keeps what it knows for 70 ms'] : [];
+            },
+            install: async (...all) => {
+              await profile.install(...all);
+              isThere = true;
+            },
+          },
+        };
+      },
+    });
+    t.equal(outcome.exitCode, 0);
+    t.same(judgedBy, [{ recovery: 70 }, { recovery: 70 }]);
+    const { subject } = outcome.results;
+    t.match(subject, {
+      budgets: { 's.a.recovery': { value: 70, reason: 'its timers' } },
+      changedBudgets: [],
+    });
+    t.same(subject.remarks, ['It keeps what it knows for 70 ms']);
+    const planned = lines.find((line) => line.includes('"type":"plan"')) ?? '';
+    t.match(planned, /"recovery":70/, 'a record is judged again by the same');
+  },
+);

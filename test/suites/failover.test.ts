@@ -165,6 +165,17 @@ t.test('a whole cluster gone', async (t) => {
     ),
     'failed: no-failover',
   );
+  const kept = judge(clusterGone, {
+    ...drill([
+      [0, 500, 'east'],
+      [500, 3000, 'timed-out'],
+    ]),
+    before: ['east', 'west'],
+    held: true,
+    kept: 'it is never forgotten',
+  });
+  t.equal(outcomeOf(kept), 'failed: no-failover');
+  t.match(kept, { reason: /as configured: it is never forgotten/ });
 });
 
 t.test('the tunnel down', async (t) => {

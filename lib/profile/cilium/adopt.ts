@@ -3,25 +3,16 @@ import type { KubernetesCluster } from '../../model/cluster.ts';
 import { UserError } from '../../model/errors.ts';
 import { type Topology, reachableFrom } from '../../model/topology.ts';
 import { remoteClusters } from './agents.ts';
-import { CONFIGURATION, systemReference } from './names.ts';
+import { type Configuration, SCOPE_KEY, configurationOf, scopeIn } from './configuration.ts';
+import { CONFIGURATION } from './names.ts';
 import type { CiliumOptions } from './options.ts';
-import type { DefaultScope } from './policy.ts';
 
-/** What its agents were configured with; undefined where Cilium is not installed. */
-export async function configurationOf(cluster: KubernetesCluster): Promise<Configuration | undefined> {
-  const map = await cluster.objects.read(systemReference('v1', 'ConfigMap', CONFIGURATION));
-  return map?.['data'] as Configuration | undefined;
-}
-
-/**
- * @returns whom policies mean that name no cluster, which all clusters must agree on
- * @throws UserError naming the cluster where something is missing
- */
+/** @throws UserError naming the cluster where something is missing, or that is configured otherwise than the others */
 export async function adoptCilium(
   clusters: readonly KubernetesCluster[],
   topology: Topology,
   options: Choices,
-): Promise<DefaultScope['current']> {
+): Promise<void> {
   const configurations = await Promise.all(clusters.map(configurationOf));
   // How a cluster calls itself in its mesh.
   const names = configurations.map((configuration) => configuration?.['cluster-name']);
@@ -75,10 +66,8 @@ export async function adoptCilium(
       },
     );
   }
-  return scopes[0] ?? 'every';
 }
 
-type Configuration = Readonly<Record<string, string>>;
 /** What of the options says how clusters are to be, and so what checks may expect of them. */
 type Choices = Pick<CiliumOptions, 'ciliumRouting' | 'ciliumEncryption' | 'ciliumSharing'>;
 
@@ -117,9 +106,3 @@ export function otherwise(configuration: Configuration, options: Choices): Other
   }
   return undefined;
 }
-
-const SCOPE_KEY = 'policy-default-local-cluster';
-
-/** Agents of before 1.19 know no such key, and mean every cluster. Pure. */
-export const scopeIn = (configuration: Configuration | undefined): DefaultScope['current'] =>
-  configuration?.[SCOPE_KEY] === 'true' ? 'local' : 'every';

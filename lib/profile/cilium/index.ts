@@ -5,7 +5,7 @@ import { overheadOf } from '../../model/cilium.ts';
 import { asKubernetes } from '../common/clusters.ts';
 import { localBuildsOf } from '../common/images.ts';
 import { versionsOfKind } from '../common/versions.ts';
-import { adoptCilium, configurationOf, scopeIn } from './adopt.ts';
+import { adoptCilium } from './adopt.ts';
 import { certificatesOf } from './certificates.ts';
 import { diagnoseMesh } from './diagnose.ts';
 import { dropsOf } from './drops.ts';
@@ -15,8 +15,9 @@ import { Imports, exportHandler, lookAtExport } from './export.ts';
 import { installCilium } from './install.ts';
 import { brokenLinks } from './links.ts';
 import { POLICY_KIND, planeOf } from './names.ts';
-import { CACHE_TTL_MS, type CiliumOptions, LOST_AFTER_MS } from './options.ts';
-import { DefaultScope, policyHandler } from './policy.ts';
+import { ObservedMesh } from './observed.ts';
+import type { CiliumOptions } from './options.ts';
+import { policyHandler } from './policy.ts';
 import { shareHandler } from './share.ts';
 import { SUPPORTED_SKEW, componentsOf } from './versions.ts';
 
@@ -32,18 +33,6 @@ const FEATURES: readonly Feature[] = [
   'node-health',
 ];
 
-/** Beside what it takes until a cluster is known to be lost: what follows in the other clusters' maps. */
-const WITHDRAWAL_SLACK_MS = 10_000;
-
-function budgetsOf({ tuning }: CiliumOptions): NonNullable<Profile['budgets']> {
-  const value = LOST_AFTER_MS + CACHE_TTL_MS[tuning] + WITHDRAWAL_SLACK_MS;
-  const reason = `A cluster counts as lost after two missed heartbeats of a minute, and its endpoints are kept ${CACHE_TTL_MS[tuning] / 1_000} s more (clustermesh.cacheTTL)`;
-  return {
-    'failover.cluster-gone.newConnections': { value, reason },
-    'failover.cluster-gone.keptAlive': { value, reason },
-  };
-}
-
 const kubernetesClusters = (fleet: Fleet): readonly KubernetesCluster[] =>
   fleet.clusters.map((cluster) => asKubernetes(cluster, 'Cilium'));
 
@@ -51,7 +40,7 @@ export function createCilium(options: CiliumOptions): Profile {
   const { images, families, ciliumSharing, ciliumRouting: routing } = options;
   const encrypted = options.ciliumEncryption === 'wireguard';
   const imports = new Imports();
-  const scope = new DefaultScope();
+  const mesh = new ObservedMesh(options);
   const exports = ciliumSharing === 'mcs-api';
   const named = (...keys: readonly string[]): string[] => keys.flatMap((key) => images[key] ?? []);
   return {
@@ -63,7 +52,13 @@ export function createCilium(options: CiliumOptions): Profile {
       ...(encrypted ? (['l3.encrypted'] as const) : []),
       ...(exports ? (['dns.clusterset', 'export-conflicts'] as const) : (['mutual-sharing'] as const)),
     ],
-    budgets: budgetsOf(options),
+    get budgets() {
+      return mesh.budgets;
+    },
+    get remarks() {
+      return mesh.remarks;
+    },
+    keepsLost: (cluster) => mesh.keepsLost(cluster),
     requirements: () => ({
       wan: false,
       overhead: overheadOf({ families, routing, encrypted }),
@@ -79,17 +74,21 @@ export function createCilium(options: CiliumOptions): Profile {
         tools: ['helm'],
       },
     }),
-    install: (fleet, _ledger, step) => installCilium(fleet, kubernetesClusters(fleet), options, step),
+    install: async (fleet, _ledger, step) => {
+      await installCilium(fleet, kubernetesClusters(fleet), options, step);
+      // Charts of other versions may have other defaults, or know nothing of what they are told.
+      await mesh.look(kubernetesClusters(fleet));
+    },
     recall: async (fleet) => {
-      const [first] = kubernetesClusters(fleet);
-      if (first) scope.current = scopeIn(await configurationOf(first));
+      await mesh.look(kubernetesClusters(fleet));
       if (exports) await Promise.all(kubernetesClusters(fleet).map((cluster) => imports.recall(cluster)));
     },
     adopt: async (fleet) => {
-      scope.current = await adoptCilium(kubernetesClusters(fleet), fleet.topology, options);
+      await adoptCilium(kubernetesClusters(fleet), fleet.topology, options);
+      await mesh.look(kubernetesClusters(fleet));
     },
     diagnose: (cluster: Cluster) => diagnoseMesh(asKubernetes(cluster, 'Cilium')),
-    handlers: [exports ? exportHandler(imports) : shareHandler, policyHandler(scope)],
+    handlers: [exports ? exportHandler(imports) : shareHandler, policyHandler(mesh)],
     injectors: meshInjectors(ciliumSharing),
     planeOf,
     // Of no workload anything changes, but none can start before Cilium connects it.

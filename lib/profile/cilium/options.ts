@@ -15,8 +15,9 @@ export type CiliumOptions = Pick<
 >;
 
 /**
- * How long what is known of a cluster is kept once it cannot be reached. Cilium's default is for ever: callers would go on
- * being sent to a cluster that is gone.
+ * How long what is known of a cluster is kept once it cannot be reached, in clusters that are created here. Cilium's default is
+ * for ever: callers would go on being sent to a cluster that is gone, and no drill could see one withdrawn. This is the one
+ * timer that is set as configured too, and reports say so; of clusters that exist it is read.
  */
 export const CACHE_TTL_MS: Record<CiliumOptions['tuning'], number> = { 'as-configured': 15_000, fast: 1_000 };
 

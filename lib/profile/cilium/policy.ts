@@ -4,17 +4,13 @@ import { InternalError } from '../../model/errors.ts';
 import type { PeerSelector, PolicyIntent, PolicySemantics, PortSelector } from '../../model/intent.ts';
 import { asKubernetes } from '../common/clusters.ts';
 import { IDENTITY, POLICY_KIND } from './names.ts';
+import type { ObservedMesh } from './observed.ts';
 
 const SEMANTICS: PolicySemantics = {
   protocols: ['tcp', 'udp'],
   selectorsMatchRemote: true,
   refusal: 'silence',
 };
-
-/** Whom a selector means that names no cluster; its own cluster unless agents were told otherwise (since 1.19). */
-export class DefaultScope {
-  current: 'local' | 'every' = 'local';
-}
 
 export interface PolicyPlace {
   readonly cluster: string;
@@ -82,10 +78,11 @@ export function ciliumPolicyOf(intent: PolicyIntent, place: PolicyPlace): Kubern
   };
 }
 
-export const policyHandler = (scope: DefaultScope): IntentHandler => ({
+/** @param mesh says whom a selector means that names no cluster: its own cluster unless agents were told otherwise (since 1.19) */
+export const policyHandler = (mesh: Pick<ObservedMesh, 'scope'>): IntentHandler => ({
   name: 'cilium-network-policy',
   get policySemantics() {
-    return { ...SEMANTICS, unsaidCluster: scope.current };
+    return { ...SEMANTICS, unsaidCluster: mesh.scope };
   },
   supports: (intent) =>
     intent.kind === 'policy' || `cilium-network-policy knows no intent of kind ${intent.kind}`,

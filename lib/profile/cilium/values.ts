@@ -49,6 +49,8 @@ export function meshValues(wish: MeshWish): object {
     clustermesh: {
       useAPIServer: true,
       cacheTTL: `${cacheTtlMs / 1_000}s`,
+      // The default of 1.19 and later, said to those of before that have the choice as well.
+      policyDefaultLocalCluster: true,
       // Records of headless services come from EndpointSlices.
       enableEndpointSliceSynchronization: sharing === 'mcs-api',
       ...(sharing === 'mcs-api' && { mcsapi: { enabled: true } }),

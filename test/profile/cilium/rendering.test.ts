@@ -2,8 +2,8 @@ import t from 'tap';
 import type { IpFamily } from '../../../lib/model/cidr.ts';
 import { overheadOf } from '../../../lib/model/cilium.ts';
 import type { KubernetesObject } from '../../../lib/model/cluster.ts';
-import { otherwise, scopeIn } from '../../../lib/profile/cilium/adopt.ts';
-import { remoteClustersIn, storeOf } from '../../../lib/profile/cilium/agents.ts';
+import { otherwise } from '../../../lib/profile/cilium/adopt.ts';
+import { remoteClustersIn, sampleOf, storeOf } from '../../../lib/profile/cilium/agents.ts';
 import { dropsIn, observeDrops } from '../../../lib/profile/cilium/drops.ts';
 import { servingZone } from '../../../lib/profile/cilium/dns.ts';
 import { exportStateOf } from '../../../lib/profile/cilium/export.ts';
@@ -169,9 +169,6 @@ t.test('a policy that says nothing of clusters means what agents are configured 
   );
   const peer = { matchLabels: { app: 'a', 'io.kubernetes.pod.namespace': 'a-y' } };
   t.same(specOf(rendered), { endpointSelector: {}, ingress: [{ fromEndpoints: [peer] }] });
-  t.equal(scopeIn({ 'policy-default-local-cluster': 'true' }), 'local');
-  t.equal(scopeIn({ 'policy-default-local-cluster': 'false' }), 'every');
-  t.equal(scopeIn({}), 'every', 'before 1.19 there is no such key');
 });
 
 t.test('clusters that exist are as the options say, or it is said how they are', async (t) => {
@@ -288,6 +285,8 @@ t.test('what agents and entries say', async (t) => {
   t.equal(storeOf([connected], 'west'), '8e9e05c52164694d');
   t.equal(storeOf([{ ...connected, ready: false }], 'west'), undefined, 'what was read before is no news');
   t.equal(storeOf([connected], 'north'), undefined);
+  t.same(sampleOf([1, 2, 3], 3, 2), [1, 2, 3], 'as few as that are all asked');
+  t.same(sampleOf([1, 2, 3, 4], 3, 2), [3, 4, 1], 'of many, others each time');
   const entry = [
     'endpoints:',
     '- https://west.mesh.cilium.io:32380',
