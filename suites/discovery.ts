@@ -210,6 +210,22 @@ export const status = defineCheck({
   },
 });
 
+const HANDSHAKE_TIMEOUT_MS = 3_000;
+
+interface CertificatesSeen {
+  readonly cluster: string;
+  readonly at: number;
+  readonly certificates: readonly { readonly name: string; readonly pem?: string }[];
+  /** By servers, where callers reach them; absent in records of before they were called. */
+  readonly shown?: readonly {
+    readonly name: string;
+    /** Address and port. */
+    readonly at: string;
+    readonly pem?: string;
+    readonly detail?: string | undefined;
+  }[];
+}
+
 export const controlPlaneCertificates = defineCheck({
   id: 'discovery.certificates',
   title: 'Certificates by which control planes know each other are there, and valid for long enough',
@@ -218,6 +234,7 @@ export const controlPlaneCertificates = defineCheck({
   familyless: true,
   classes: SERVICE_CLASSES,
   requires: ['control-plane-certificates'],
+  uses: [client],
   budgets: { left: CERTIFICATE_LEFT, rootDays: ROOT_DAYS_LEFT },
   faults: [
     { kind: 'certificate-ending', cause: 'certificate-ending' },
@@ -226,18 +243,39 @@ export const controlPlaneCertificates = defineCheck({
   hint: 'Renew or restore the certificate that is named, before clusters stop hearing of each other',
   reference: 'RFC 5280, section 4.1.2.5',
 
-  observe: async (context) => ({
-    cluster: context.cluster.name,
-    at: context.now(),
-    certificates: await context.controlPlaneCertificates(context.cluster.name),
-  }),
+  async observe(context): Promise<CertificatesSeen> {
+    const { cluster, family } = context;
+    const certificates = await context.controlPlaneCertificates(cluster.name);
+    const servers = certificates.flatMap(({ name, shownAt }) => {
+      const address = shownAt?.addresses[family];
+      return shownAt && address !== undefined ? [{ name, address, port: shownAt.port }] : [];
+    });
+    const calls = servers.map(({ address, port }) => ({ address, port, timeoutMs: HANDSHAKE_TIMEOUT_MS }));
+    const handshakes = calls.length > 0 ? await cluster.site(CLIENT).handshake(calls) : [];
+    return {
+      cluster: cluster.name,
+      at: context.now(),
+      certificates: certificates.map(({ name, pem }) => ({ name, ...(pem !== undefined && { pem }) })),
+      shown: servers.map(({ name, address, port }, index) => {
+        const { chain = [], detail } = handshakes[index] ?? {};
+        const [pem] = chain;
+        return { name, at: `${address}:${port}`, ...(pem === undefined ? { detail } : { pem }) };
+      }),
+    };
+  },
 
-  judge({ cluster, at, certificates }, budgets) {
+  judge({ cluster, at, certificates, shown = [] }, budgets) {
     const named = certificates.flatMap(({ name, pem }) =>
       pem === undefined ? [] : [{ name, ...read(pem) }],
     );
     const roots = named.filter(({ isAuthority }) => isAuthority);
-    const leaves = named.filter(({ isAuthority }) => !isAuthority);
+    const leaves = [
+      ...named.filter(({ isAuthority }) => !isAuthority),
+      // What a server began with it may show long after the file has been replaced.
+      ...shown.flatMap(({ name, pem }) =>
+        pem === undefined ? [] : [{ name: `${name} as its server shows it`, ...read(pem) }],
+      ),
+    ];
     const missing = certificates.filter(({ pem }) => pem === undefined).map(({ name }) => name);
     if (missing.length > 0) {
       return failed('certificate-missing', `${cluster} has no ${missing.join(', ')}`, {
@@ -252,9 +290,18 @@ export const controlPlaneCertificates = defineCheck({
         `The control plane of ${cluster} shows no certificate of its own, and says of none where it is`,
       );
     }
-    return (
-      endingSoon(leaves, roots, at, budgets) ??
-      passed(`${leaves.length} certificates and ${roots.length} authorities`, lifetimes(leaves, roots, at))
+    const ending = endingSoon(leaves, roots, at, budgets);
+    if (ending) return ending;
+    const silent = shown.find(({ pem }) => pem === undefined);
+    if (silent) {
+      return inconclusive(
+        'control-failed',
+        `Which certificate its server uses the control plane of ${cluster} did not show at ${silent.at}: ${silent.detail ?? 'no handshake'}`,
+      );
+    }
+    return passed(
+      `${leaves.length} certificates and ${roots.length} authorities`,
+      lifetimes(leaves, roots, at),
     );
   },
 });

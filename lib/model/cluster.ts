@@ -452,6 +452,8 @@ export interface NamedCertificate {
   readonly name: string;
   /** Absent: there should be one, and is not. */
   readonly pem?: string;
+  /** Where the server that uses it shows one, to callers of its own cluster: it may still be one of before. */
+  readonly shownAt?: { readonly addresses: PerFamily<string>; readonly port: number };
 }
 
 /** Names by which callers mean the service of one certain cluster. */

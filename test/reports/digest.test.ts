@@ -150,9 +150,11 @@ t.test('what must be known before a result is trusted is said', async (t) => {
     tuning: 'fast' as const,
     build: { kind: 'local' as const, differs: 'no filters' },
     changedBudgets: ['mtu.path.minimum'],
+    remarks: ['It keeps what it knows for 15 s'],
   };
   t.match(remarks({ ...healthy(), subject }), [
     /not a production result/,
+    /for 15 s$/,
     /no filters/,
     /mtu\.path\.minimum/,
   ]);

@@ -87,6 +87,22 @@ t.test('discovery.certificates', async (t) => {
   t.equal(verdict(server.certificate, old.certificate), 'failed: certificate-ending');
   t.equal(verdict(), 'inconclusive: control-failed');
   t.equal(verdict(authority.certificate), 'inconclusive: control-failed', 'an authority alone knows nobody');
+  const shown = (what: object) =>
+    judge(controlPlaneCertificates, {
+      cluster: 'east',
+      at: now.getTime(),
+      certificates: [
+        { name: 'server', pem: server.certificate },
+        { name: 'authority', pem: authority.certificate },
+      ],
+      shown: [{ name: 'server', at: '10.8.0.7:2379', ...what }],
+    });
+  t.match(shown({ pem: server.certificate }), {
+    status: 'passed',
+    figures: { 'server left': {}, 'server as its server shows it left': {} },
+  });
+  t.match(shown({ pem: ending }), { cause: 'certificate-ending', reason: /as its server shows it/ });
+  t.equal(outcomeOf(shown({ detail: 'refused' })), 'inconclusive: control-failed');
   const without = judge(controlPlaneCertificates, {
     cluster: 'east',
     at: now.getTime(),

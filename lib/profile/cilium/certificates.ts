@@ -3,6 +3,7 @@ import type { KubernetesCluster, KubernetesObject, NamedCertificate } from '../.
 import { secretText } from '../common/clusters.ts';
 import { apiServerDeployment, containersOf } from './configuration.ts';
 import {
+  API_SERVER,
   AUTHORITY,
   CERTIFICATES,
   ETCD_CERTIFICATES,
@@ -71,10 +72,27 @@ export function expectedPlaces(
 /** That of a Secret for one certificate says it all. */
 const nameOf = ({ secret, key }: Place): string => (key === CERTIFICATE ? secret : `${secret}/${key}`);
 
+/** Where the server of a cluster answers callers of its own. Pure. */
+export function serverAt(service: KubernetesObject | undefined): NamedCertificate['shownAt'] {
+  const { clusterIPs = [], ports = [] } = (service?.['spec'] ?? {}) as {
+    readonly clusterIPs?: readonly string[];
+    readonly ports?: readonly { readonly port: number }[];
+  };
+  const [first] = ports;
+  const ipv4 = clusterIPs.find((address) => address.includes('.'));
+  const ipv6 = clusterIPs.find((address) => address.includes(':'));
+  if (!first || (ipv4 ?? ipv6) === undefined) return undefined;
+  return {
+    addresses: { ...(ipv4 !== undefined && { ipv4 }), ...(ipv6 !== undefined && { ipv6 }) },
+    port: first.port,
+  };
+}
+
 export async function certificatesOf(cluster: KubernetesCluster): Promise<readonly NamedCertificate[]> {
   const secretNamed = (name: string) => cluster.objects.read(systemReference('v1', 'Secret', name));
-  const [deployment, shared, ...remoteClusters] = await Promise.all([
+  const [deployment, service, shared, ...remoteClusters] = await Promise.all([
     apiServerDeployment(cluster),
+    cluster.objects.read(systemReference('v1', 'Service', API_SERVER)),
     secretNamed(AUTHORITY),
     ...Object.values(REMOTE_CLUSTERS).map(secretNamed),
   ]);
@@ -84,7 +102,8 @@ export async function certificatesOf(cluster: KubernetesCluster): Promise<readon
   );
   const read = async (place: Place): Promise<NamedCertificate> => {
     const pem = secretText(await secretNamed(place.secret), place.key);
-    return { name: nameOf(place), ...(pem !== undefined && { pem }) };
+    const shownAt = place.secret === CERTIFICATES.server ? serverAt(service) : undefined;
+    return { name: nameOf(place), ...(pem !== undefined && { pem }), ...(shownAt && { shownAt }) };
   };
   const certificates = await Promise.all(expected.certificates.map(read));
   const authority = secretText(shared, 'ca.crt');

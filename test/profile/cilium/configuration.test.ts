@@ -13,12 +13,12 @@ import { brokenLinks } from '../../../lib/profile/cilium/links.ts';
 import { ObservedMesh } from '../../../lib/profile/cilium/observed.ts';
 import { encoded } from '../../../lib/profile/common/clusters.ts';
 
-type Kind = 'ConfigMap' | 'Secret' | 'Deployment' | 'Namespace';
+type Kind = 'ConfigMap' | 'Secret' | 'Service' | 'Deployment';
 
 const object = (kind: Kind, name: string, more: object = {}): KubernetesObject => ({
   apiVersion: kind === 'Deployment' ? 'apps/v1' : 'v1',
   kind,
-  metadata: { name, ...(kind !== 'Namespace' && { namespace: 'kube-system' }) },
+  metadata: { name, namespace: 'kube-system' },
   ...more,
 });
 
@@ -182,6 +182,25 @@ t.test('which certificates there are to be, a mesh says itself', async (t) => {
   t.ok(
     elsewhere.includes(`${all[3]}/ca.crt`) && elsewhere.includes(`${all[2]}/ca.crt`),
     'who is trusted each certificate says where there is no common Secret',
+  );
+});
+
+t.test('what its server shows can be seen by callers of its own cluster', async (t) => {
+  const service = object('Service', 'clustermesh-apiserver', {
+    spec: { clusterIPs: ['10.8.0.9', 'fd00::9'], ports: [{ name: 'etcd', port: 2379, nodePort: 32_379 }] },
+  });
+  const found = await certificatesOf(
+    clusterOf('east', [...objectsOf({ kvstoremesh: true }), service]).cluster,
+  );
+  t.same(
+    found.flatMap(({ name, shownAt }) => (shownAt ? [{ name, ...shownAt }] : [])),
+    [
+      {
+        name: 'clustermesh-apiserver-server-cert',
+        addresses: { ipv4: '10.8.0.9', ipv6: 'fd00::9' },
+        port: 2_379,
+      },
+    ],
   );
 });
 
