@@ -137,6 +137,8 @@ interface StatusSeen {
   readonly from: string;
   readonly to: string;
   readonly address: string;
+  /** Node of the caller, where clusters have nodes. */
+  readonly node?: string;
   readonly exchanges: readonly Exchange[];
   readonly links: readonly BrokenLink[];
 }
@@ -175,10 +177,11 @@ export const status = defineCheck({
       successes: 1,
       intervalMs: ASKED_EVERY_MS,
     });
-    return { from: from.name, to: to.name, address, ...last };
+    const { node } = from.site(CLIENT);
+    return { from: from.name, to: to.name, address, ...(node !== undefined && { node }), ...last };
   },
 
-  judge({ from, to, address, exchanges, links }) {
+  judge({ from, to, address, node, exchanges, links }) {
     const broken = malformed(exchanges, exchanges.length);
     if (broken) return broken;
     if (!address) return inconclusive('control-failed', 'Callers here could find no shared service');
@@ -194,9 +197,11 @@ export const status = defineCheck({
     };
     if (reaches && !likeliest)
       return passed(`all is well between ${from} and ${to}, in words and in traffic`);
-    if (likeliest && !reaches) {
+    // What other nodes have lost, traffic of this one does not contradict.
+    const isElsewhere = node !== undefined && likeliest?.nodes?.includes(node) === false;
+    if (likeliest && (!reaches || isElsewhere)) {
       return failed(likeliest.cause, likeliest.what, {
-        expected: `${to} answers callers of ${from}`,
+        expected: `${to} answers callers of ${from}${isElsewhere ? ', on whatever node they run' : ''}`,
         ...details,
       });
     }

@@ -401,6 +401,8 @@ export interface BrokenLink {
   readonly cause: CauseCode;
   /** One sentence: what is wrong, and where. */
   readonly what: string;
+  /** Where only some nodes of the caller's cluster are concerned: these, as far as they were asked. */
+  readonly nodes?: readonly string[];
   /** Command for a person that shows the same. */
   readonly command?: string;
 }

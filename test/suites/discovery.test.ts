@@ -63,6 +63,12 @@ t.test('discovery.status: words and traffic say the same', async (t) => {
   t.equal(verdict(links('control-plane-down')), 'failed: status-contradicts-traffic', 'red, and alive');
   t.equal(verdict({ ...local, ...links('control-plane-down') }), 'failed: control-plane-down');
   t.equal(verdict(links('probe-failed')), 'inconclusive: probe-failed', 'it could not be asked');
+  const onNode = (node: string) => ({
+    node: 'n1',
+    links: [{ cause: 'api-server-unreachable', what: '1 of 2 agents', nodes: [node] }],
+  });
+  t.equal(verdict(onNode('n1')), 'failed: status-contradicts-traffic');
+  t.equal(verdict(onNode('n2')), 'failed: api-server-unreachable', 'nobody called from there');
   t.equal(verdict({ address: '' }), 'inconclusive: control-failed');
   t.equal(verdict({ exchanges: [] }), 'inconclusive: probe-failed');
 });

@@ -107,7 +107,7 @@ const NAMED_NODES = 3;
 function unknownTo(
   { said, of }: AgentsSay,
   { from, to }: { readonly from: string; readonly to: string },
-): { readonly what: string; readonly pod: string } | undefined {
+): (Pick<BrokenLink, 'what' | 'nodes'> & { readonly pod: string }) | undefined {
   const bad = said.flatMap(({ pod, node, clusters }) => {
     const problem = problemOf(clusters.find(({ name }) => name === to));
     return problem === undefined ? [] : [{ pod, node, problem }];
@@ -121,15 +121,19 @@ function unknownTo(
     bad.length === of
       ? `agents of ${from} do not know ${to}`
       : `${bad.length} of ${asked} of ${from} (on ${nodes.join(', ')}) ${bad.length === 1 ? 'does' : 'do'} not know ${to}`;
-  return { what: `${who}: ${first.problem}`, pod: first.pod };
+  return {
+    what: `${who}: ${first.problem}`,
+    pod: first.pod,
+    ...(bad.length < of && { nodes: bad.map(({ node }) => node) }),
+  };
 }
 
 async function connectionFrom(from: KubernetesCluster, to: KubernetesCluster): Promise<BrokenLink[]> {
   const unknown = unknownTo(await askAgents(from), { from: from.name, to: to.name });
   if (!unknown) return [];
-  const { what, pod } = unknown;
+  const { pod, ...told } = unknown;
   const status = ['exec', pod, '-c', AGENT_CONTAINER, '--', 'cilium-dbg', 'status'];
-  return [{ cause: 'api-server-unreachable', what, command: kubectl(from, '-n', NAMESPACE, ...status) }];
+  return [{ cause: 'api-server-unreachable', ...told, command: kubectl(from, '-n', NAMESPACE, ...status) }];
 }
 
 /** Namespaces are the same thing in every cluster only where they have the same name. */

@@ -258,6 +258,7 @@ t.test('every agent is asked, and the node of one that does not know a cluster i
     {
       cause: 'api-server-unreachable',
       what: '1 of 3 agents of east (on n2) does not know west: not connected',
+      nodes: ['n2'],
       command: /exec cilium-n2 /,
     },
   ]);
