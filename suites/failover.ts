@@ -540,9 +540,10 @@ export const clusterGone = defineCheck({
         successes: 1,
         intervalMs: LOOK_MS,
       });
+    // Whoever called before all were ready leaves the others alone for as long as after a failure.
     const before = await clustersIn(
       (names) => names.includes(from.name) && names.includes(to.name),
-      CONVERGENCE_MS.value,
+      Math.max(CONVERGENCE_MS.value, budgets.failback),
     );
     const clients = await startClients(context, address, port, ['new', 'keep-alive']);
     await untilSteady(context, address, port);
