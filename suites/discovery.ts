@@ -274,8 +274,9 @@ export const controlPlaneCertificates = defineCheck({
       pem === undefined ? [] : [{ name, ...read(pem) }],
     );
     const roots = named.filter(({ isAuthority }) => isAuthority);
+    const stored = named.filter(({ isAuthority }) => !isAuthority);
     const leaves = [
-      ...named.filter(({ isAuthority }) => !isAuthority),
+      ...stored,
       // What a server began with it may show long after the file has been replaced.
       ...shown.flatMap(({ name, pem }) =>
         pem === undefined ? [] : [{ name: `${name} as its server shows it`, ...read(pem) }],
@@ -305,7 +306,7 @@ export const controlPlaneCertificates = defineCheck({
       );
     }
     return passed(
-      `${leaves.length} certificates and ${roots.length} authorities`,
+      `${stored.length} certificates and ${roots.length} authorities`,
       lifetimes(leaves, roots, at),
     );
   },

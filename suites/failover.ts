@@ -552,7 +552,7 @@ export const clusterGone = defineCheck({
     const kept = context.keepsLost(from.name);
     // While every other call fails, a few in a row succeed by chance: all of many at once do not. Who is given up for a moment
     // is tried again, and the pool's connections may take longer to die than a new connection takes to succeed.
-    await context.converge(() => callsAtOnce(context, address, port), {
+    const served = await context.converge(() => callsAtOnce(context, address, port), {
       succeeded: (exchanges) => exchanges.every(({ outcome }) => outcome === 'answered'),
       budgetMs: kept === undefined ? Math.max(budgets.newConnections, budgets.keptAlive) : KEPT_LOOK_MS,
       successes: GONE_ROUNDS,
@@ -569,7 +569,7 @@ export const clusterGone = defineCheck({
       port,
       before: before.last,
       held: fault.held,
-      ...(kept !== undefined && { kept }),
+      ...(kept !== undefined && { kept, served: served.converged }),
       ...views,
       failback: { converged: failback.converged, elapsedMs: failback.elapsedMs },
     };
@@ -588,11 +588,13 @@ interface GoneObservation extends ClientViews {
   readonly held: boolean;
   /** Why endpoints of a cluster that is gone stay, as the technology is configured. */
   readonly kept?: string;
+  /** Whether all of many calls at once were answered all the same, in the moment that was looked at. */
+  readonly served?: boolean;
   readonly failback: DrillObservation['failback'];
 }
 
 function judgeClusterGone(
-  { from, to, address, port, before, held, kept, clients, failback }: GoneObservation,
+  { from, to, address, port, before, held, kept, served, clients, failback }: GoneObservation,
   budgets: DrillBudgets,
 ): Verdict {
   if (!before.includes(to) || !before.includes(from)) {
@@ -606,7 +608,9 @@ function judgeClusterGone(
   let figures: Figures = { 'fail-back': { value: failback.elapsedMs, unit: 'ms' } };
   for (const { connections, samples, faultAt, mendAt } of clients) {
     const budgetMs = connections === 'new' ? budgets.newConnections : budgets.keptAlive;
-    const recovery = recoveryTime(samples, faultAt, mendAt);
+    // What succeeds by chance as the moment ends is no recovery.
+    const stays = kept !== undefined && !served;
+    const recovery = stays ? undefined : recoveryTime(samples, faultAt, mendAt);
     const during = samples.filter(({ at }) => at >= faultAt && at < mendAt);
     figures = {
       ...figures,

@@ -176,6 +176,27 @@ t.test('a whole cluster gone', async (t) => {
   });
   t.equal(outcomeOf(kept), 'failed: no-failover');
   t.match(kept, { reason: /as configured: it is never forgotten/ });
+  const halves = Array.from({ length: 25 }, (_, index): Span[] => [
+    [500 + index * 100, 550 + index * 100, 'timed-out'],
+    [550 + index * 100, 600 + index * 100, 'east'],
+  ]);
+  const shared = {
+    ...drill([[0, 500, 'east'], ...halves.flat()]),
+    before: ['east', 'west'],
+    held: true,
+    kept: 'it is never forgotten',
+    failback: { converged: true, elapsedMs: 1 },
+  };
+  t.equal(
+    outcomeOf(judge(clusterGone, { ...shared, served: false })),
+    'failed: no-failover',
+    'that the last call was answered is chance, where half of them are',
+  );
+  t.equal(
+    outcomeOf(judge(clusterGone, { ...observed, kept: 'it is never forgotten', served: true })),
+    'passed',
+    'what traffic shows counts, whatever is configured',
+  );
 });
 
 t.test('the tunnel down', async (t) => {
