@@ -341,16 +341,24 @@ t.test('performance.service-latency', async (t) => {
     'p95 inside the cluster': { value: 1 },
   });
   t.equal(outcome([round(50), round(60), round(55)]), 'failed: latency-high');
-  t.equal(outcome([round(50), round(8), round(9)]), 'passed', 'the median of three decides');
-  t.equal(outcome([round(50), round(8), round(60)]), 'inconclusive: spread-too-wide');
   t.match(
-    verdict([round(30, { p95: 11 })]),
+    verdict([round(50), round(60), round(8)]),
+    { status: 'passed', reason: /in 1 of 3 runs/, figures: { p95: { value: 8 } } },
+    'what is slow is so in every run, and figures are those of the calm ones',
+  );
+  t.equal(outcome([round(50), round(60)]), 'inconclusive: spread-too-wide', 'two runs are too few');
+  t.match(
+    verdict([30, 31, 32].map((p95) => round(p95, { p95: 11 }))),
     { status: 'failed', cause: 'latency-high', reason: /^p50/ },
     'all are late, whatever the slowest are',
   );
   const busy = (more: object) => ({ ...round(30, more), local: percentiles(10) });
   t.equal(outcome([busy({ p50: 4 })]), 'passed', 'one in twenty inside the cluster is as late');
-  t.equal(outcome([busy({ p50: 12 })]), 'failed: latency-high', 'a proxy of the caller slows all of them');
+  t.equal(
+    outcome([12, 13, 14].map((p50) => busy({ p50 }))),
+    'failed: latency-high',
+    'a proxy of the caller slows all of them',
+  );
   const queueing = { ...round(300, { p50: 90 }), local: percentiles(120) };
   t.equal(outcome([queueing, queueing, queueing]), 'inconclusive: cpu-saturated', 'within the cluster too');
   t.equal(outcome([queueing, round(50), round(60)]), 'failed: latency-high', 'not in most runs');
@@ -426,7 +434,7 @@ t.test('how the latency of a service is measured', async (t) => {
 
   const mixed = await observe((_run, index) => ({ latencyMs: index % 2 === 0 ? 30 : 1 }));
   t.equal(mixed.verdict, 'failed: latency-high', 'what others answer at once hides nothing');
-  t.equal(mixed.observed.rounds.length, 3, 'before anything is called slow');
+  t.equal(mixed.observed.rounds.length, 7, 'before anything is called slow');
 
   const cold = await observe((_run, index) => ({ latencyMs: index < 50 ? 300 : 6 }));
   t.equal(cold.verdict, 'passed', 'first requests of connections do not count');
@@ -436,7 +444,7 @@ t.test('how the latency of a service is measured', async (t) => {
     latencyMs: run === 0 && index % 2 === 0 ? 300 : 6,
   }));
   t.equal(once.verdict, 'passed', 'a neighbour on this machine, once');
-  t.equal(once.observed.rounds.length, 3);
+  t.equal(once.observed.rounds.length, 2);
 
   const busy = await observe((run) => ({ latencyMs: run === 0 ? 60 : 6 }));
   t.match(busy.asked, [{ ratePerSecond: 200 }, { ratePerSecond: 100 }], 'a busy machine is asked for less');
