@@ -286,7 +286,7 @@ async function joined(technology: Technology): Promise<Row[]> {
 
 /** Cells of policies' truth tables, as those of a large fleet; so many at once as leave no socket of a target without room. */
 const CELLS = 2_000;
-const CELLS_AT_ONCE = 100;
+const CELLS_AT_ONCE = 500;
 const ROUNDS = 5;
 /** What got lost is tried again, as the suite does, and takes its time. */
 const MOST_TRIES = 3;
