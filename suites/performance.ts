@@ -708,7 +708,7 @@ export const serviceThroughput = defineCheck({
 });
 
 /** Requests a second: so few that each proxy on the way has ended with one before the next comes; or half of that. */
-const SERVICE_RATES = [200, 100] as const;
+const SERVICE_RATES = [100, 50] as const;
 /** Of each cluster that may answer: two in forty are above the p95. */
 const SERVICE_SAMPLES = 80;
 const FEWEST_SERVICE_SAMPLES = 40;

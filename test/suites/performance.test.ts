@@ -447,7 +447,7 @@ t.test('how the latency of a service is measured', async (t) => {
   t.equal(once.observed.rounds.length, 2);
 
   const busy = await observe((run) => ({ latencyMs: run === 0 ? 60 : 6 }));
-  t.match(busy.asked, [{ ratePerSecond: 200 }, { ratePerSecond: 100 }], 'a busy machine is asked for less');
+  t.match(busy.asked, [{ ratePerSecond: 100 }, { ratePerSecond: 50 }], 'a busy machine is asked for less');
   t.equal(busy.observed.rounds.length, 1);
   t.equal(busy.verdict, 'passed');
 
