@@ -284,9 +284,9 @@ async function joined(technology: Technology): Promise<Row[]> {
   ];
 }
 
-/** Cells of policies' truth tables, as those of a large fleet; so many at once as leave no socket of a target without room. */
+/** Cells of policies' truth tables, as those of a large fleet; so many of a source under way that no target's socket overflows. */
 const CELLS = 2_000;
-const CELLS_AT_ONCE = 500;
+const CELLS_UNDER_WAY = { concurrency: 100 };
 const ROUNDS = 5;
 /** What got lost is tried again, as the suite does, and takes its time. */
 const MOST_TRIES = 3;
@@ -326,13 +326,8 @@ async function tables(words: Pick<RunSpec, 'provider'> & { readonly profile?: st
         let began = performance.now();
         let open: readonly Flow[] = many;
         for (let attempt = 0; open.length > 0 && attempt < MOST_TRIES; attempt++) {
-          const lost: Flow[] = [];
-          for (let at = 0; at < open.length; at += CELLS_AT_ONCE) {
-            const some = open.slice(at, at + CELLS_AT_ONCE);
-            const tried = await tryFlows(some, context);
-            lost.push(...some.filter((_, index) => tried[index]?.outcome !== 'answered'));
-          }
-          open = lost;
+          const tried = await tryFlows(open, context, CELL_TIMEOUT_MS, CELLS_UNDER_WAY);
+          open = open.filter((_, index) => tried[index]?.outcome !== 'answered');
         }
         const seconds = (performance.now() - began) / 1_000;
         began = performance.now();

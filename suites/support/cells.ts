@@ -101,11 +101,12 @@ export const expectedOfFlow = (
     protocol,
   });
 
-/** Tries flows from fresh sockets: one request per source, all at once. In the order of the flows. */
+/** Tries flows from fresh sockets: one request per source, all at once unless limited. In the order of the flows. */
 export async function tryFlows(
   flows: readonly Flow[],
   toolkit: Pick<Toolkit, 'nonce'>,
   timeoutMs: number = CELL_TIMEOUT_MS,
+  limits?: Parameters<Site['exchange']>[1],
 ): Promise<Exchange[]> {
   const bySource = Map.groupBy(flows, ({ source }) => `${source.cluster}/${source.key}`);
   const results = new Map<Flow, Exchange>();
@@ -119,6 +120,7 @@ export async function tryFlows(
           nonce: toolkit.nonce(),
           timeoutMs,
         })),
+        limits,
       );
       group.forEach((flow, index) => {
         const exchange = exchanges[index];
