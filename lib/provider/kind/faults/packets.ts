@@ -111,6 +111,18 @@ function departures(at: Gateway, receiver: Cluster, statement: string): string[]
   });
 }
 
+/** What a gateway passes on to the receiver, of those that the match names. */
+const forwardChains =
+  (fleet: Fleet, receiver: Cluster, from: (family: IpFamily) => string): Way['chains'] =>
+  (statement) =>
+    renderChain(
+      'forward',
+      FORWARD,
+      fleet.families.map(
+        (one) => `${from(one)} ${HEADER[one]} daddr { ${rangesOf(receiver, one)} } ${statement}`,
+      ),
+    );
+
 function workloadWay(
   fleet: Fleet,
   { cluster, addresses, probe }: Workload,
@@ -118,15 +130,7 @@ function workloadWay(
   family: IpFamily,
 ): Way {
   const { gateway } = clusterOf(fleet, cluster);
-  const chains = (statement: string): string =>
-    renderChain(
-      'forward',
-      FORWARD,
-      fleet.families.map(
-        (one) =>
-          `${HEADER[one]} saddr ${addresses[one]} ${HEADER[one]} daddr { ${rangesOf(receiver, one)} } ${statement}`,
-      ),
-    );
+  const chains = forwardChains(fleet, receiver, (one) => `${HEADER[one]} saddr ${addresses[one]}`);
   return throughGateway(
     { gateway, probe, receiver, family, chains },
     firstOf(anyWorkload(receiver).addresses),
@@ -136,15 +140,7 @@ function workloadWay(
 /** Whatever comes from its own cluster: of a technology's gateway nobody here knows which packets are whose. */
 function forwardedWay(fleet: Fleet, sender: Cluster, receiver: Cluster, family: IpFamily): Way {
   const { gateway } = sender;
-  const chains = (statement: string): string =>
-    renderChain(
-      'forward',
-      FORWARD,
-      fleet.families.map(
-        (one) =>
-          `iifname "${gateway.clusterInterface}" ${HEADER[one]} daddr { ${rangesOf(receiver, one)} } ${statement}`,
-      ),
-    );
+  const chains = forwardChains(fleet, receiver, () => `iifname "${gateway.clusterInterface}"`);
   // Not every technology routes pods: nodes, and the gateway among them, are reached over all.
   const target = firstOf(receiver.gateway.nodeAddresses);
   return throughGateway({ gateway, probe: anyWorkload(sender).probe, receiver, family, chains }, target);
